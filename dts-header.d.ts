@@ -1,0 +1,21 @@
+/// <reference lib="esnext.disposable" />
+import type {
+  ListEventsRequest,
+  ListPage,
+  ListPageRequest,
+  SessionEvent,
+  SessionPersistDriver,
+  SessionRecord,
+} from "sandbox-agent";
+
+export interface SQLiteSessionPersistDriver extends SessionPersistDriver {
+  /**
+   * The same as `close`, for `await using`.
+   *
+   * @example
+   * ```ts
+   * await using persist = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db" });
+   * ```
+   */
+  [Symbol.asyncDispose](): Promise<void>;
+}

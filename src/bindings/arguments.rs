@@ -1,0 +1,148 @@
+//! Checks what the caller passes to the methods, and turns records and events into JSON text.
+
+use napi::bindgen_prelude::{FromNapiValue, Function, FunctionRef, JsObjectValue, Object, Unknown};
+use napi::{Env, JsValue, Result, ValueType};
+
+use super::error::Failure;
+use crate::store::error::StoreError;
+use crate::store::page::{self, DEFAULT_LIMIT, Key, Position};
+
+/// The program's own `JSON.stringify` and `JSON.parse`: what they keep is what we keep (DESIGN.md, "JSON text is the
+/// boundary").
+pub(super) struct Json {
+    stringify: FunctionRef<Unknown<'static>, Option<String>>,
+    parse: FunctionRef<String, Unknown<'static>>,
+}
+
+impl Json {
+    pub(super) fn of(env: &Env) -> Result<Self> {
+        let json: Object = env.get_global()?.get_named_property("JSON")?;
+        let stringify: Function<Unknown, Option<String>> = json.get_named_property("stringify")?;
+        let parse: Function<String, Unknown> = json.get_named_property("parse")?;
+        Ok(Self {
+            stringify: stringify.create_ref()?,
+            parse: parse.create_ref()?,
+        })
+    }
+
+    /// The JSON text of a record or event, as it is at this moment.
+    pub(super) fn text_of(
+        &self,
+        env: &Env,
+        what: &str,
+        value: Unknown<'_>,
+    ) -> std::result::Result<String, Failure> {
+        object(what, value)?;
+        // SAFETY: the value is used while this call from JavaScript lasts, in which its handle is valid; the lifetime
+        // only has to match that of the function's type.
+        let value = unsafe { Unknown::from_raw_unchecked(env.raw(), value.raw()) };
+        let text = self
+            .stringify
+            .borrow_back(env)
+            .and_then(|stringify| stringify.call(value));
+        match text {
+            Ok(Some(text)) => Ok(text),
+            Ok(None) => Err(StoreError::invalid(format!("{what} has a toJSON that returns nothing")).into()),
+            Err(cause) => Err(Failure {
+                error: StoreError::invalid(format!(
+                    "{what} cannot be turned into JSON text (see `cause`): it may hold itself, a BigInt, a toJSON that throws, \
+                     or be nested too deeply"
+                )),
+                cause: Some(cause),
+            }),
+        }
+    }
+
+    /// The value of a JSON text.
+    pub(super) fn parse(&self, env: &Env, text: String) -> Result<Unknown<'static>> {
+        self.parse.borrow_back(env)?.call(text)
+    }
+}
+
+/// A string argument.
+pub(super) fn string(what: &str, value: Unknown<'_>) -> std::result::Result<String, Failure> {
+    read(&value, ValueType::String).ok_or_else(|| wrong(what, "a string", &value))
+}
+
+/// The paging fields of a list request: `cursor` and `limit`.
+pub(super) fn page<K: Key>(
+    request: Option<&Object<'_>>,
+) -> std::result::Result<(Position<K>, u32), Failure> {
+    let Some(request) = request else {
+        return Ok((Position::Offset(0), DEFAULT_LIMIT));
+    };
+    let cursor = match optional_field(request, "cursor")? {
+        Some(value) => Some(string("request.cursor", value)?),
+        None => None,
+    };
+    let limit = match optional_field(request, "limit")? {
+        Some(value) => {
+            let number: f64 = read(&value, ValueType::Number)
+                .ok_or_else(|| wrong("request.limit", "a number", &value))?;
+            page::limit(number)
+        }
+        None => DEFAULT_LIMIT,
+    };
+    Ok((Position::parse(cursor.as_deref())?, limit))
+}
+
+/// An object argument.
+pub(super) fn object<'env>(
+    what: &str,
+    value: Unknown<'env>,
+) -> std::result::Result<Object<'env>, Failure> {
+    match kind_of(&value) {
+        "an object" => Ok(Object::from_raw(value.value().env, value.raw())),
+        _ => Err(wrong(what, "an object", &value)),
+    }
+}
+
+/// A field of an object.
+pub(super) fn field<'env>(
+    object: &Object<'env>,
+    name: &str,
+) -> std::result::Result<Unknown<'env>, Failure> {
+    object.get_named_property(name).map_err(|cause| Failure {
+        error: StoreError::invalid(format!("reading the field {name} threw (see `cause`)")),
+        cause: Some(cause),
+    })
+}
+
+/// A field of an object; `undefined` and `null` are none.
+fn optional_field<'env>(
+    object: &Object<'env>,
+    name: &str,
+) -> std::result::Result<Option<Unknown<'env>>, Failure> {
+    let value = field(object, name)?;
+    Ok((!matches!(kind_of(&value), "undefined" | "null")).then_some(value))
+}
+
+/// The value as a Rust type, if it is of the JavaScript type that `V` is made from.
+pub(super) fn read<V: FromNapiValue>(value: &Unknown<'_>, wanted: ValueType) -> Option<V> {
+    if value.get_type().ok()? != wanted {
+        return None;
+    }
+    // SAFETY: the value has the JavaScript type that every caller names beside `V`.
+    unsafe { value.cast() }.ok()
+}
+
+/// The error for an argument of the wrong kind.
+pub(super) fn wrong(what: &str, wanted: &str, value: &Unknown<'_>) -> Failure {
+    StoreError::invalid(format!("{what} must be {wanted}, it is {}", kind_of(value))).into()
+}
+
+fn kind_of(value: &Unknown<'_>) -> &'static str {
+    match value.get_type() {
+        Ok(ValueType::Undefined) => "undefined",
+        Ok(ValueType::Null) => "null",
+        Ok(ValueType::Boolean) => "a boolean",
+        Ok(ValueType::Number) => "a number",
+        Ok(ValueType::String) => "a string",
+        Ok(ValueType::Symbol) => "a symbol",
+        Ok(ValueType::BigInt) => "a BigInt",
+        Ok(ValueType::Function) => "a function",
+        Ok(ValueType::Object) if value.is_array().unwrap_or(false) => "an array",
+        Ok(ValueType::Object) => "an object",
+        _ => "something else",
+    }
+}

@@ -1,0 +1,237 @@
+//! Group commit: the one write path of both backends.
+//!
+//! Writes wait in a [`WriteQueue`] in the order of their calls. The backend's writer takes all that wait as one
+//! batch, commits it as one transaction ([`commit_batch`]), and only then are they answered, all at once.
+
+use std::collections::VecDeque;
+
+use super::error::{ErrorKind, StoreError};
+use super::model::{SessionEvent, SessionRecord};
+use super::{Answer, Completion};
+
+/// How much text may wait. Past it a write is refused at once, rather than the process run out of memory.
+pub const MAX_QUEUE_BYTES: usize = 512 << 20;
+
+/// How much text one transaction takes at most, so that no batch holds the write lock, or keeps its callers, for long.
+pub const MAX_BATCH_BYTES: usize = 16 << 20;
+
+/// A write as it was called: JSON text, not yet looked at.
+#[derive(Debug)]
+pub enum WriteRequest {
+    /// Insert or replace a session: the record's JSON text.
+    UpdateSession {
+        /// JSON text of the record.
+        record: String,
+    },
+    /// Insert an event.
+    InsertEvent {
+        /// The session the event was given for.
+        session_id: String,
+        /// JSON text of the event.
+        event: String,
+    },
+}
+
+/// A write that has been read and checked.
+#[derive(Debug)]
+pub enum Write<'a> {
+    /// Insert or replace a session.
+    UpdateSession(SessionRecord<'a>),
+    /// Insert an event.
+    InsertEvent(SessionEvent<'a>),
+}
+
+impl WriteRequest {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::UpdateSession { record } => record.len(),
+            Self::InsertEvent { event, .. } => event.len(),
+        }
+    }
+
+    fn parse(&self) -> Result<Write<'_>, StoreError> {
+        match self {
+            Self::UpdateSession { record } => {
+                SessionRecord::parse(record).map(Write::UpdateSession)
+            }
+            Self::InsertEvent { session_id, event } => {
+                SessionEvent::parse(session_id, event).map(Write::InsertEvent)
+            }
+        }
+    }
+}
+
+/// What a backend does for group commit.
+pub trait Backend {
+    /// Commits `writes` in their order as one transaction, and says for each, in the same order, what came of it.
+    /// A write that fails by itself fails alone.
+    fn commit(&mut self, writes: &[Write<'_>]) -> Vec<Result<Answer, StoreError>>;
+}
+
+/// A write and its caller's ticket.
+pub type Queued<T> = (WriteRequest, T);
+
+/// The writes that wait for the next batch, in the order of their calls.
+#[derive(Debug)]
+pub struct WriteQueue<T> {
+    waiting: VecDeque<Queued<T>>,
+    bytes: usize,
+    max_bytes: usize,
+}
+
+impl<T> WriteQueue<T> {
+    /// An empty queue that holds at most `max_bytes` of text, or one write of any size.
+    #[must_use]
+    pub fn new(max_bytes: usize) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            max_bytes,
+        }
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Puts a write at the end, or hands the ticket back when the queue is full.
+    pub fn push(&mut self, request: WriteRequest, ticket: T) -> Result<(), Completion<T>> {
+        let bytes = request.bytes();
+        if !self.is_empty() && self.bytes + bytes > self.max_bytes {
+            return Err((
+                ticket,
+                Err(StoreError::new(
+                    ErrorKind::Busy,
+                    format!(
+                        "{} MiB of writes already wait for the disk: await earlier writes before the next",
+                        self.bytes >> 20
+                    ),
+                )),
+            ));
+        }
+        self.bytes += bytes;
+        self.waiting.push_back((request, ticket));
+        Ok(())
+    }
+
+    /// Takes all that wait, in order, up to [`MAX_BATCH_BYTES`]; at least one write, if there is one.
+    pub fn take_batch(&mut self) -> Vec<Queued<T>> {
+        let mut bytes = 0;
+        let mut count = 0;
+        for (request, _) in &self.waiting {
+            if count > 0 && bytes + request.bytes() > MAX_BATCH_BYTES {
+                break;
+            }
+            bytes += request.bytes();
+            count += 1;
+        }
+        self.bytes -= bytes;
+        self.waiting.drain(..count).collect()
+    }
+
+    /// Takes everything out, for a store that will not write it.
+    pub fn drain(&mut self) -> impl Iterator<Item = T> + '_ {
+        self.bytes = 0;
+        self.waiting.drain(..).map(|(_, ticket)| ticket)
+    }
+}
+
+/// Reads, commits and answers one batch. A write that cannot be read is answered with its error; the rest commits.
+pub fn commit_batch<T>(backend: &mut impl Backend, batch: Vec<Queued<T>>) -> Vec<Completion<T>> {
+    let (requests, tickets): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+    let mut writes = Vec::with_capacity(requests.len());
+    let mut refused = Vec::new();
+    for (position, request) in requests.iter().enumerate() {
+        match request.parse() {
+            Ok(write) => writes.push(write),
+            Err(error) => refused.push((position, error)),
+        }
+    }
+    let mut results = if writes.is_empty() {
+        Vec::new()
+    } else {
+        backend.commit(&writes)
+    };
+    for (position, error) in refused {
+        results.insert(position, Err(error));
+    }
+    tickets.into_iter().zip(results).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn event(index: i64, payload_bytes: usize) -> WriteRequest {
+        WriteRequest::InsertEvent {
+            session_id: "s".into(),
+            event: format!(
+                r#"{{"id":"e","eventIndex":{index},"sessionId":"s","createdAt":1,"connectionId":"c","sender":"agent","payload":"{}"}}"#,
+                "x".repeat(payload_bytes)
+            ),
+        }
+    }
+
+    struct Indexes(Vec<i64>);
+
+    impl Backend for Indexes {
+        fn commit(&mut self, writes: &[Write<'_>]) -> Vec<Result<Answer, StoreError>> {
+            for write in writes {
+                if let Write::InsertEvent(event) = write {
+                    self.0.push(event.event_index);
+                }
+            }
+            writes.iter().map(|_| Ok(Answer::Done)).collect()
+        }
+    }
+
+    #[test]
+    fn a_write_that_cannot_be_read_is_refused_alone_and_the_answers_keep_their_order() {
+        let mut queue = WriteQueue::new(MAX_QUEUE_BYTES);
+        for index in [-1, 5, -2, 6] {
+            queue.push(event(index, 0), index).unwrap();
+        }
+        let mut backend = Indexes(Vec::new());
+        let answers = commit_batch(&mut backend, queue.take_batch());
+        let stored: Vec<_> = answers
+            .iter()
+            .map(|(ticket, result)| (*ticket, result.is_ok()))
+            .collect();
+        assert_eq!(stored, [(-1, false), (5, true), (-2, false), (6, true)]);
+        assert_eq!(backend.0, [5, 6]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_takes_again_once_emptied() {
+        let mut queue = WriteQueue::new(1000);
+        queue.push(event(1, 5000), 1).unwrap();
+        let (ticket, result) = queue.push(event(2, 1), 2).unwrap_err();
+        assert_eq!((ticket, result.unwrap_err().kind), (2, ErrorKind::Busy));
+        assert_eq!(queue.take_batch().len(), 1);
+        queue.push(event(3, 1), 3).unwrap();
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_keeps_the_order() {
+        let mut queue = WriteQueue::new(MAX_QUEUE_BYTES);
+        for index in 0..3 {
+            queue.push(event(index, MAX_BATCH_BYTES / 2), index).unwrap();
+        }
+        queue.push(event(3, MAX_BATCH_BYTES * 2), 3).unwrap();
+        let mut batches = Vec::new();
+        while !queue.is_empty() {
+            batches.push(
+                queue
+                    .take_batch()
+                    .into_iter()
+                    .map(|(_, ticket)| ticket)
+                    .collect::<Vec<_>>(),
+            );
+        }
+        assert_eq!(batches, [vec![0], vec![1], vec![2], vec![3]]);
+    }
+}

@@ -1,0 +1,101 @@
+//! The one error type of the store. `bindings` turns it into a JavaScript error.
+
+use thiserror::Error;
+
+/// What kind of failure it is; the caller decides by this what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// An argument or option is wrong; the same call would fail again.
+    InvalidArgument,
+    /// The driver is closed.
+    Closed,
+    /// Another event has the place `(session_id, event_index)`.
+    IndexConflict,
+    /// The tables are of a version this release cannot use, or need a migration that was not allowed.
+    Schema,
+    /// A table has the name of ours and is not ours.
+    ForeignTable,
+    /// Somebody else holds the write lock, or too many writes wait.
+    Busy,
+    /// The database did not answer in time.
+    Timeout,
+    /// The database cannot be reached or opened.
+    Unavailable,
+    /// The database may only be read.
+    Readonly,
+    /// The disk or the database is full.
+    Full,
+    /// The database is damaged, or is none.
+    Corrupt,
+    /// A mistake of ours.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The `code` of the JavaScript error.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "ERR_PERSIST_INVALID_ARGUMENT",
+            Self::Closed => "ERR_PERSIST_CLOSED",
+            Self::IndexConflict => "ERR_PERSIST_INDEX_CONFLICT",
+            Self::Schema => "ERR_PERSIST_SCHEMA",
+            Self::ForeignTable => "ERR_PERSIST_FOREIGN_TABLE",
+            Self::Busy => "ERR_PERSIST_BUSY",
+            Self::Timeout => "ERR_PERSIST_TIMEOUT",
+            Self::Unavailable => "ERR_PERSIST_UNAVAILABLE",
+            Self::Readonly => "ERR_PERSIST_READONLY",
+            Self::Full => "ERR_PERSIST_FULL",
+            Self::Corrupt => "ERR_PERSIST_CORRUPT",
+            Self::Internal => "ERR_PERSIST_INTERNAL",
+        }
+    }
+}
+
+/// What the database itself said: kept beside our message, as `cause` and `sqliteCode` in JavaScript.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseError {
+    /// The database's own message.
+    pub message: String,
+    /// SQLite's name for the failure, such as `SQLITE_FULL`.
+    pub sqlite_code: &'static str,
+}
+
+/// A failed call: its kind, and a message that says what was being done, to what, and what to do now.
+///
+/// Messages hold names of fields, files and sessions, never a payload.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct StoreError {
+    /// What kind of failure it is.
+    pub kind: ErrorKind,
+    /// What was being done, to what, and what to do now.
+    pub message: String,
+    /// What the database said, where it was the database that failed.
+    pub database: Option<DatabaseError>,
+}
+
+impl StoreError {
+    /// An error that did not come from the database.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            database: None,
+        }
+    }
+
+    /// A wrong argument or option.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, message)
+    }
+
+    /// A call after `close`.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self::new(
+            ErrorKind::Closed,
+            "the driver is closed: create a new one to go on",
+        )
+    }
+}

@@ -1,0 +1,215 @@
+//! Connections to one SQLite database: where it is, how it is opened, and how locks are waited for.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::{is_busy, store_error};
+use crate::store::error::{ErrorKind, StoreError};
+
+/// When a committed transaction is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// It survives a power cut: one fsync a transaction.
+    #[default]
+    Full,
+    /// It survives the end of the process; a power cut may take the last transactions, never the database.
+    Normal,
+}
+
+/// What a driver may do with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read and write; create the file and change its tables as needed.
+    Migrate,
+    /// Read and write a file whose tables are ready.
+    Write,
+    /// Read a file whose tables are ready.
+    Read,
+}
+
+/// Where the database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A file, by its absolute path, so that a later `chdir` does not move it.
+    File(PathBuf),
+    /// A database in this process's memory, by a name that no other driver has; it lives as long as one connection.
+    Memory(String),
+}
+
+impl Location {
+    /// The location that the option `filename` means.
+    pub fn parse(filename: &str) -> Result<Self, StoreError> {
+        static MEMORY_DATABASES: AtomicU64 = AtomicU64::new(0);
+        if filename == ":memory:" {
+            let number = MEMORY_DATABASES.fetch_add(1, Ordering::Relaxed);
+            // The leading slash is what lets several connections of a process share the database
+            // (https://www.sqlite.org/src/file/src/memdb.c).
+            return Ok(Self::Memory(format!(
+                "file:/sandbox-agent-persist-{number}?vfs=memdb"
+            )));
+        }
+        if filename.is_empty() || filename.contains('\0') || filename.starts_with("file:") {
+            return Err(StoreError::invalid(
+                "options.filename must be the path of a file, or \":memory:\"; a URI or an empty string is neither",
+            ));
+        }
+        std::path::absolute(filename)
+            .map(Self::File)
+            .map_err(|error| {
+                StoreError::new(
+                    ErrorKind::Unavailable,
+                    format!("finding the directory of {filename:?} failed: {error}"),
+                )
+            })
+    }
+
+    /// The location's name in messages.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Memory(_) => String::from(":memory:"),
+        }
+    }
+}
+
+/// Everything it takes to open one more connection to the same database.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Where the database is.
+    pub location: Location,
+    /// What the driver may do with it.
+    pub access: Access,
+    /// When a committed transaction is safe.
+    pub durability: Durability,
+    /// How long to wait for somebody else's lock.
+    pub busy_timeout: Duration,
+}
+
+impl Target {
+    /// The connection that writes (or, of a read-only driver, looks at the tables).
+    pub(super) fn open_writer(&self) -> Result<Connection, StoreError> {
+        if let (Location::File(path), Access::Migrate) = (&self.location, self.access) {
+            create_private(path)?;
+        }
+        let connection = self.open(match self.access {
+            Access::Migrate | Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        })?;
+        let synchronous = match self.durability {
+            Durability::Full => "FULL",
+            Durability::Normal => "NORMAL",
+        };
+        connection
+            .pragma_update(None, "synchronous", synchronous)
+            .map_err(|error| self.error("setting up", &error))?;
+        Ok(connection)
+    }
+
+    /// A connection that only reads.
+    pub(super) fn open_reader(&self) -> Result<Connection, StoreError> {
+        self.open(match self.location {
+            // A reader that may write can recover the write-ahead log that a crashed process left behind.
+            Location::File(_) if self.access == Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        })
+    }
+
+    fn open(&self, mode: OpenFlags) -> Result<Connection, StoreError> {
+        let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+        let opened = match &self.location {
+            Location::File(path) => Connection::open_with_flags(path, flags),
+            Location::Memory(uri) => Connection::open_with_flags(
+                uri,
+                flags | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI,
+            ),
+        };
+        let connection = opened.map_err(|error| self.error("opening", &error))?;
+        // Waiting is done in `patiently`, whose pauses stay short, so that a busy neighbour leaves a gap we can take.
+        connection
+            .busy_timeout(Duration::ZERO)
+            // A table that someone made with a foreign key on the session must still take the events that
+            // the SDK writes before their session (SDK-CONTRACT.md, "How the SDK calls it", 1).
+            .and_then(|()| connection.pragma_update(None, "foreign_keys", false))
+            .map_err(|error| self.error("setting up", &error))?;
+        Ok(connection)
+    }
+
+    /// Switches a file to write-ahead logging, so that readers and the writer do not wait for each other.
+    pub(super) fn enter_wal(&self, connection: &Connection) -> Result<(), StoreError> {
+        if matches!(self.location, Location::Memory(_)) {
+            return Ok(());
+        }
+        self.patiently(|| {
+            let mode: String =
+                connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+            if mode == "wal" {
+                return Ok(());
+            }
+            // A file system without shared memory keeps its own mode: slower, and just as safe.
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+        })
+        .map_err(|error| self.error("switching to write-ahead logging", &error))
+    }
+
+    /// Runs `attempt` until it is not refused for somebody else's lock, or `busy_timeout` is over.
+    ///
+    /// SQLite's own waiting pauses up to 100 ms at a time, in which a neighbour that writes flat out has taken the
+    /// lock a hundred times. These pauses start at 50 us, end at 2 ms, and differ between processes.
+    pub(super) fn patiently<R>(
+        &self,
+        mut attempt: impl FnMut() -> rusqlite::Result<R>,
+    ) -> rusqlite::Result<R> {
+        const SHORTEST: Duration = Duration::from_micros(50);
+        const LONGEST: Duration = Duration::from_millis(2);
+        let start = Instant::now();
+        let mut pause = SHORTEST;
+        loop {
+            match attempt() {
+                Err(error) if is_busy(&error) && start.elapsed() < self.busy_timeout => {
+                    let jitter = start.elapsed().subsec_nanos() % 1000;
+                    std::thread::sleep(pause * (1000 + jitter) / 2000);
+                    pause = (pause * 2).min(LONGEST);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// What SQLite said while `doing` something with this database.
+    pub(super) fn error(&self, doing: &str, error: &rusqlite::Error) -> StoreError {
+        store_error(&format!("{doing} {}", self.location.name()), error)
+    }
+}
+
+/// Creates the file with mode 0600 if there is none: sessions hold source code and tokens. SQLite gives the `-wal` and
+/// `-shm` files the mode of the database.
+///
+/// Only ever with `create_new`: to open and close a database that exists would drop this process's locks on it
+/// (https://www.sqlite.org/howtocorrupt.html, 2.2).
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => {
+            let kind = match error.kind() {
+                std::io::ErrorKind::StorageFull => ErrorKind::Full,
+                std::io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Readonly,
+                _ => ErrorKind::Unavailable,
+            };
+            Err(StoreError::new(
+                kind,
+                format!(
+                    "creating {} failed: {error}; check that its directory exists and that this process may write there",
+                    path.display()
+                ),
+            ))
+        }
+    }
+}

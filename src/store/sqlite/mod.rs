@@ -1,0 +1,176 @@
+//! The SQLite backend: one writer thread and a few reader threads over one database. `bindings` calls [`SqliteStore`].
+//!
+//! [`SqliteStore`] is the handle that callers hold; `shared` is what the threads and the handle share; `writer` and
+//! `reader` are the threads' loops. SQL stands in `schema`, `read` and `write`.
+
+mod catalog;
+mod connection;
+mod error;
+mod read;
+mod schema;
+mod shared;
+mod write;
+
+use std::sync::Arc;
+use std::thread;
+
+pub use connection::{Access, Durability, Location, Target};
+pub use read::ReadRequest;
+pub use schema::Tables;
+
+use read::Reader;
+use shared::{Shared, WriterTask};
+use write::Writer;
+
+use super::commit::{WriteRequest, commit_batch};
+use super::error::{ErrorKind, StoreError};
+use super::{Answer, Deliver, IndexConflict};
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// Which database, and how.
+    pub target: Target,
+    /// What its tables are called.
+    pub tables: Tables,
+    /// What to do with an event whose place is taken.
+    pub index_conflict: IndexConflict,
+}
+
+/// A database that is open, or being opened, in the background. All calls return at once; their completions arrive
+/// through `deliver`, on a thread of the store.
+///
+/// Dropping it commits what waits and releases everything, in the background.
+pub struct SqliteStore<T: Send + 'static> {
+    shared: Arc<Shared<T>>,
+    options: SqliteOptions,
+}
+
+impl<T: Send + 'static> SqliteStore<T> {
+    /// Begins to open the database.
+    pub fn open(options: SqliteOptions, deliver: Deliver<T>) -> Result<Self, StoreError> {
+        let shared = Arc::new(Shared::new(deliver));
+        let for_writer = (Arc::clone(&shared), options.clone());
+        start_thread("persist-writer", move || write_all(&for_writer.0, &for_writer.1))?;
+        Ok(Self { shared, options })
+    }
+
+    /// Answers once the database can be used.
+    pub fn ready(&self, ticket: T) {
+        self.shared.push_ready(ticket);
+    }
+
+    /// Commits a write with the next batch. Writes commit in the order of their calls.
+    pub fn write(&self, request: WriteRequest, ticket: T) {
+        if self.options.target.access == Access::Read {
+            let refusal = StoreError::new(
+                ErrorKind::Readonly,
+                format!(
+                    "writing to {} failed: the driver was opened with `readonly: true`",
+                    self.options.target.location.name()
+                ),
+            );
+            return self.shared.deliver((ticket, Err(refusal)));
+        }
+        self.shared.push_write(request, ticket);
+    }
+
+    /// Reads from the database as it is now.
+    pub fn read(&self, request: ReadRequest, ticket: T) {
+        if self.shared.push_read(request, ticket) {
+            let for_reader = (Arc::clone(&self.shared), self.options.clone());
+            // Without a thread the read is answered by one of the readers there are, or by none: then say so.
+            if let Err(error) = start_thread("persist-reader", move || read_all(&for_reader.0, &for_reader.1)) {
+                self.shared.reader_not_started(&error);
+            }
+        }
+    }
+
+    /// Refuses new calls, commits and answers what waits, releases everything, and then answers. May be called again.
+    pub fn close(&self, ticket: T) {
+        self.shared.push_close(Some(ticket));
+    }
+}
+
+impl<T: Send + 'static> Drop for SqliteStore<T> {
+    fn drop(&mut self) {
+        self.shared.push_close(None);
+    }
+}
+
+fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map(drop)
+        .map_err(|error| {
+            StoreError::new(
+                ErrorKind::Unavailable,
+                format!("starting a thread failed: {error}; close drivers that are not used"),
+            )
+        })
+}
+
+/// The writer thread: opens the database, commits batch after batch, and closes it last.
+fn write_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
+    let mut writer = None;
+    loop {
+        match shared.next_task() {
+            WriterTask::Open => match open_writer(options) {
+                Ok(opened) => {
+                    writer = Some(opened);
+                    shared.opened();
+                }
+                Err(error) => shared.open_failed(&error),
+            },
+            WriterTask::Commit(batch) => {
+                if let Some(writer) = &mut writer {
+                    shared.deliver_all(commit_batch(writer, batch));
+                }
+            }
+            WriterTask::Close => {
+                // Closing the last connection folds the write-ahead log into the file, so it comes after the readers'.
+                drop(writer);
+                return shared.closed();
+            }
+        }
+    }
+}
+
+fn open_writer(options: &SqliteOptions) -> Result<Writer, StoreError> {
+    let SqliteOptions {
+        target,
+        tables,
+        index_conflict,
+    } = options;
+    let connection = target.open_writer()?;
+    schema::prepare(&connection, target, tables)?;
+    Ok(Writer::new(
+        connection,
+        target.clone(),
+        tables,
+        *index_conflict,
+    ))
+}
+
+/// A reader thread: answers reads until the store is closed.
+fn read_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
+    let mut reader = None;
+    while let Some((request, ticket)) = shared.next_read() {
+        shared.deliver((ticket, answer(&mut reader, options, &request)));
+    }
+    drop(reader);
+    shared.reader_ended();
+}
+
+fn answer(
+    reader: &mut Option<Reader>,
+    options: &SqliteOptions,
+    request: &ReadRequest,
+) -> Result<Answer, StoreError> {
+    let opened = match reader.take() {
+        Some(opened) => opened,
+        None => Reader::open(&options.target, &options.tables)?,
+    };
+    reader.insert(opened).read(request)
+}

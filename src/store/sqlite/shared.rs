@@ -1,0 +1,264 @@
+//! What the handle of a store and its threads share: the calls that wait, and where the store is in its life.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::read::ReadRequest;
+use crate::store::commit::{MAX_QUEUE_BYTES, Queued, WriteQueue, WriteRequest};
+use crate::store::error::StoreError;
+use crate::store::{Answer, Completion, Deliver};
+
+/// Two answer a page of a large session and a small lookup at once; more would only share the same disk.
+const MAX_READERS: usize = 2;
+
+/// Where a store is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The writer opens the database, or is about to.
+    Opening,
+    /// The database is open.
+    Open,
+    /// The last try to open failed; the next call tries again.
+    NotOpen,
+    /// Everything is released.
+    Closed,
+}
+
+struct State<T> {
+    phase: Phase,
+    /// Whether new calls are refused; what waits is still worked off.
+    closing: bool,
+    waiting_for_open: Vec<T>,
+    waiting_for_close: Vec<T>,
+    writes: WriteQueue<T>,
+    reads: VecDeque<(ReadRequest, T)>,
+    readers: usize,
+    idle_readers: usize,
+}
+
+/// See the module's description.
+pub(super) struct Shared<T> {
+    state: Mutex<State<T>>,
+    writer_wakes: Condvar,
+    readers_wake: Condvar,
+    deliver: Deliver<T>,
+}
+
+/// What the writer thread does next.
+pub(super) enum WriterTask<T> {
+    /// Open the database.
+    Open,
+    /// Commit these.
+    Commit(Vec<Queued<T>>),
+    /// Release everything and end.
+    Close,
+}
+
+impl<T> Shared<T> {
+    pub(super) fn new(deliver: Deliver<T>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                phase: Phase::Opening,
+                closing: false,
+                waiting_for_open: Vec::new(),
+                waiting_for_close: Vec::new(),
+                writes: WriteQueue::new(MAX_QUEUE_BYTES),
+                reads: VecDeque::new(),
+                readers: 0,
+                idle_readers: 0,
+            }),
+            writer_wakes: Condvar::new(),
+            readers_wake: Condvar::new(),
+            deliver,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        // No code under this lock can leave the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn deliver(&self, completion: Completion<T>) {
+        (self.deliver)(vec![completion]);
+    }
+
+    pub(super) fn deliver_all(&self, completions: Vec<Completion<T>>) {
+        (self.deliver)(completions);
+    }
+
+    /// Locks the state for a new call, unless the store is closed; a store that is not open is opened again.
+    fn accept(&self, ticket: T) -> Option<(MutexGuard<'_, State<T>>, T)> {
+        let mut state = self.state();
+        if state.closing {
+            drop(state);
+            self.deliver((ticket, Err(StoreError::closed())));
+            return None;
+        }
+        if state.phase == Phase::NotOpen {
+            state.phase = Phase::Opening;
+            self.writer_wakes.notify_one();
+        }
+        Some((state, ticket))
+    }
+
+    pub(super) fn push_ready(&self, ticket: T) {
+        if let Some((mut state, ticket)) = self.accept(ticket) {
+            if state.phase == Phase::Open {
+                drop(state);
+                self.deliver((ticket, Ok(Answer::Done)));
+            } else {
+                state.waiting_for_open.push(ticket);
+            }
+        }
+    }
+
+    pub(super) fn push_write(&self, request: WriteRequest, ticket: T) {
+        if let Some((mut state, ticket)) = self.accept(ticket) {
+            let refused = state.writes.push(request, ticket).err();
+            drop(state);
+            self.writer_wakes.notify_one();
+            if let Some(completion) = refused {
+                self.deliver(completion);
+            }
+        }
+    }
+
+    /// Queues a read; true when one more reader should be started for it.
+    pub(super) fn push_read(&self, request: ReadRequest, ticket: T) -> bool {
+        let Some((mut state, ticket)) = self.accept(ticket) else {
+            return false;
+        };
+        state.reads.push_back((request, ticket));
+        let start = state.reads.len() > state.idle_readers && state.readers < MAX_READERS;
+        if start {
+            state.readers += 1;
+        } else {
+            self.readers_wake.notify_one();
+        }
+        start
+    }
+
+    /// A reader could not be started: its reads go to the others, or fail when there are none.
+    pub(super) fn reader_not_started(&self, error: &StoreError) {
+        let mut state = self.state();
+        state.readers -= 1;
+        if state.readers > 0 {
+            return;
+        }
+        let failed: Vec<_> = state
+            .reads
+            .drain(..)
+            .map(|(_, ticket)| (ticket, Err(error.clone())))
+            .collect();
+        drop(state);
+        self.writer_wakes.notify_one();
+        self.deliver_all(failed);
+    }
+
+    /// Begins to close; the ticket is answered when everything is released.
+    pub(super) fn push_close(&self, ticket: Option<T>) {
+        let mut state = self.state();
+        if state.phase == Phase::Closed {
+            drop(state);
+            if let Some(ticket) = ticket {
+                self.deliver((ticket, Ok(Answer::Done)));
+            }
+            return;
+        }
+        state.waiting_for_close.extend(ticket);
+        state.closing = true;
+        drop(state);
+        self.writer_wakes.notify_one();
+        self.readers_wake.notify_all();
+    }
+
+    /// Waits for the writer's next task.
+    pub(super) fn next_task(&self) -> WriterTask<T> {
+        let mut state = self.state();
+        loop {
+            match state.phase {
+                Phase::Opening => return WriterTask::Open,
+                Phase::Open if !state.writes.is_empty() => {
+                    return WriterTask::Commit(state.writes.take_batch());
+                }
+                Phase::Open | Phase::NotOpen if state.closing && state.readers == 0 => {
+                    return WriterTask::Close;
+                }
+                Phase::Open | Phase::NotOpen => {}
+                Phase::Closed => return WriterTask::Close,
+            }
+            state = self
+                .writer_wakes
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The database is open: what waited for it may go on.
+    pub(super) fn opened(&self) {
+        let mut state = self.state();
+        state.phase = Phase::Open;
+        let waiting = std::mem::take(&mut state.waiting_for_open);
+        drop(state);
+        self.readers_wake.notify_all();
+        self.deliver_all(done(waiting));
+    }
+
+    /// The database could not be opened: every call that waits for it fails, and the next one tries again.
+    pub(super) fn open_failed(&self, error: &StoreError) {
+        let mut state = self.state();
+        state.phase = Phase::NotOpen;
+        let mut failed = std::mem::take(&mut state.waiting_for_open);
+        failed.extend(state.writes.drain());
+        failed.extend(state.reads.drain(..).map(|(_, ticket)| ticket));
+        drop(state);
+        self.readers_wake.notify_all();
+        self.deliver_all(
+            failed
+                .into_iter()
+                .map(|ticket| (ticket, Err(error.clone())))
+                .collect(),
+        );
+    }
+
+    /// The writer has released everything, after the readers.
+    pub(super) fn closed(&self) {
+        let mut state = self.state();
+        state.phase = Phase::Closed;
+        let waiting = std::mem::take(&mut state.waiting_for_close);
+        drop(state);
+        self.deliver_all(done(waiting));
+    }
+
+    /// Waits for a reader's next read; none when the store closes.
+    pub(super) fn next_read(&self) -> Option<(ReadRequest, T)> {
+        let mut state = self.state();
+        loop {
+            if state.phase == Phase::Open && let Some(next) = state.reads.pop_front() {
+                return Some(next);
+            }
+            if state.closing && state.phase != Phase::Opening {
+                return None;
+            }
+            state.idle_readers += 1;
+            state = self
+                .readers_wake
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+            state.idle_readers -= 1;
+        }
+    }
+
+    /// A reader has released its connection.
+    pub(super) fn reader_ended(&self) {
+        self.state().readers -= 1;
+        self.writer_wakes.notify_one();
+    }
+}
+
+fn done<T>(tickets: Vec<T>) -> Vec<Completion<T>> {
+    tickets
+        .into_iter()
+        .map(|ticket| (ticket, Ok(Answer::Done)))
+        .collect()
+}

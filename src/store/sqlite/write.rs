@@ -1,0 +1,192 @@
+//! What is written to SQLite: one batch of writes as one transaction. The writer thread calls it, through group commit.
+
+use rusqlite::{Connection, ErrorCode, params};
+
+use super::connection::Target;
+use super::error::store_error;
+use super::schema::Tables;
+use crate::store::commit::{Backend, Write};
+use crate::store::error::{ErrorKind, StoreError};
+use crate::store::model::{MAX_SAFE_INTEGER, SessionEvent, SessionRecord};
+use crate::store::{Answer, IndexConflict};
+
+/// The one connection that writes, and the statements it uses.
+pub(super) struct Writer {
+    connection: Connection,
+    target: Target,
+    index_conflict: IndexConflict,
+    conflict_message: String,
+    update_session: String,
+    insert_event: String,
+    next_index: String,
+}
+
+impl Writer {
+    pub(super) fn new(
+        connection: Connection,
+        target: Target,
+        tables: &Tables,
+        index_conflict: IndexConflict,
+    ) -> Self {
+        let (sessions, events) = (&tables.sessions, &tables.events);
+        Self {
+            connection,
+            target,
+            index_conflict,
+            // The SDK tries again with its next index when a message matches this (SDK-CONTRACT.md, 6).
+            conflict_message: format!(
+                "UNIQUE constraint failed: {0}.session_id, {0}.event_index",
+                tables.events_name()
+            ),
+            update_session: format!(
+                "INSERT INTO {sessions} (id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, \
+                 sandbox_id, session_init_json, config_options_json, modes_json, extra_json) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+                 ON CONFLICT (id) DO UPDATE SET agent = excluded.agent, agent_session_id = excluded.agent_session_id, \
+                 last_connection_id = excluded.last_connection_id, created_at = excluded.created_at, \
+                 destroyed_at = excluded.destroyed_at, sandbox_id = excluded.sandbox_id, \
+                 session_init_json = excluded.session_init_json, config_options_json = excluded.config_options_json, \
+                 modes_json = excluded.modes_json, extra_json = excluded.extra_json"
+            ),
+            // A place taken by the same event is replaced, so that a retry is harmless; one taken by another event is
+            // left alone, and no row is changed: a conflict.
+            insert_event: format!(
+                "INSERT INTO {events} AS stored (id, event_index, session_id, created_at, connection_id, sender, \
+                 payload_json, extra_json) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+                 ON CONFLICT (session_id, event_index) DO UPDATE SET created_at = excluded.created_at, \
+                 connection_id = excluded.connection_id, sender = excluded.sender, \
+                 payload_json = excluded.payload_json, extra_json = excluded.extra_json \
+                 WHERE stored.id = excluded.id"
+            ),
+            next_index: format!("SELECT max(event_index) + 1 FROM {events} WHERE session_id = ?1"),
+        }
+    }
+
+    fn try_commit(&mut self, writes: &[Write<'_>]) -> Result<Vec<Result<Answer, StoreError>>, rusqlite::Error> {
+        self.target
+            .patiently(|| self.connection.execute_batch("BEGIN IMMEDIATE"))?;
+        let mut results = Vec::with_capacity(writes.len());
+        for write in writes {
+            match self.apply(write) {
+                Ok(result) => results.push(result),
+                // SQLite ends the whole transaction for some failures, a full disk among them.
+                Err(error) if self.connection.is_autocommit() => return Err(error),
+                // Else only the statement is undone, and the write fails alone.
+                Err(error) => results.push(Err(self.error(write, &error))),
+            }
+        }
+        match self
+            .target
+            .patiently(|| self.connection.execute_batch("COMMIT"))
+        {
+            Ok(()) => Ok(results),
+            Err(error) => {
+                if !self.connection.is_autocommit() {
+                    // Nothing is left to do when this fails too: closing the connection rolls back.
+                    let _ = self.connection.execute_batch("ROLLBACK");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn apply(&self, write: &Write<'_>) -> rusqlite::Result<Result<Answer, StoreError>> {
+        match write {
+            Write::UpdateSession(record) => self.update_session(record).map(|()| Ok(Answer::Done)),
+            Write::InsertEvent(event) => self.insert_event(event),
+        }
+    }
+
+    fn update_session(&self, record: &SessionRecord<'_>) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(&self.update_session)?
+            .execute(params![
+                record.id,
+                record.agent,
+                record.agent_session_id,
+                record.last_connection_id,
+                record.created_at,
+                record.destroyed_at,
+                record.sandbox_id,
+                record.session_init,
+                record.config_options,
+                record.modes,
+                record.extra,
+            ])?;
+        Ok(())
+    }
+
+    fn insert_event(&self, event: &SessionEvent<'_>) -> rusqlite::Result<Result<Answer, StoreError>> {
+        if self.insert_event_at(event, event.event_index)? {
+            return Ok(Ok(Answer::Done));
+        }
+        if self.index_conflict == IndexConflict::Reject {
+            return Ok(Err(StoreError::new(
+                ErrorKind::IndexConflict,
+                self.conflict_message.clone(),
+            )));
+        }
+        let next: i64 = self
+            .connection
+            .prepare_cached(&self.next_index)?
+            .query_row([&event.session_id], |row| row.get(0))?;
+        if next > MAX_SAFE_INTEGER {
+            return Ok(Err(StoreError::new(
+                ErrorKind::IndexConflict,
+                format!(
+                    "session {:?} has no free index left: its highest is Number.MAX_SAFE_INTEGER",
+                    event.session_id
+                ),
+            )));
+        }
+        self.insert_event_at(event, next)?;
+        Ok(Ok(Answer::Reassigned(next)))
+    }
+
+    /// Stores the event at `event_index`, unless another event is there.
+    fn insert_event_at(&self, event: &SessionEvent<'_>, event_index: i64) -> rusqlite::Result<bool> {
+        let changed = self
+            .connection
+            .prepare_cached(&self.insert_event)?
+            .execute(params![
+                event.id,
+                event_index,
+                event.session_id,
+                event.created_at,
+                event.connection_id,
+                event.sender,
+                event.payload,
+                event.extra,
+            ])?;
+        Ok(changed > 0)
+    }
+
+    fn error(&self, write: &Write<'_>, error: &rusqlite::Error) -> StoreError {
+        let name = self.target.location.name();
+        let doing = match write {
+            Write::UpdateSession(record) => format!("writing session {:?} to {name}", record.id),
+            Write::InsertEvent(event) => format!(
+                "writing event {} of session {:?} to {name}",
+                event.event_index, event.session_id
+            ),
+        };
+        store_error(&doing, error)
+    }
+}
+
+impl Backend for Writer {
+    fn commit(&mut self, writes: &[Write<'_>]) -> Vec<Result<Answer, StoreError>> {
+        match self.try_commit(writes) {
+            Ok(results) => results,
+            // One large write may be what does not fit: each gets its own try, so that the others are stored.
+            Err(error) if writes.len() > 1 && error.sqlite_error_code() == Some(ErrorCode::DiskFull) => writes
+                .chunks(1)
+                .flat_map(|write| self.commit(write))
+                .collect(),
+            Err(error) => writes
+                .iter()
+                .map(|write| Err(self.error(write, &error)))
+                .collect(),
+        }
+    }
+}
