@@ -26,12 +26,7 @@ impl Json {
     }
 
     /// The JSON text of a record or event, as it is at this moment.
-    pub(super) fn text_of(
-        &self,
-        env: &Env,
-        what: &str,
-        value: Unknown<'_>,
-    ) -> std::result::Result<String, Failure> {
+    pub(super) fn text_of(&self, env: &Env, what: &str, value: Unknown<'_>) -> std::result::Result<String, Failure> {
         object(what, value)?;
         // SAFETY: the value is used while this call from JavaScript lasts, in which its handle is valid; the lifetime
         // only has to match that of the function's type.
@@ -65,9 +60,7 @@ pub(super) fn string(what: &str, value: Unknown<'_>) -> std::result::Result<Stri
 }
 
 /// The paging fields of a list request: `cursor` and `limit`.
-pub(super) fn page<K: Key>(
-    request: Option<&Object<'_>>,
-) -> std::result::Result<(Position<K>, u32), Failure> {
+pub(super) fn page<K: Key>(request: Option<&Object<'_>>) -> std::result::Result<(Position<K>, u32), Failure> {
     let Some(request) = request else {
         return Ok((Position::Offset(0), DEFAULT_LIMIT));
     };
@@ -77,8 +70,8 @@ pub(super) fn page<K: Key>(
     };
     let limit = match optional_field(request, "limit")? {
         Some(value) => {
-            let number: f64 = read(&value, ValueType::Number)
-                .ok_or_else(|| wrong("request.limit", "a number", &value))?;
+            let number: f64 =
+                read(&value, ValueType::Number).ok_or_else(|| wrong("request.limit", "a number", &value))?;
             page::limit(number)
         }
         None => DEFAULT_LIMIT,
@@ -87,10 +80,7 @@ pub(super) fn page<K: Key>(
 }
 
 /// An object argument.
-pub(super) fn object<'env>(
-    what: &str,
-    value: Unknown<'env>,
-) -> std::result::Result<Object<'env>, Failure> {
+pub(super) fn object<'env>(what: &str, value: Unknown<'env>) -> std::result::Result<Object<'env>, Failure> {
     match kind_of(&value) {
         "an object" => Ok(Object::from_raw(value.value().env, value.raw())),
         _ => Err(wrong(what, "an object", &value)),
@@ -98,10 +88,7 @@ pub(super) fn object<'env>(
 }
 
 /// A field of an object.
-pub(super) fn field<'env>(
-    object: &Object<'env>,
-    name: &str,
-) -> std::result::Result<Unknown<'env>, Failure> {
+pub(super) fn field<'env>(object: &Object<'env>, name: &str) -> std::result::Result<Unknown<'env>, Failure> {
     object.get_named_property(name).map_err(|cause| Failure {
         error: StoreError::invalid(format!("reading the field {name} threw (see `cause`)")),
         cause: Some(cause),
@@ -109,10 +96,7 @@ pub(super) fn field<'env>(
 }
 
 /// A field of an object; `undefined` and `null` are none.
-fn optional_field<'env>(
-    object: &Object<'env>,
-    name: &str,
-) -> std::result::Result<Option<Unknown<'env>>, Failure> {
+fn optional_field<'env>(object: &Object<'env>, name: &str) -> std::result::Result<Option<Unknown<'env>>, Failure> {
     let value = field(object, name)?;
     Ok((!matches!(kind_of(&value), "undefined" | "null")).then_some(value))
 }

@@ -38,13 +38,11 @@ impl Driver {
         })
     }
 
-    pub(super) fn list_sessions<'env>(
-        &self,
-        env: &'env Env,
-        request: Option<Unknown<'_>>,
-    ) -> Result<Unknown<'env>> {
+    pub(super) fn list_sessions<'env>(&self, env: &'env Env, request: Option<Unknown<'_>>) -> Result<Unknown<'env>> {
         self.read(env, || {
-            let request = request.map(|request| arguments::object("request", request)).transpose()?;
+            let request = request
+                .map(|request| arguments::object("request", request))
+                .transpose()?;
             let (position, limit) = arguments::page(request.as_ref())?;
             Ok(ReadRequest::ListSessions { position, limit })
         })
@@ -102,12 +100,7 @@ impl Driver {
         Ok(promise)
     }
 
-    fn write<'env>(
-        &self,
-        env: &'env Env,
-        request: WriteRequest,
-        event: Option<Object<'_>>,
-    ) -> Result<Unknown<'env>> {
+    fn write<'env>(&self, env: &'env Env, request: WriteRequest, event: Option<Object<'_>>) -> Result<Unknown<'env>> {
         let (ticket, promise) = self.promises.promise(env, event)?;
         self.store.write(request, ticket);
         Ok(promise)

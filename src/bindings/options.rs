@@ -13,7 +13,12 @@ use crate::store::error::StoreError;
 use crate::store::sqlite::{Access, Durability, Location, SqliteOptions, Tables, Target};
 
 /// The options of `SQLiteSessionPersistDriver`. All may be left out.
-#[napi(object, js_name = "SQLiteSessionPersistDriverOptions", object_from_js = false, object_to_js = false)]
+#[napi(
+    object,
+    js_name = "SQLiteSessionPersistDriverOptions",
+    object_from_js = false,
+    object_to_js = false
+)]
 #[allow(dead_code)] // it exists for its TypeScript declaration; `parse` reads the object itself, to name what is wrong
 pub struct SQLiteSessionPersistDriverOptions {
     /// The database file; it is created when there is none, with mode 0600. A relative path is taken from the directory
@@ -76,10 +81,7 @@ pub(super) fn parse(options: Option<Unknown<'_>>) -> Result<SqliteOptions, Failu
     )?;
     let index_conflict = options.choice(
         "onEventIndexConflict",
-        &[
-            ("reassign", IndexConflict::Reassign),
-            ("reject", IndexConflict::Reject),
-        ],
+        &[("reassign", IndexConflict::Reassign), ("reject", IndexConflict::Reject)],
     )?;
     let access = match (
         options.boolean("readonly")?.unwrap_or(false),
@@ -100,7 +102,9 @@ pub(super) fn parse(options: Option<Unknown<'_>>) -> Result<SqliteOptions, Failu
             location,
             access,
             durability: durability.unwrap_or_default(),
-            busy_timeout: options.milliseconds("busyTimeoutMs")?.unwrap_or(Duration::from_millis(5000)),
+            busy_timeout: options
+                .milliseconds("busyTimeoutMs")?
+                .unwrap_or(Duration::from_millis(5000)),
         },
         tables: Tables::with_prefix(options.string("tablePrefix")?.as_deref().unwrap_or(""))?,
         index_conflict: index_conflict.unwrap_or_default(),
@@ -126,12 +130,7 @@ impl<'env> Options<'env> {
     }
 
     /// The option's value as a `V`. Only `undefined` leaves an option out: `null` is wrong, as any other wrong type.
-    fn typed<V: FromNapiValue>(
-        &self,
-        name: &str,
-        wanted: &str,
-        wanted_type: ValueType,
-    ) -> Result<Option<V>, Failure> {
+    fn typed<V: FromNapiValue>(&self, name: &str, wanted: &str, wanted_type: ValueType) -> Result<Option<V>, Failure> {
         let Some(object) = &self.0 else {
             return Ok(None);
         };

@@ -8,9 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use napi::bindgen_prelude::{JsObjectValue, Object, ObjectRef, ToNapiValue, Unknown};
-use napi::threadsafe_function::{
-    ThreadsafeFunction, ThreadsafeFunctionCallMode, ThreadsafeFunctionHandle,
-};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, ThreadsafeFunctionHandle};
 use napi::{Env, JsValue, Result, Status, check_status, sys};
 
 use super::arguments::Json;
@@ -70,11 +68,7 @@ impl Promises {
     }
 
     /// A new promise, and the ticket that settles it. `event` gets the index it is stored at.
-    pub(super) fn promise<'env>(
-        &self,
-        env: &'env Env,
-        event: Option<Object<'_>>,
-    ) -> Result<(Ticket, Unknown<'env>)> {
+    pub(super) fn promise<'env>(&self, env: &'env Env, event: Option<Object<'_>>) -> Result<(Ticket, Unknown<'env>)> {
         let event = event.map(|event| event.create_ref()).transpose()?;
         let (deferred, promise) = new_promise(env)?;
         self.pending.add(env);
@@ -206,9 +200,7 @@ fn new_promise<'env>(env: &'env Env) -> Result<(sys::napi_deferred, Unknown<'env
     // SAFETY: on the JavaScript thread, with its environment; both pointers are valid for the call.
     check_status!(unsafe { sys::napi_create_promise(env.raw(), &raw mut deferred, &raw mut promise) })?;
     // SAFETY: the value was just made in this environment.
-    Ok((deferred, unsafe {
-        Unknown::from_raw_unchecked(env.raw(), promise)
-    }))
+    Ok((deferred, unsafe { Unknown::from_raw_unchecked(env.raw(), promise) }))
 }
 
 fn resolve(env: &Env, deferred: sys::napi_deferred, value: sys::napi_value) -> Result<()> {

@@ -51,12 +51,8 @@ impl WriteRequest {
 
     fn parse(&self) -> Result<Write<'_>, StoreError> {
         match self {
-            Self::UpdateSession { record } => {
-                SessionRecord::parse(record).map(Write::UpdateSession)
-            }
-            Self::InsertEvent { session_id, event } => {
-                SessionEvent::parse(session_id, event).map(Write::InsertEvent)
-            }
+            Self::UpdateSession { record } => SessionRecord::parse(record).map(Write::UpdateSession),
+            Self::InsertEvent { session_id, event } => SessionEvent::parse(session_id, event).map(Write::InsertEvent),
         }
     }
 }

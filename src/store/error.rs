@@ -93,9 +93,6 @@ impl StoreError {
     /// A call after `close`.
     #[must_use]
     pub fn closed() -> Self {
-        Self::new(
-            ErrorKind::Closed,
-            "the driver is closed: create a new one to go on",
-        )
+        Self::new(ErrorKind::Closed, "the driver is closed: create a new one to go on")
     }
 }

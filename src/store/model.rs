@@ -148,9 +148,7 @@ impl<'a> SessionEvent<'a> {
             )));
         }
         if !matches!(&*event.sender, "client" | "agent") {
-            return Err(StoreError::invalid(
-                "event.sender must be \"client\" or \"agent\"",
-            ));
+            return Err(StoreError::invalid("event.sender must be \"client\" or \"agent\""));
         }
         Ok(event)
     }
@@ -180,9 +178,7 @@ impl<'a> SessionEvent<'a> {
 /// must not break, or rewrite, the page around it.
 #[must_use]
 pub fn checked_json(text: &str) -> Option<&str> {
-    serde_json::from_str::<&RawValue>(text)
-        .ok()
-        .map(RawValue::get)
+    serde_json::from_str::<&RawValue>(text).ok().map(RawValue::get)
 }
 
 /// The top-level fields of one JSON object, taken out one by one.
@@ -227,13 +223,7 @@ impl<'a> Fields<'a> {
         let raw = self.take(name);
         raw.and_then(|raw| raw.get().parse::<i64>().ok())
             .filter(|number| number.abs() <= MAX_SAFE_INTEGER)
-            .ok_or_else(|| {
-                self.wrong(
-                    name,
-                    "an integer no larger than Number.MAX_SAFE_INTEGER",
-                    kind_of(raw),
-                )
-            })
+            .ok_or_else(|| self.wrong(name, "an integer no larger than Number.MAX_SAFE_INTEGER", kind_of(raw)))
     }
 
     fn optional<V>(
@@ -270,10 +260,7 @@ impl<'a> Fields<'a> {
     }
 
     fn wrong(&self, name: &str, wanted: &str, got: &str) -> StoreError {
-        StoreError::invalid(format!(
-            "{}.{name} must be {wanted}, it is {got}",
-            self.what
-        ))
+        StoreError::invalid(format!("{}.{name} must be {wanted}, it is {got}", self.what))
     }
 }
 
@@ -370,9 +357,7 @@ mod tests {
     #[test]
     fn an_event_keeps_its_payload_to_the_byte() {
         let mut out = String::new();
-        SessionEvent::parse("s", EVENT)
-            .unwrap()
-            .write_json(&mut out);
+        SessionEvent::parse("s", EVENT).unwrap().write_json(&mut out);
         assert_eq!(out, EVENT);
     }
 
@@ -380,9 +365,7 @@ mod tests {
     fn fields_of_a_newer_sdk_are_kept_in_their_order() {
         let text = EVENT.replacen('{', r#"{"z\n":[1],"a":null,"#, 1);
         let mut out = String::new();
-        SessionEvent::parse("s", &text)
-            .unwrap()
-            .write_json(&mut out);
+        SessionEvent::parse("s", &text).unwrap().write_json(&mut out);
         assert_eq!(
             out,
             EVENT.strip_suffix('}').unwrap().to_owned() + r#","z\n":[1],"a":null}"#

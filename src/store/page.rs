@@ -183,19 +183,13 @@ mod tests {
             id: "a:b\"c".into(),
         };
         let cursor = format!("{}{}", SessionKey::TAG, key.encode());
-        assert_eq!(
-            Position::parse(Some(&cursor)).unwrap(),
-            Position::After(key)
-        );
+        assert_eq!(Position::parse(Some(&cursor)).unwrap(), Position::After(key));
     }
 
     #[test]
     fn garbage_and_cursors_of_the_other_list_are_errors() {
         for cursor in ["", "x", "-1", "1.5", "e1:", "e1:x", "e2:5", "s1:5:a"] {
-            assert!(
-                Position::<EventKey>::parse(Some(cursor)).is_err(),
-                "{cursor}"
-            );
+            assert!(Position::<EventKey>::parse(Some(cursor)).is_err(), "{cursor}");
         }
         assert_eq!(
             Position::<EventKey>::parse(Some("99999999999999999999")).unwrap(),

@@ -145,12 +145,7 @@ fn open_writer(options: &SqliteOptions) -> Result<Writer, StoreError> {
     } = options;
     let connection = target.open_writer()?;
     schema::prepare(&connection, target, tables)?;
-    Ok(Writer::new(
-        connection,
-        target.clone(),
-        tables,
-        *index_conflict,
-    ))
+    Ok(Writer::new(connection, target.clone(), tables, *index_conflict))
 }
 
 /// A reader thread: answers reads until the store is closed.
@@ -163,11 +158,7 @@ fn read_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
     shared.reader_ended();
 }
 
-fn answer(
-    reader: &mut Option<Reader>,
-    options: &SqliteOptions,
-    request: &ReadRequest,
-) -> Result<Answer, StoreError> {
+fn answer(reader: &mut Option<Reader>, options: &SqliteOptions, request: &ReadRequest) -> Result<Answer, StoreError> {
     let opened = match reader.take() {
         Some(opened) => opened,
         None => Reader::open(&options.target, &options.tables)?,

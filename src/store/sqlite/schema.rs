@@ -15,13 +15,7 @@ use crate::store::error::{ErrorKind, StoreError};
 const VERSION: i64 = 1;
 
 /// Columns that a table must have to be one of ours, in every layout of the field (SDK-CONTRACT.md, "Tables").
-const SESSION_COLUMNS: [&str; 5] = [
-    "id",
-    "agent",
-    "agent_session_id",
-    "last_connection_id",
-    "created_at",
-];
+const SESSION_COLUMNS: [&str; 5] = ["id", "agent", "agent_session_id", "last_connection_id", "created_at"];
 const EVENT_COLUMNS: [&str; 6] = [
     "id",
     "session_id",
@@ -40,8 +34,7 @@ const ADDED_SESSION_COLUMNS: [(&str, &str); 6] = [
     ("modes_json", "TEXT"),
     ("extra_json", "TEXT"),
 ];
-const ADDED_EVENT_COLUMNS: [(&str, &str); 2] =
-    [("event_index", "INTEGER"), ("extra_json", "TEXT")];
+const ADDED_EVENT_COLUMNS: [(&str, &str); 2] = [("event_index", "INTEGER"), ("extra_json", "TEXT")];
 
 /// The column that keeps the number of an event that had no other id.
 const NUMBER_COLUMN: &str = "event_number";
@@ -115,9 +108,7 @@ impl fmt::Display for Step {
                 formatter.write_str("renumber sessions with missing or duplicate event indexes")
             }
             Self::TextIds => formatter.write_str("turn the numeric event ids into text"),
-            Self::UniquePlace => {
-                formatter.write_str("add a unique index on the events' (session_id, event_index)")
-            }
+            Self::UniquePlace => formatter.write_str("add a unique index on the events' (session_id, event_index)"),
             Self::SessionOrder => formatter.write_str("add an index on the sessions' (created_at, id)"),
         }
     }
@@ -283,7 +274,10 @@ fn missing_steps(connection: &Connection, tables: &Tables) -> rusqlite::Result<R
 
 /// Whether a session's time is not a whole number, which a cursor could not name.
 fn has_fractional_times(connection: &Connection, tables: &Tables) -> rusqlite::Result<bool> {
-    let exists = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE typeof(created_at) = 'real')", tables.sessions);
+    let exists = format!(
+        "SELECT EXISTS (SELECT 1 FROM {} WHERE typeof(created_at) = 'real')",
+        tables.sessions
+    );
     connection.query_row(&exists, [], |row| row.get(0))
 }
 
@@ -317,11 +311,7 @@ fn events_steps(events: &Table) -> Vec<Step> {
         let row = if events.without_rowid { "id" } else { "rowid" };
         steps.push(Step::RepairIndexes { row });
     }
-    if events
-        .columns
-        .get("id")
-        .is_some_and(|id| id.declared_type == "INTEGER")
-    {
+    if events.columns.get("id").is_some_and(|id| id.declared_type == "INTEGER") {
         steps.push(Step::TextIds);
     }
     if !events.unique_place {
@@ -343,12 +333,14 @@ fn run(connection: &Connection, tables: &Tables, step: &Step) -> rusqlite::Resul
              session_init_json TEXT, config_options_json TEXT, modes_json TEXT, extra_json TEXT);
              CREATE INDEX \"{prefix}sessions_created_at_id\" ON {sessions} (created_at, id)"
         ),
-        // No index on `id`: random ids would halve the speed of writing (DESIGN.md, "One write path"). `WITHOUT ROWID`
-        // keeps a session's events side by side in their order, which is how they are read.
+        // No index on `id`: random ids would halve the speed of writing (DESIGN.md, "One write path"). Not `WITHOUT ROWID`
+        // either: it would keep a session's events side by side, which reads half again as fast, but it writes a fifth
+        // slower with 32 sessions and a third slower with 512 (ARCHITECTURE.md, "Tables").
         Step::CreateEvents => format!(
             "CREATE TABLE {events} (id TEXT NOT NULL, event_index INTEGER NOT NULL, session_id TEXT NOT NULL, \
              created_at INTEGER NOT NULL, connection_id TEXT NOT NULL, sender TEXT NOT NULL, payload_json TEXT NOT NULL, \
-             extra_json TEXT, PRIMARY KEY (session_id, event_index)) WITHOUT ROWID"
+             extra_json TEXT);
+             CREATE UNIQUE INDEX \"{prefix}events_session_id_event_index\" ON {events} (session_id, event_index)"
         ),
         Step::AddColumn {
             table,

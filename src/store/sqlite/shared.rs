@@ -187,10 +187,7 @@ impl<T> Shared<T> {
                 Phase::Open | Phase::NotOpen => {}
                 Phase::Closed => return WriterTask::Close,
             }
-            state = self
-                .writer_wakes
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.writer_wakes.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -213,12 +210,7 @@ impl<T> Shared<T> {
         failed.extend(state.reads.drain(..).map(|(_, ticket)| ticket));
         drop(state);
         self.readers_wake.notify_all();
-        self.deliver_all(
-            failed
-                .into_iter()
-                .map(|ticket| (ticket, Err(error.clone())))
-                .collect(),
-        );
+        self.deliver_all(failed.into_iter().map(|ticket| (ticket, Err(error.clone()))).collect());
     }
 
     /// The writer has released everything, after the readers.
@@ -234,17 +226,16 @@ impl<T> Shared<T> {
     pub(super) fn next_read(&self) -> Option<(ReadRequest, T)> {
         let mut state = self.state();
         loop {
-            if state.phase == Phase::Open && let Some(next) = state.reads.pop_front() {
+            if state.phase == Phase::Open
+                && let Some(next) = state.reads.pop_front()
+            {
                 return Some(next);
             }
             if state.closing && state.phase != Phase::Opening {
                 return None;
             }
             state.idle_readers += 1;
-            state = self
-                .readers_wake
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.readers_wake.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle_readers -= 1;
         }
     }
@@ -257,8 +248,5 @@ impl<T> Shared<T> {
 }
 
 fn done<T>(tickets: Vec<T>) -> Vec<Completion<T>> {
-    tickets
-        .into_iter()
-        .map(|ticket| (ticket, Ok(Answer::Done)))
-        .collect()
+    tickets.into_iter().map(|ticket| (ticket, Ok(Answer::Done))).collect()
 }

@@ -22,12 +22,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(
-        connection: Connection,
-        target: Target,
-        tables: &Tables,
-        index_conflict: IndexConflict,
-    ) -> Self {
+    pub(super) fn new(connection: Connection, target: Target, tables: &Tables, index_conflict: IndexConflict) -> Self {
         let (sessions, events) = (&tables.sessions, &tables.events);
         Self {
             connection,
@@ -75,10 +70,7 @@ impl Writer {
                 Err(error) => results.push(Err(self.error(write, &error))),
             }
         }
-        match self
-            .target
-            .patiently(|| self.connection.execute_batch("COMMIT"))
-        {
+        match self.target.patiently(|| self.connection.execute_batch("COMMIT")) {
             Ok(()) => Ok(results),
             Err(error) => {
                 if !self.connection.is_autocommit() {
@@ -98,21 +90,19 @@ impl Writer {
     }
 
     fn update_session(&self, record: &SessionRecord<'_>) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached(&self.update_session)?
-            .execute(params![
-                record.id,
-                record.agent,
-                record.agent_session_id,
-                record.last_connection_id,
-                record.created_at,
-                record.destroyed_at,
-                record.sandbox_id,
-                record.session_init,
-                record.config_options,
-                record.modes,
-                record.extra,
-            ])?;
+        self.connection.prepare_cached(&self.update_session)?.execute(params![
+            record.id,
+            record.agent,
+            record.agent_session_id,
+            record.last_connection_id,
+            record.created_at,
+            record.destroyed_at,
+            record.sandbox_id,
+            record.session_init,
+            record.config_options,
+            record.modes,
+            record.extra,
+        ])?;
         Ok(())
     }
 
@@ -145,19 +135,16 @@ impl Writer {
 
     /// Stores the event at `event_index`, unless another event is there.
     fn insert_event_at(&self, event: &SessionEvent<'_>, event_index: i64) -> rusqlite::Result<bool> {
-        let changed = self
-            .connection
-            .prepare_cached(&self.insert_event)?
-            .execute(params![
-                event.id,
-                event_index,
-                event.session_id,
-                event.created_at,
-                event.connection_id,
-                event.sender,
-                event.payload,
-                event.extra,
-            ])?;
+        let changed = self.connection.prepare_cached(&self.insert_event)?.execute(params![
+            event.id,
+            event_index,
+            event.session_id,
+            event.created_at,
+            event.connection_id,
+            event.sender,
+            event.payload,
+            event.extra,
+        ])?;
         Ok(changed > 0)
     }
 
@@ -179,14 +166,10 @@ impl Backend for Writer {
         match self.try_commit(writes) {
             Ok(results) => results,
             // One large write may be what does not fit: each gets its own try, so that the others are stored.
-            Err(error) if writes.len() > 1 && error.sqlite_error_code() == Some(ErrorCode::DiskFull) => writes
-                .chunks(1)
-                .flat_map(|write| self.commit(write))
-                .collect(),
-            Err(error) => writes
-                .iter()
-                .map(|write| Err(self.error(write, &error)))
-                .collect(),
+            Err(error) if writes.len() > 1 && error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                writes.chunks(1).flat_map(|write| self.commit(write)).collect()
+            }
+            Err(error) => writes.iter().map(|write| Err(self.error(write, &error))).collect(),
         }
     }
 }
