@@ -19,7 +19,7 @@ impl From<StoreError> for Failure {
 
 impl Failure {
     /// The JavaScript error. Wrong arguments are a `TypeError`.
-    pub(super) fn into_js<'env>(self, env: &'env Env) -> Result<Unknown<'env>> {
+    pub(super) fn into_js(self, env: &Env) -> Result<Unknown<'_>> {
         let Self { error, cause } = self;
         let plain = napi::Error::new(Status::GenericFailure, &error.message);
         let unknown = match error.kind {

@@ -16,6 +16,7 @@ use napi_derive::napi;
 
 /// Makes `close` of each class what `await using` calls. Runs once, when the addon is loaded.
 #[napi(module_exports)]
+#[cfg_attr(test, allow(dead_code))] // only a loaded addon runs it
 pub fn add_async_dispose(exports: Object, env: Env) -> Result<()> {
     let symbols: Function = env.get_global()?.get_named_property("Symbol")?;
     let async_dispose: Unknown = symbols.get_named_property("asyncDispose")?;

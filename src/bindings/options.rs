@@ -102,9 +102,7 @@ pub(super) fn parse(options: Option<Unknown<'_>>) -> Result<SqliteOptions, Failu
             location,
             access,
             durability: durability.unwrap_or_default(),
-            busy_timeout: options
-                .milliseconds("busyTimeoutMs")?
-                .unwrap_or(Duration::from_millis(5000)),
+            busy_timeout: options.milliseconds("busyTimeoutMs")?.unwrap_or(Duration::from_secs(5)),
         },
         tables: Tables::with_prefix(options.string("tablePrefix")?.as_deref().unwrap_or(""))?,
         index_conflict: index_conflict.unwrap_or_default(),

@@ -88,7 +88,7 @@ impl Promises {
 }
 
 /// A promise that is rejected already.
-pub(super) fn rejected<'env>(env: &'env Env, failure: Failure) -> Result<Unknown<'env>> {
+pub(super) fn rejected(env: &Env, failure: Failure) -> Result<Unknown<'_>> {
     let (deferred, promise) = new_promise(env)?;
     reject(env, deferred, failure)?;
     Ok(promise)
@@ -195,7 +195,7 @@ fn undefined(env: &Env) -> Result<sys::napi_value> {
     unsafe { ToNapiValue::to_napi_value(env.raw(), ()) }
 }
 
-fn new_promise<'env>(env: &'env Env) -> Result<(sys::napi_deferred, Unknown<'env>)> {
+fn new_promise(env: &Env) -> Result<(sys::napi_deferred, Unknown<'_>)> {
     let (mut deferred, mut promise) = (ptr::null_mut(), ptr::null_mut());
     // SAFETY: on the JavaScript thread, with its environment; both pointers are valid for the call.
     check_status!(unsafe { sys::napi_create_promise(env.raw(), &raw mut deferred, &raw mut promise) })?;

@@ -103,6 +103,15 @@ impl<K: Key> Position<K> {
     }
 }
 
+/// A page: its JSON text, and the key after which the next one begins, if there is a next one.
+#[derive(Debug)]
+pub struct Page<K> {
+    /// `{"items":[...],"nextCursor":"..."}`
+    pub text: String,
+    /// The key of the last item, when more follow.
+    pub next: Option<K>,
+}
+
 /// A page in the making: its JSON text, item by item.
 pub struct PageText<K> {
     text: String,
@@ -149,16 +158,17 @@ impl<K: Key> PageText<K> {
         true
     }
 
-    /// The page's JSON text; `more` says whether a row was left for the next page.
+    /// The whole page; `more` says whether a row was left for the next one.
     #[must_use]
-    pub fn finish(mut self, more: bool) -> String {
+    pub fn finish(mut self, more: bool) -> Page<K> {
         self.text.push(']');
-        if let Some(last) = self.last.filter(|_| more) {
+        let next = self.last.filter(|_| more);
+        if let Some(last) = &next {
             self.text.push_str(r#","nextCursor":"#);
             push_string(&mut self.text, &format!("{}{}", K::TAG, last.encode()));
         }
         self.text.push('}');
-        self.text
+        Page { text: self.text, next }
     }
 }
 
@@ -202,7 +212,7 @@ mod tests {
         let mut page = PageText::with_max_bytes(10, 30);
         assert!(page.push(EventKey(1), |out| out.push_str(&"1".repeat(100))));
         assert!(!page.push(EventKey(2), |out| out.push('2')));
-        let text = page.finish(true);
+        let text = page.finish(true).text;
         assert!(text.ends_with(r#"1],"nextCursor":"e1:1"}"#), "{text}");
     }
 }

@@ -55,7 +55,7 @@ impl Location {
         if filename == ":memory:" {
             let number = MEMORY_DATABASES.fetch_add(1, Ordering::Relaxed);
             // The leading slash is what lets several connections of a process share the database
-            // (https://www.sqlite.org/src/file/src/memdb.c).
+            // (<https://www.sqlite.org/src/file/src/memdb.c>).
             return Ok(Self::Memory(format!("file:/sandbox-agent-persist-{number}?vfs=memdb")));
         }
         if filename.is_empty() || filename.contains('\0') || filename.starts_with("file:") {
@@ -192,7 +192,7 @@ impl Target {
 /// `-shm` files the mode of the database.
 ///
 /// Only ever with `create_new`: to open and close a database that exists would drop this process's locks on it
-/// (https://www.sqlite.org/howtocorrupt.html, 2.2).
+/// (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
 fn create_private(path: &Path) -> Result<(), StoreError> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);

@@ -1,8 +1,10 @@
 //! The SQLite backend: one writer thread and a few reader threads over one database. `bindings` calls [`SqliteStore`].
 //!
-//! [`SqliteStore`] is the handle that callers hold; `shared` is what the threads and the handle share; `writer` and
-//! `reader` are the threads' loops. SQL stands in `schema`, `read` and `write`.
+//! [`SqliteStore`] is the handle that callers hold, and the threads' loops stand below it; `shared` is what they share.
+//! `connection` opens databases, `schema` and `catalog` make their tables ready, `write` and `read` hold the statements,
+//! `ahead` reads the page after this one, and `error` names what SQLite refuses.
 
+mod ahead;
 mod catalog;
 mod connection;
 mod error;
@@ -18,7 +20,8 @@ pub use connection::{Access, Durability, Location, Target};
 pub use read::ReadRequest;
 pub use schema::Tables;
 
-use read::Reader;
+use ahead::ReaderAhead;
+use read::{Lane, Reader};
 use shared::{Shared, WriterTask};
 use write::Writer;
 
@@ -49,10 +52,13 @@ pub struct SqliteStore<T: Send + 'static> {
 impl<T: Send + 'static> SqliteStore<T> {
     /// Begins to open the database.
     pub fn open(options: SqliteOptions, deliver: Deliver<T>) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared::new(deliver));
-        let for_writer = (Arc::clone(&shared), options.clone());
-        start_thread("persist-writer", move || write_all(&for_writer.0, &for_writer.1))?;
-        Ok(Self { shared, options })
+        let store = Self {
+            shared: Arc::new(Shared::new(deliver)),
+            options,
+        };
+        let (shared, options) = (Arc::clone(&store.shared), store.options.clone());
+        start_thread("persist-writer", move || write_all(&shared, &options))?;
+        Ok(store)
     }
 
     /// Answers once the database can be used.
@@ -77,11 +83,11 @@ impl<T: Send + 'static> SqliteStore<T> {
 
     /// Reads from the database as it is now.
     pub fn read(&self, request: ReadRequest, ticket: T) {
+        let lane = request.lane();
         if self.shared.push_read(request, ticket) {
-            let for_reader = (Arc::clone(&self.shared), self.options.clone());
-            // Without a thread the read is answered by one of the readers there are, or by none: then say so.
-            if let Err(error) = start_thread("persist-reader", move || read_all(&for_reader.0, &for_reader.1)) {
-                self.shared.reader_not_started(&error);
+            let (shared, options) = (Arc::clone(&self.shared), self.options.clone());
+            if let Err(error) = start_thread("persist-reader", move || read_all(&shared, &options, lane)) {
+                self.shared.reader_not_started(lane, &error);
             }
         }
     }
@@ -148,20 +154,27 @@ fn open_writer(options: &SqliteOptions) -> Result<Writer, StoreError> {
     Ok(Writer::new(connection, target.clone(), tables, *index_conflict))
 }
 
-/// A reader thread: answers reads until the store is closed.
-fn read_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
+/// A reader thread: answers the reads of one lane until the store is closed.
+fn read_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions, lane: Lane) {
     let mut reader = None;
-    while let Some((request, ticket)) = shared.next_read() {
+    while let Some((request, ticket)) = shared.next_read(lane) {
         shared.deliver((ticket, answer(&mut reader, options, &request)));
+        if let Some(reader) = &mut reader {
+            reader.read_ahead();
+        }
     }
     drop(reader);
-    shared.reader_ended();
+    shared.reader_ended(lane);
 }
 
-fn answer(reader: &mut Option<Reader>, options: &SqliteOptions, request: &ReadRequest) -> Result<Answer, StoreError> {
+fn answer(
+    reader: &mut Option<ReaderAhead>,
+    options: &SqliteOptions,
+    request: &ReadRequest,
+) -> Result<Answer, StoreError> {
     let opened = match reader.take() {
         Some(opened) => opened,
-        None => Reader::open(&options.target, &options.tables)?,
+        None => ReaderAhead::new(Reader::open(&options.target, &options.tables)?),
     };
     reader.insert(opened).read(request)
 }

@@ -10,10 +10,10 @@ use super::schema::Tables;
 use crate::store::Answer;
 use crate::store::error::StoreError;
 use crate::store::model::{SessionEvent, SessionRecord, checked_json};
-use crate::store::page::{EventKey, PageText, Position, SessionKey};
+use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
 
 /// A read as it was called.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadRequest {
     /// One session, by its id.
     GetSession {
@@ -36,6 +36,28 @@ pub enum ReadRequest {
         /// How many events at most.
         limit: u32,
     },
+}
+
+/// Which thread answers a read: a lookup never waits for a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    Lookups,
+    Pages,
+}
+
+impl ReadRequest {
+    pub(super) fn lane(&self) -> Lane {
+        match self {
+            Self::GetSession { .. } => Lane::Lookups,
+            Self::ListSessions { .. } | Self::ListEvents { .. } => Lane::Pages,
+        }
+    }
+}
+
+/// What a read found, and the read that the caller will ask for next when there is more.
+pub(super) struct Found {
+    pub(super) answer: Answer,
+    pub(super) next: Option<ReadRequest>,
 }
 
 /// One reader's connection and the statements it uses.
@@ -75,54 +97,94 @@ impl Reader {
     }
 
     /// Answers one read.
-    pub(super) fn read(&self, request: &ReadRequest) -> Result<Answer, StoreError> {
+    pub(super) fn read(&self, request: &ReadRequest) -> Result<Found, StoreError> {
         self.target
             .patiently(|| self.try_read(request))
             .map_err(|error| self.target.error(&doing(request), &error))
     }
 
-    fn try_read(&self, request: &ReadRequest) -> rusqlite::Result<Answer> {
+    /// A number that changes when another connection, of whatever process, has changed the database.
+    pub(super) fn data_version(&self) -> rusqlite::Result<i64> {
+        self.connection
+            .prepare_cached("PRAGMA data_version")?
+            .query_row([], |row| row.get(0))
+    }
+
+    fn try_read(&self, request: &ReadRequest) -> rusqlite::Result<Found> {
         match request {
-            ReadRequest::GetSession { id } => {
-                let mut statement = self.connection.prepare_cached(&self.get_session)?;
-                let found = statement
-                    .query_row([id], |row| {
-                        let mut text = String::new();
-                        session(row)?.write_json(&mut text);
-                        Ok(text)
-                    })
-                    .optional()?;
-                Ok(found.map_or(Answer::Absent, Answer::Json))
-            }
-            ReadRequest::ListSessions { position, limit } => {
-                let more_than = i64::from(*limit) + 1;
-                match position {
-                    Position::Offset(offset) => {
-                        let mut statement = self.connection.prepare_cached(&self.sessions_from)?;
-                        sessions_page(statement.query(params![more_than, offset])?, *limit)
-                    }
-                    Position::After(key) => {
-                        let mut statement = self.connection.prepare_cached(&self.sessions_after)?;
-                        let rows = statement.query(params![more_than, key.created_at, key.id])?;
-                        sessions_page(rows, *limit)
-                    }
-                }
-            }
+            ReadRequest::GetSession { id } => self.session(id),
+            ReadRequest::ListSessions { position, limit } => self.sessions(position, *limit),
             ReadRequest::ListEvents {
                 session_id,
                 position,
                 limit,
-            } => {
-                let more_than = i64::from(*limit) + 1;
-                let (sql, start) = match position {
-                    Position::Offset(offset) => (&self.events_from, offset),
-                    Position::After(EventKey(index)) => (&self.events_after, index),
-                };
-                let mut statement = self.connection.prepare_cached(sql)?;
-                let rows = statement.query(params![more_than, session_id, start])?;
-                events_page(rows, session_id, *limit)
-            }
+            } => self.events(session_id, position, *limit),
         }
+    }
+
+    fn session(&self, id: &str) -> rusqlite::Result<Found> {
+        let mut statement = self.connection.prepare_cached(&self.get_session)?;
+        let found = statement
+            .query_row([id], |row| {
+                let mut text = String::new();
+                session(row)?.write_json(&mut text);
+                Ok(text)
+            })
+            .optional()?;
+        Ok(Found {
+            answer: found.map_or(Answer::Absent, Answer::Json),
+            next: None,
+        })
+    }
+
+    fn sessions(&self, position: &Position<SessionKey>, limit: u32) -> rusqlite::Result<Found> {
+        let wanted = i64::from(limit) + 1;
+        let sql = match position {
+            Position::Offset(_) => &self.sessions_from,
+            Position::After(_) => &self.sessions_after,
+        };
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = match position {
+            Position::Offset(offset) => statement.query(params![wanted, offset])?,
+            Position::After(key) => statement.query(params![wanted, key.created_at, key.id])?,
+        };
+        let page = page(rows, limit, |row, page| {
+            let record = session(row)?;
+            let key = SessionKey {
+                created_at: record.created_at,
+                id: record.id.clone().into_owned(),
+            };
+            Ok(page.push(key, |out| record.write_json(out)))
+        })?;
+        Ok(Found {
+            answer: Answer::Json(page.text),
+            next: page.next.map(|key| ReadRequest::ListSessions {
+                position: Position::After(key),
+                limit,
+            }),
+        })
+    }
+
+    fn events(&self, session_id: &str, position: &Position<EventKey>, limit: u32) -> rusqlite::Result<Found> {
+        let wanted = i64::from(limit) + 1;
+        let (sql, start) = match position {
+            Position::Offset(offset) => (&self.events_from, offset),
+            Position::After(EventKey(index)) => (&self.events_after, index),
+        };
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query(params![wanted, session_id, start])?;
+        let page = page(rows, limit, |row, page| {
+            let event = event(row, session_id)?;
+            Ok(page.push(EventKey(event.event_index), |out| event.write_json(out)))
+        })?;
+        Ok(Found {
+            answer: Answer::Json(page.text),
+            next: page.next.map(|key| ReadRequest::ListEvents {
+                session_id: session_id.to_owned(),
+                position: Position::After(key),
+                limit,
+            }),
+        })
     }
 }
 
@@ -136,30 +198,19 @@ fn doing(request: &ReadRequest) -> String {
     }
 }
 
-fn sessions_page(mut rows: Rows<'_>, limit: u32) -> rusqlite::Result<Answer> {
+/// Puts rows on a page until it is full; `push` says whether its row still belongs to it.
+fn page<K: Key>(
+    mut rows: Rows<'_>,
+    limit: u32,
+    mut push: impl FnMut(&Row<'_>, &mut PageText<K>) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<Page<K>> {
     let mut page = PageText::new(limit);
     while let Some(row) = rows.next()? {
-        let record = session(row)?;
-        let key = SessionKey {
-            created_at: record.created_at,
-            id: record.id.clone().into_owned(),
-        };
-        if !page.push(key, |out| record.write_json(out)) {
-            return Ok(Answer::Json(page.finish(true)));
+        if !push(row, &mut page)? {
+            return Ok(page.finish(true));
         }
     }
-    Ok(Answer::Json(page.finish(false)))
-}
-
-fn events_page(mut rows: Rows<'_>, session_id: &str, limit: u32) -> rusqlite::Result<Answer> {
-    let mut page = PageText::new(limit);
-    while let Some(row) = rows.next()? {
-        let event = event(row, session_id)?;
-        if !page.push(EventKey(event.event_index), |out| event.write_json(out)) {
-            return Ok(Answer::Json(page.finish(true)));
-        }
-    }
-    Ok(Answer::Json(page.finish(false)))
+    Ok(page.finish(false))
 }
 
 fn session<'a>(row: &'a Row<'_>) -> rusqlite::Result<SessionRecord<'a>> {

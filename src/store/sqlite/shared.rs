@@ -3,13 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::read::ReadRequest;
+use super::read::{Lane, ReadRequest};
 use crate::store::commit::{MAX_QUEUE_BYTES, Queued, WriteQueue, WriteRequest};
 use crate::store::error::StoreError;
 use crate::store::{Answer, Completion, Deliver};
-
-/// Two answer a page of a large session and a small lookup at once; more would only share the same disk.
-const MAX_READERS: usize = 2;
 
 /// Where a store is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +28,42 @@ struct State<T> {
     waiting_for_open: Vec<T>,
     waiting_for_close: Vec<T>,
     writes: WriteQueue<T>,
-    reads: VecDeque<(ReadRequest, T)>,
-    readers: usize,
-    idle_readers: usize,
+    lookups: Reads<T>,
+    pages: Reads<T>,
+}
+
+/// The reads that wait for one reader thread.
+struct Reads<T> {
+    waiting: VecDeque<(ReadRequest, T)>,
+    /// Whether the thread runs: it is started by its first read.
+    running: bool,
+}
+
+impl<T> Reads<T> {
+    fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            running: false,
+        }
+    }
+}
+
+impl<T> State<T> {
+    fn reads(&mut self, lane: Lane) -> &mut Reads<T> {
+        match lane {
+            Lane::Lookups => &mut self.lookups,
+            Lane::Pages => &mut self.pages,
+        }
+    }
+
+    fn reader_runs(&self) -> bool {
+        self.lookups.running || self.pages.running
+    }
+
+    fn drain_reads(&mut self) -> impl Iterator<Item = T> + '_ {
+        let lookups = self.lookups.waiting.drain(..);
+        lookups.chain(self.pages.waiting.drain(..)).map(|(_, ticket)| ticket)
+    }
 }
 
 /// See the module's description.
@@ -63,9 +93,8 @@ impl<T> Shared<T> {
                 waiting_for_open: Vec::new(),
                 waiting_for_close: Vec::new(),
                 writes: WriteQueue::new(MAX_QUEUE_BYTES),
-                reads: VecDeque::new(),
-                readers: 0,
-                idle_readers: 0,
+                lookups: Reads::new(),
+                pages: Reads::new(),
             }),
             writer_wakes: Condvar::new(),
             readers_wake: Condvar::new(),
@@ -123,30 +152,26 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Queues a read; true when one more reader should be started for it.
+    /// Queues a read; true when the thread that answers it has to be started.
     pub(super) fn push_read(&self, request: ReadRequest, ticket: T) -> bool {
         let Some((mut state, ticket)) = self.accept(ticket) else {
             return false;
         };
-        state.reads.push_back((request, ticket));
-        let start = state.reads.len() > state.idle_readers && state.readers < MAX_READERS;
-        if start {
-            state.readers += 1;
-        } else {
-            self.readers_wake.notify_one();
-        }
+        let reads = state.reads(request.lane());
+        reads.waiting.push_back((request, ticket));
+        let start = !std::mem::replace(&mut reads.running, true);
+        drop(state);
+        self.readers_wake.notify_all();
         start
     }
 
-    /// A reader could not be started: its reads go to the others, or fail when there are none.
-    pub(super) fn reader_not_started(&self, error: &StoreError) {
+    /// A reader could not be started: what waits for it fails.
+    pub(super) fn reader_not_started(&self, lane: Lane, error: &StoreError) {
         let mut state = self.state();
-        state.readers -= 1;
-        if state.readers > 0 {
-            return;
-        }
-        let failed: Vec<_> = state
-            .reads
+        let reads = state.reads(lane);
+        reads.running = false;
+        let failed = reads
+            .waiting
             .drain(..)
             .map(|(_, ticket)| (ticket, Err(error.clone())))
             .collect();
@@ -181,7 +206,7 @@ impl<T> Shared<T> {
                 Phase::Open if !state.writes.is_empty() => {
                     return WriterTask::Commit(state.writes.take_batch());
                 }
-                Phase::Open | Phase::NotOpen if state.closing && state.readers == 0 => {
+                Phase::Open | Phase::NotOpen if state.closing && !state.reader_runs() => {
                     return WriterTask::Close;
                 }
                 Phase::Open | Phase::NotOpen => {}
@@ -207,7 +232,7 @@ impl<T> Shared<T> {
         state.phase = Phase::NotOpen;
         let mut failed = std::mem::take(&mut state.waiting_for_open);
         failed.extend(state.writes.drain());
-        failed.extend(state.reads.drain(..).map(|(_, ticket)| ticket));
+        failed.extend(state.drain_reads());
         drop(state);
         self.readers_wake.notify_all();
         self.deliver_all(failed.into_iter().map(|ticket| (ticket, Err(error.clone()))).collect());
@@ -223,26 +248,24 @@ impl<T> Shared<T> {
     }
 
     /// Waits for a reader's next read; none when the store closes.
-    pub(super) fn next_read(&self) -> Option<(ReadRequest, T)> {
+    pub(super) fn next_read(&self, lane: Lane) -> Option<(ReadRequest, T)> {
         let mut state = self.state();
         loop {
             if state.phase == Phase::Open
-                && let Some(next) = state.reads.pop_front()
+                && let Some(next) = state.reads(lane).waiting.pop_front()
             {
                 return Some(next);
             }
             if state.closing && state.phase != Phase::Opening {
                 return None;
             }
-            state.idle_readers += 1;
             state = self.readers_wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.idle_readers -= 1;
         }
     }
 
     /// A reader has released its connection.
-    pub(super) fn reader_ended(&self) {
-        self.state().readers -= 1;
+    pub(super) fn reader_ended(&self, lane: Lane) {
+        self.state().reads(lane).running = false;
         self.writer_wakes.notify_one();
     }
 }
