@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 
-import type { SessionEvent, SessionPersistDriver } from "sandbox-agent";
+import { SandboxAgent, type SessionEvent, type SessionPersistDriver } from "sandbox-agent";
 
 import { SQLiteSessionPersistDriver } from "../index.js";
 import { PastedDriver } from "./drivers/pasted.mts";
@@ -107,6 +107,16 @@ async function scan(driver: Driver, pages: number) {
   return { milliseconds: performance.now() - start, events, overIdle: (peak - idle) / 1e6 };
 }
 
+/** The SDK's `resumeSession` on a real server: milliseconds. */
+async function resume(driver: Driver, baseUrl: string) {
+  const sdk = await SandboxAgent.connect({ baseUrl, persist: driver });
+  const start = performance.now();
+  await sdk.resumeSession("history");
+  const milliseconds = performance.now() - start;
+  await sdk.dispose();
+  return { milliseconds };
+}
+
 /** `getSession`, one after another, alone or while 32 sessions write: median and p99 in us. */
 async function lookup(driver: Driver, writers: number) {
   await fill(driver, 0);
@@ -137,6 +147,7 @@ if (process.argv[1]?.endsWith("side.mts") && side && name && filename) {
     insert: () => insert(driver, numbers[0] ?? 1, numbers[1] ?? 2),
     fill: () => fill(driver, numbers[0] ?? 0),
     scan: () => scan(driver, numbers[0] ?? 500),
+    resume: () => resume(driver, rest[0] ?? ""),
     lookup: () => lookup(driver, numbers[0] ?? 0),
   };
   const run = cases[name];

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::error::{ErrorKind, StoreError};
+use super::error::{ErrorKind, StoreError, catching};
 use super::model::{SessionEvent, SessionRecord};
 use super::{Answer, Completion};
 
@@ -137,6 +137,12 @@ impl<T> WriteQueue<T> {
 /// Reads, commits and answers one batch. A write that cannot be read is answered with its error; the rest commits.
 pub fn commit_batch<T>(backend: &mut impl Backend, batch: Vec<Queued<T>>) -> Vec<Completion<T>> {
     let (requests, tickets): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+    let results = catching("committing a batch", || Ok(commit_requests(backend, &requests)))
+        .unwrap_or_else(|error| requests.iter().map(|_| Err(error.clone())).collect());
+    tickets.into_iter().zip(results).collect()
+}
+
+fn commit_requests(backend: &mut impl Backend, requests: &[WriteRequest]) -> Vec<Result<Answer, StoreError>> {
     let mut writes = Vec::with_capacity(requests.len());
     let mut refused = Vec::new();
     for (position, request) in requests.iter().enumerate() {
@@ -150,10 +156,11 @@ pub fn commit_batch<T>(backend: &mut impl Backend, batch: Vec<Queued<T>>) -> Vec
     } else {
         backend.commit(&writes)
     };
+    // In ascending order of position, so that each lands where its write was.
     for (position, error) in refused {
         results.insert(position, Err(error));
     }
-    tickets.into_iter().zip(results).collect()
+    results
 }
 
 #[cfg(test)]
@@ -199,6 +206,24 @@ mod tests {
         assert_eq!(stored, [(-1, false), (5, true), (-2, false), (6, true)]);
         assert_eq!(backend.0, [5, 6]);
         assert!(queue.is_empty());
+    }
+
+    struct Broken;
+
+    impl Backend for Broken {
+        fn commit(&mut self, _: &[Write<'_>]) -> Vec<Result<Answer, StoreError>> {
+            panic!("a mistake")
+        }
+    }
+
+    #[test]
+    fn a_panic_in_the_backend_answers_every_write_of_the_batch() {
+        let answers = commit_batch(&mut Broken, vec![(event(1, 0), 1), (event(2, 0), 2)]);
+        let kinds: Vec<_> = answers
+            .into_iter()
+            .map(|(_, result)| result.unwrap_err().kind)
+            .collect();
+        assert_eq!(kinds, [ErrorKind::Internal, ErrorKind::Internal]);
     }
 
     #[test]

@@ -96,3 +96,13 @@ impl StoreError {
         Self::new(ErrorKind::Closed, "the driver is closed: create a new one to go on")
     }
 }
+
+/// Runs `work`, and makes a panic in it an error: a mistake of ours must not leave a promise unsettled.
+pub fn catching<R>(doing: &str, work: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(StoreError::new(
+            ErrorKind::Internal,
+            format!("{doing} failed for a mistake of sandbox-agent-persist; please report what it printed to stderr"),
+        ))
+    })
+}

@@ -26,7 +26,7 @@ use shared::{Shared, WriterTask};
 use write::Writer;
 
 use super::commit::{WriteRequest, commit_batch};
-use super::error::{ErrorKind, StoreError};
+use super::error::{ErrorKind, StoreError, catching};
 use super::{Answer, Deliver, IndexConflict};
 
 /// How a store is opened.
@@ -122,7 +122,7 @@ fn write_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
     let mut writer = None;
     loop {
         match shared.next_task() {
-            WriterTask::Open => match open_writer(options) {
+            WriterTask::Open => match catching("opening the database", || open_writer(options)) {
                 Ok(opened) => {
                     writer = Some(opened);
                     shared.opened();
@@ -158,7 +158,8 @@ fn open_writer(options: &SqliteOptions) -> Result<Writer, StoreError> {
 fn read_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions, lane: Lane) {
     let mut reader = None;
     while let Some((request, ticket)) = shared.next_read(lane) {
-        shared.deliver((ticket, answer(&mut reader, options, &request)));
+        let result = catching("reading", || answer(&mut reader, options, &request));
+        shared.deliver((ticket, result));
         if let Some(reader) = &mut reader {
             reader.read_ahead();
         }

@@ -58,6 +58,10 @@ impl Writer {
     }
 
     fn try_commit(&mut self, writes: &[Write<'_>]) -> Result<Vec<Result<Answer, StoreError>>, rusqlite::Error> {
+        if !self.connection.is_autocommit() {
+            // A panic left the transaction before this one open.
+            self.connection.execute_batch("ROLLBACK")?;
+        }
         self.target
             .patiently(|| self.connection.execute_batch("BEGIN IMMEDIATE"))?;
         let mut results = Vec::with_capacity(writes.len());
