@@ -10,7 +10,12 @@ use crate::store::error::{DatabaseError, ErrorKind, StoreError};
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
-        Some(ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked)
+        Some(
+            ffi::ErrorCode::DatabaseBusy
+                | ffi::ErrorCode::DatabaseLocked
+                // Many processes at the write-ahead log's first opening.
+                | ffi::ErrorCode::FileLockingProtocolFailed
+        )
     )
 }
 
