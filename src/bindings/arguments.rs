@@ -1,6 +1,6 @@
 //! Checks what the caller passes to the methods, and turns records and events into JSON text.
 
-use napi::bindgen_prelude::{FromNapiValue, Function, FunctionRef, JsObjectValue, Object, Unknown};
+use napi::bindgen_prelude::{FromNapiValue, Function, FunctionRef, JsObjectValue, Object, Unknown, Utf16String};
 use napi::{Env, JsValue, Result, ValueType};
 
 use super::error::Failure;
@@ -38,13 +38,13 @@ impl Json {
         match text {
             Ok(Some(text)) => Ok(text),
             Ok(None) => Err(StoreError::invalid(format!("{what} has a toJSON that returns nothing")).into()),
-            Err(cause) => Err(Failure {
-                error: StoreError::invalid(format!(
+            Err(cause) => {
+                let error = StoreError::invalid(format!(
                     "{what} cannot be turned into JSON text (see `cause`): it may hold itself, a BigInt, a toJSON that throws, \
                      or be nested too deeply"
-                )),
-                cause: Some(cause),
-            }),
+                ));
+                Err(Failure::thrown(env, error, cause))
+            }
         }
     }
 
@@ -56,7 +56,14 @@ impl Json {
 
 /// A string argument.
 pub(super) fn string(what: &str, value: Unknown<'_>) -> std::result::Result<String, Failure> {
-    read(&value, ValueType::String).ok_or_else(|| wrong(what, "a string", &value))
+    let text: Utf16String = read(&value, ValueType::String).ok_or_else(|| wrong(what, "a string", &value))?;
+    // Strictly, since a lossy text would name another session, or another file.
+    String::from_utf16(&text).map_err(|_| {
+        StoreError::invalid(format!(
+            "{what} must be well-formed Unicode, it is a string with a lone surrogate"
+        ))
+        .into()
+    })
 }
 
 /// The paging fields of a list request: `cursor` and `limit`.
@@ -89,9 +96,9 @@ pub(super) fn object<'env>(what: &str, value: Unknown<'env>) -> std::result::Res
 
 /// A field of an object.
 pub(super) fn field<'env>(object: &Object<'env>, name: &str) -> std::result::Result<Unknown<'env>, Failure> {
-    object.get_named_property(name).map_err(|cause| Failure {
-        error: StoreError::invalid(format!("reading the field {name} threw (see `cause`)")),
-        cause: Some(cause),
+    object.get_named_property(name).map_err(|cause| {
+        let error = StoreError::invalid(format!("reading the field {name} threw (see `cause`)"));
+        Failure::thrown(&Env::from_raw(object.value().env), error, cause)
     })
 }
 

@@ -1,7 +1,7 @@
 //! A [`StoreError`] as a JavaScript error: `code`, `sqliteCode` and `cause`. The one place where errors cross over.
 
 use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
-use napi::{Env, JsError, JsTypeError, JsValue, Result, Status};
+use napi::{Env, JsError, JsTypeError, JsValue, Result, Status, sys};
 
 use crate::store::error::{ErrorKind, StoreError};
 
@@ -18,6 +18,14 @@ impl From<StoreError> for Failure {
 }
 
 impl Failure {
+    /// A failure that something the caller's own code threw has caused: a getter, a setter, a `toJSON`, a Proxy's trap.
+    pub(super) fn thrown(env: &Env, error: StoreError, cause: napi::Error) -> Self {
+        Self {
+            error,
+            cause: Some(take_exception(env, cause)),
+        }
+    }
+
     /// The JavaScript error. Wrong arguments are a `TypeError`.
     pub(super) fn into_js(self, env: &Env) -> Result<Unknown<'_>> {
         let Self { error, cause } = self;
@@ -46,4 +54,25 @@ impl Failure {
             Err(error) => error,
         }
     }
+}
+
+/// The exception that waits to be thrown on, out of a method that must not throw; `error`, if none waits.
+fn take_exception(env: &Env, mut error: napi::Error) -> napi::Error {
+    // Twice and no more: to make an `Error` of what was thrown asks it for its text, which may throw in turn.
+    for _ in 0..2 {
+        let mut waits = false;
+        let mut exception = std::ptr::null_mut();
+        // SAFETY: on the JavaScript thread, with its environment; both pointers are valid for the calls.
+        let taken = unsafe {
+            sys::napi_is_exception_pending(env.raw(), &raw mut waits) == sys::Status::napi_ok
+                && waits
+                && sys::napi_get_and_clear_last_exception(env.raw(), &raw mut exception) == sys::Status::napi_ok
+        };
+        if !taken {
+            break;
+        }
+        // SAFETY: Node-API has just given this value.
+        error = napi::Error::from(unsafe { Unknown::from_raw_unchecked(env.raw(), exception) });
+    }
+    error
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use napi::ValueType;
 use napi::bindgen_prelude::{FromNapiValue, Object, Unknown};
+use napi::{Env, JsValue, ValueType};
 use napi_derive::napi;
 
 use super::arguments::{self, object, read, wrong};
@@ -116,9 +116,9 @@ impl<'env> Options<'env> {
     fn of(options: Option<Unknown<'env>>) -> Result<Self, Failure> {
         let object = options.map(|options| object("options", options)).transpose()?;
         if let Some(object) = &object {
-            let given = Object::keys(object).map_err(|cause| Failure {
-                error: StoreError::invalid("reading the names of the options threw (see `cause`)"),
-                cause: Some(cause),
+            let given = Object::keys(object).map_err(|cause| {
+                let error = StoreError::invalid("reading the names of the options threw (see `cause`)");
+                Failure::thrown(&Env::from_raw(object.value().env), error, cause)
             })?;
             if let Some(unknown) = given.iter().find(|name| !NAMES.contains(&name.as_str())) {
                 return Err(unknown_option(unknown).into());
@@ -127,22 +127,25 @@ impl<'env> Options<'env> {
         Ok(Self(object))
     }
 
-    /// The option's value as a `V`. Only `undefined` leaves an option out: `null` is wrong, as any other wrong type.
-    fn typed<V: FromNapiValue>(&self, name: &str, wanted: &str, wanted_type: ValueType) -> Result<Option<V>, Failure> {
+    /// The option's value. Only `undefined` leaves an option out: `null` is wrong, as any other wrong type.
+    fn given(&self, name: &str) -> Result<Option<Unknown<'env>>, Failure> {
         let Some(object) = &self.0 else {
             return Ok(None);
         };
         let value = arguments::field(object, name)?;
-        if read::<()>(&value, ValueType::Undefined).is_some() {
-            return Ok(None);
-        }
-        read(&value, wanted_type)
-            .map(Some)
-            .ok_or_else(|| wrong(&format!("options.{name}"), wanted, &value))
+        Ok(read::<()>(&value, ValueType::Undefined).is_none().then_some(value))
     }
 
     fn string(&self, name: &str) -> Result<Option<String>, Failure> {
-        self.typed(name, "a string", ValueType::String)
+        self.given(name)?
+            .map(|value| arguments::string(&format!("options.{name}"), value))
+            .transpose()
+    }
+
+    fn typed<V: FromNapiValue>(&self, name: &str, wanted: &str, wanted_type: ValueType) -> Result<Option<V>, Failure> {
+        self.given(name)?
+            .map(|value| read(&value, wanted_type).ok_or_else(|| wrong(&format!("options.{name}"), wanted, &value)))
+            .transpose()
     }
 
     fn boolean(&self, name: &str) -> Result<Option<bool>, Failure> {
@@ -180,9 +183,8 @@ impl<'env> Options<'env> {
 }
 
 fn unknown_option(given: &str) -> StoreError {
-    let closest = NAMES
-        .iter()
-        .max_by(|a, b| strsim::jaro_winkler(given, a).total_cmp(&strsim::jaro_winkler(given, b)));
+    let likeness = |name: &&str| strsim::normalized_damerau_levenshtein(&given.to_lowercase(), &name.to_lowercase());
+    let closest = NAMES.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     StoreError::invalid(format!(
         "options.{given} is not an option; the closest is {}",
         closest.unwrap_or(&NAMES[0])

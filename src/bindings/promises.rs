@@ -9,9 +9,9 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use napi::bindgen_prelude::{JsObjectValue, Object, ObjectRef, ToNapiValue, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, ThreadsafeFunctionHandle};
-use napi::{Env, JsValue, Result, Status, check_status, sys};
+use napi::{Env, JsValue, Result, Status, ValueType, check_status, sys};
 
-use super::arguments::Json;
+use super::arguments::{self, Json};
 use super::error::Failure;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::{Answer, Completion};
@@ -163,31 +163,37 @@ fn value_of(
         }
         Answer::Json(text) => json.parse(env, text).map(|value| value.raw()),
     };
-    value.map_err(|cause| Failure {
-        error: StoreError::new(
+    value.map_err(|cause| {
+        let error = StoreError::new(
             ErrorKind::Internal,
             "turning the stored JSON text into a value failed (see `cause`): ask for fewer items a page",
-        ),
-        cause: Some(cause),
+        );
+        Failure::thrown(env, error, cause)
     })
 }
 
 /// Gives the caller's event the index it is stored at: the SDK hands this very object to its listeners
 /// (SDK-CONTRACT.md, "How the SDK calls it", 7).
 fn show_index(env: &Env, event: &ObjectRef<false>, index: i64) -> std::result::Result<(), Failure> {
-    event
-        .get_value(env)
-        .and_then(|mut event| event.set_named_property("eventIndex", index))
-        .map_err(|cause| Failure {
-            error: StoreError::new(
-                ErrorKind::IndexConflict,
-                format!(
-                    "the event is stored at index {index}, since its own was taken, but `eventIndex` of the object that was \
-                     passed cannot be set (see `cause`): pass events that are not frozen"
-                ),
+    let refused = || {
+        StoreError::new(
+            ErrorKind::IndexConflict,
+            format!(
+                "the event is stored at index {index}, since its own was taken, but `eventIndex` of the object that was \
+                 passed cannot be set: pass events that are not frozen"
             ),
-            cause: Some(cause),
-        })
+        )
+    };
+    // Read back, because a frozen object refuses a new value without a word.
+    let shown = event.get_value(env).and_then(|mut event| {
+        event.set_named_property("eventIndex", index)?;
+        event.get_named_property::<Unknown>("eventIndex")
+    });
+    match shown {
+        Ok(shown) if arguments::read::<i64>(&shown, ValueType::Number) == Some(index) => Ok(()),
+        Ok(_) => Err(refused().into()),
+        Err(cause) => Err(Failure::thrown(env, refused(), cause)),
+    }
 }
 
 fn undefined(env: &Env) -> Result<sys::napi_value> {

@@ -222,8 +222,15 @@ impl<'a> Fields<'a> {
     fn integer(&mut self, name: &str) -> Result<i64, StoreError> {
         let raw = self.take(name);
         raw.and_then(|raw| raw.get().parse::<i64>().ok())
-            .filter(|number| number.abs() <= MAX_SAFE_INTEGER)
-            .ok_or_else(|| self.wrong(name, "an integer no larger than Number.MAX_SAFE_INTEGER", kind_of(raw)))
+            .filter(|number| (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(number))
+            .ok_or_else(|| match kind_of(raw) {
+                "a number" => self.wrong(
+                    name,
+                    "an integer no larger than Number.MAX_SAFE_INTEGER",
+                    "another number",
+                ),
+                kind => self.wrong(name, "an integer", kind),
+            })
     }
 
     fn optional<V>(
@@ -273,7 +280,7 @@ fn kind_of(raw: Option<&RawValue>) -> &'static str {
         Some(b'[') => "an array",
         Some(b't' | b'f') => "a boolean",
         Some(b'n') => "null (or a number that is not finite)",
-        Some(_) => "another number",
+        Some(_) => "a number",
     }
 }
 

@@ -1,0 +1,276 @@
+/**
+ * The type declarations, through the TypeScript compiler: the class fits both supported SDKs, index.d.ts itself has no
+ * errors (which `skipLibCheck` would hide), and every public name is documented, with examples that compile.
+ */
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+
+const DECLARATIONS = path("../index.d.ts");
+const ASSIGNABLE = path("./types/assignable.mts");
+const SDKS = { "0.4.2": "sandbox-agent", "0.4.0": "sandbox-agent-0.4.0" } as const;
+
+const NODENEXT = { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext };
+const BUNDLER = { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler };
+const RESOLUTIONS = Object.entries({ nodenext: NODENEXT, bundler: BUNDLER });
+
+/** By module kind and name: whether a file is CommonJS or ESM depends on the first. */
+const parsed = new Map<string, ts.SourceFile | undefined>();
+
+const declarations = await readFile(DECLARATIONS, "utf8");
+
+for (const [version, name] of Object.entries(SDKS)) {
+  describe(`with sandbox-agent ${version}`, () => {
+    const sdk = { paths: { "sandbox-agent": [path(`../node_modules/${name}/dist/index.d.ts`)] } };
+
+    test("it is the version that is installed", async () => {
+      const manifest = await readFile(path(`../node_modules/${name}/package.json`), "utf8");
+      assert.equal(JSON.parse(manifest).version, version);
+      const files = compile([DECLARATIONS], sdk).getSourceFiles();
+      assert.ok(files.some(({ fileName }) => fileName.endsWith(`/node_modules/${name}/dist/index.d.ts`)));
+    });
+
+    for (const [resolution, options] of RESOLUTIONS) {
+      test(`the class is what persist takes, under ${resolution}`, () => {
+        // The SDK's dependencies do not compile without skipLibCheck; index.d.ts is checked by itself below.
+        const program = compile([ASSIGNABLE], { ...sdk, ...options, types: ["node"], skipLibCheck: true });
+        assert.equal(shown(ts.getPreEmitDiagnostics(program)), "");
+      });
+
+      test(`index.d.ts has no errors of its own, under ${resolution}`, () => {
+        assert.equal(errorsOf(compile([DECLARATIONS], { ...sdk, ...options, types: ["node"] })), "");
+      });
+
+      test(`index.d.ts has no errors of its own with exactOptionalPropertyTypes, under ${resolution}`, () => {
+        assert.equal(errorsOf(compile([DECLARATIONS], { ...sdk, ...options, exactOptionalPropertyTypes: true })), "");
+      });
+
+      test(`index.d.ts has no errors of its own without @types/node, under ${resolution}`, () => {
+        const program = compile([DECLARATIONS], { ...sdk, ...options, types: [] });
+        assert.ok(program.getSourceFiles().every(({ fileName }) => !fileName.includes("/@types/node/")));
+        assert.equal(errorsOf(program), "");
+      });
+    }
+  });
+}
+
+describe("the checks of index.d.ts", () => {
+  test("see a type that does not exist", () => {
+    const errors = errorsOf(compile([DECLARATIONS], {}, changed("<SessionRecord | undefined>", "<SessionRecrod>")));
+    assert.match(errors, /SessionRecrod/);
+  });
+
+  test("see a method that does not fit the SDK's interface, which skipLibCheck hides", () => {
+    const files = changed("getSession(id: string)", "getSession(id: number)");
+    assert.match(errorsOf(compile([DECLARATIONS], {}, files)), /incorrectly extends interface 'SessionPersistDriver'/);
+    assert.equal(errorsOf(compile([DECLARATIONS], { skipLibCheck: true }, files)), "");
+  });
+
+  test("see a syntax error", () => {
+    assert.match(
+      errorsOf(compile([DECLARATIONS], {}, changed("close(): Promise<void>", "close(: Promise<void>"))),
+      /TS1/,
+    );
+  });
+
+  test("see a class that is not what persist takes", () => {
+    const files = changed("insertEvent(sessionId: string, event: SessionEvent)", "insertEvent(event: SessionEvent)");
+    const program = compile([ASSIGNABLE], { types: ["node"], skipLibCheck: true }, files);
+    const errors = shown(ts.getPreEmitDiagnostics(program));
+    assert.match(errors, /is not assignable to type 'SessionPersistDriver'/);
+  });
+});
+
+describe("documentation", () => {
+  test("every public name, option and method of index.d.ts has its doc comment", () => {
+    assert.deepEqual(undocumented(declarations), []);
+  });
+
+  test("the check names what is not documented", () => {
+    const broken = `
+      /** Documented. */
+      export declare class Driver {
+        constructor(options?: Options)
+        /** No example. */
+        ready(): Promise<void>
+        // Not a doc comment.
+        close(): Promise<void>
+        /** */
+        name: string
+      }
+      export interface Options {
+        filename?: string
+        /** No default. */
+        readonly?: boolean
+      }
+      /** Merges with the class, whose comment it shares. */
+      export interface Driver { [Symbol.asyncDispose](): Promise<void> }
+      export declare const version: string
+      export declare function open(): Driver
+    `;
+    assert.deepEqual(undocumented(broken), [
+      "Driver.constructor has no doc comment",
+      "Driver.constructor has no @example",
+      "Driver.ready has no @example",
+      "Driver.close has no doc comment",
+      "Driver.close has no @example",
+      "Driver.name has no doc comment",
+      "Options has no doc comment",
+      "Options.filename has no doc comment",
+      "Options.filename has no @default",
+      "Options.readonly has no @default",
+      "Driver.[Symbol.asyncDispose] has no doc comment",
+      "Driver.[Symbol.asyncDispose] has no @example",
+      "version has no doc comment",
+      "open has no doc comment",
+      "open has no @example",
+    ]);
+  });
+
+  test("the examples compile", () => {
+    const found = examples(declarations);
+    assert.ok(found.length >= 8, `${found.length} examples`);
+    const files = Object.fromEntries(found.map((text, n) => [path(`./types/example-${n}.mts`), asModule(text)]));
+    const program = compile(Object.keys(files), { types: ["node"], skipLibCheck: true }, files);
+    assert.equal(shown(ts.getPreEmitDiagnostics(program)), "");
+  });
+
+  test("an example that is wrong does not compile", () => {
+    const files = { [path("./types/example.mts")]: asModule('await persist.getSesion("my-session");') };
+    const program = compile(Object.keys(files), { types: ["node"], skipLibCheck: true }, files);
+    assert.match(shown(ts.getPreEmitDiagnostics(program)), /getSesion/);
+  });
+});
+
+/** A program under `strict`. `files` stand in for those on disk, or beside them. */
+function compile(roots: string[], options: ts.CompilerOptions, files: Record<string, string> = {}): ts.Program {
+  const all: ts.CompilerOptions = {
+    ...NODENEXT,
+    target: ts.ScriptTarget.ES2022,
+    lib: ["lib.es2022.d.ts"],
+    types: [],
+    strict: true,
+    skipLibCheck: false,
+    noEmit: true,
+    ...options,
+  };
+  const host = ts.createCompilerHost(all);
+  const { readFile: read, fileExists: exists } = host;
+  host.readFile = (name) => files[name] ?? read(name);
+  host.fileExists = (name) => name in files || exists(name);
+  // Parsing the files of others takes most of the time, and they do not change.
+  const { getSourceFile: parse } = host;
+  host.getSourceFile = (name, ...rest) => {
+    if (!name.includes("/node_modules/")) return parse(name, ...rest);
+    const key = `${all.module} ${name}`;
+    if (!parsed.has(key)) parsed.set(key, parse(name, ...rest));
+    return parsed.get(key);
+  };
+  return ts.createProgram(roots, all, host);
+}
+
+/** The errors in index.d.ts itself, and in the options of the program. */
+function errorsOf(program: ts.Program): string {
+  const file = program.getSourceFile(DECLARATIONS);
+  assert.ok(file);
+  return shown([
+    ...program.getOptionsDiagnostics(),
+    ...program.getGlobalDiagnostics(),
+    ...program.getSyntacticDiagnostics(file),
+    ...program.getSemanticDiagnostics(file),
+  ]);
+}
+
+function shown(diagnostics: readonly ts.Diagnostic[]): string {
+  return ts.formatDiagnostics(diagnostics, {
+    getCanonicalFileName: (name) => name,
+    getCurrentDirectory: () => path(".."),
+    getNewLine: () => "\n",
+  });
+}
+
+/** index.d.ts with a mistake in it. */
+function changed(before: string, after: string): Record<string, string> {
+  assert.ok(declarations.includes(before), `index.d.ts has no ${before}`);
+  return { [DECLARATIONS]: declarations.replace(before, after) };
+}
+
+/** What is missing in the documentation of the declarations in `text`. */
+function undocumented(text: string): string[] {
+  const file = ts.createSourceFile("index.d.ts", text, ts.ScriptTarget.ES2022, true);
+  const missing: string[] = [];
+  const documented = new Set<string>();
+  const check = (name: string, node: ts.Node) => {
+    const comments = ts.getJSDocCommentsAndTags(node).filter(ts.isJSDoc);
+    const tags = comments.flatMap(({ tags }) => tags?.map(({ tagName }) => tagName.text) ?? []);
+    if (comments.some(({ comment }) => comment)) documented.add(name);
+    if (!documented.has(name)) missing.push(`${name} has no doc comment`);
+    if (isCallable(node) && !tags.includes("example")) missing.push(`${name} has no @example`);
+    if (isOption(node) && !tags.includes("default")) missing.push(`${name} has no @default`);
+  };
+  // In an ambient module every declaration at the top is public.
+  for (const statement of file.statements) {
+    if (ts.isImportDeclaration(statement)) continue;
+    if (ts.isVariableStatement(statement)) {
+      for (const { name } of statement.declarationList.declarations) check(name.getText(file), statement);
+    } else if (ts.isClassDeclaration(statement) || ts.isInterfaceDeclaration(statement)) {
+      const name = statement.name!.text;
+      // An interface that merges with a class shares its comment, wherever in the file the class stands.
+      if (!ts.isInterfaceDeclaration(statement) || !classes(file).has(name)) check(name, statement);
+      for (const member of statement.members) {
+        check(`${name}.${member.name?.getText(file) ?? "constructor"}`, member);
+      }
+    } else if (
+      ts.isFunctionDeclaration(statement) ||
+      ts.isTypeAliasDeclaration(statement) ||
+      ts.isEnumDeclaration(statement)
+    ) {
+      check(statement.name!.text, statement);
+    } else {
+      missing.push(`${statement.getText(file).slice(0, 40)} is of a kind that this check does not know`);
+    }
+  }
+  return missing;
+}
+
+function classes(file: ts.SourceFile): Set<string | undefined> {
+  return new Set(file.statements.filter(ts.isClassDeclaration).map(({ name }) => name?.text));
+}
+
+function isCallable(node: ts.Node): boolean {
+  return (
+    ts.isConstructorDeclaration(node) ||
+    ts.isMethodDeclaration(node) ||
+    ts.isMethodSignature(node) ||
+    ts.isFunctionDeclaration(node)
+  );
+}
+
+function isOption(node: ts.Node): boolean {
+  return ts.isPropertySignature(node) && node.questionToken !== undefined;
+}
+
+/** The code in the doc comments of `text`. */
+function examples(text: string): string[] {
+  const blocks = text.matchAll(/```ts\n([\s\S]*?)```/g);
+  return [...blocks].map(([, code]) => code!.replaceAll(/^ *\* ?/gm, ""));
+}
+
+/** An example as a module, with what it leaves to the reader declared. */
+function asModule(example: string): string {
+  const declared = {
+    persist: 'declare const persist: import("../../index.js").SQLiteSessionPersistDriver;',
+    event: 'declare const event: import("sandbox-agent").SessionEvent;',
+    SQLiteSessionPersistDriver: 'import { SQLiteSessionPersistDriver } from "../../index.js";',
+  };
+  const missing = Object.entries(declared).filter(
+    ([name]) => !new RegExp(`(const|using|import \\{) ${name}\\b`).test(example),
+  );
+  return [...missing.map(([, line]) => line), example, "export {};"].join("\n");
+}
+
+function path(relative: string): string {
+  return fileURLToPath(new URL(relative, import.meta.url));
+}
