@@ -6,7 +6,7 @@ import type {
   SessionEvent,
   SessionPersistDriver,
   SessionRecord,
-} from "sandbox-agent";
+} from "sandbox-agent" with { "resolution-mode": "import" };
 
 export interface SQLiteSessionPersistDriver extends SessionPersistDriver {
   /**

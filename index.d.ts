@@ -6,7 +6,7 @@ import type {
   SessionEvent,
   SessionPersistDriver,
   SessionRecord,
-} from "sandbox-agent";
+} from "sandbox-agent" with { "resolution-mode": "import" };
 
 export interface SQLiteSessionPersistDriver extends SessionPersistDriver {
   /**
@@ -176,8 +176,9 @@ export interface SQLiteSessionPersistDriverOptions {
    */
   readonly?: boolean
   /**
-   * Whether to create the file and its tables, and to bring older tables up to date. With `false` the file must be
-   * ready; if it is not, calls reject with `ERR_PERSIST_SCHEMA` and a list of what is missing.
+   * Whether to create the file and its tables, and to bring older tables up to date. With `false` they must be ready:
+   * calls reject with `ERR_PERSIST_UNAVAILABLE` when there is no file, and with `ERR_PERSIST_SCHEMA` and a list of what
+   * is missing when the tables are not ready.
    *
    * @default true
    */

@@ -163,7 +163,9 @@ async function inserts(): Promise<void> {
   table(["case", "ours", "tuned", "ours / tuned", "pasted", "ours / pasted", "rust"], rows);
   say("## Delay of the event loop while they write flat out, in ms");
   say("");
-  say("Wanted at 32 sessions: p99 under 3, max under 20; at 512: max under 60. Neither baseline lets the loop turn at all.");
+  say(
+    "Wanted at 32 sessions: p99 under 3, max under 20; at 512: max under 60. Neither baseline lets the loop turn at all.",
+  );
   say("");
   table(["case", "p99", "max"], delays);
   writeFileSync(
@@ -250,7 +252,11 @@ async function lookups(): Promise<void> {
   const rows: string[][] = [];
   for (const writers of [0, 32]) {
     const { ours } = await alternate(["ours"] as const, (name) => side(name, "lookup", freshFile(), writers));
-    rows.push([writers === 0 ? "alone" : `while ${writers} sessions write`, spread(ours, "median"), spread(ours, "p99")]);
+    rows.push([
+      writers === 0 ? "alone" : `while ${writers} sessions write`,
+      spread(ours, "median"),
+      spread(ours, "p99"),
+    ]);
   }
   say("## `getSession`, in us");
   say("");
@@ -262,12 +268,18 @@ async function lookups(): Promise<void> {
 try {
   say("# Benchmark");
   say("");
-  say("Written by `npm run bench`. *pasted* is what users paste into their projects today, *tuned* the best that a good");
+  say(
+    "Written by `npm run bench`. *pasted* is what users paste into their projects today, *tuned* the best that a good",
+  );
   say("engineer gets out of better-sqlite3 at the same durability; both stand in `benchmark/drivers/`.");
-  say(`Every figure is the median of ${ROUNDS} runs (lowest to highest), the sides taking turns, each in a process of its own.`);
+  say(
+    `Every figure is the median of ${ROUNDS} runs (lowest to highest), the sides taking turns, each in a process of its own.`,
+  );
   say("");
   const gib = Math.round(totalmem() / 2 ** 30);
-  say(`${versions()}. ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), ${gib} GiB, ${process.platform} ${process.arch}.`);
+  say(
+    `${versions()}. ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), ${gib} GiB, ${process.platform} ${process.arch}.`,
+  );
   say("");
   await inserts();
   const files = await histories();

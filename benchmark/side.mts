@@ -83,7 +83,7 @@ async function fill(driver: Driver, count: number) {
     createdAt: Date.now(),
     sessionInit: { cwd: "/", mcpServers: [] },
   });
-  for (let index = 1; index <= count; ) {
+  for (let index = 1; index <= count;) {
     const batch = Array.from({ length: Math.min(1000, count - index + 1) }, () => eventAt("history", index++));
     await Promise.all(batch.map((event) => driver.insertEvent("history", event)));
   }

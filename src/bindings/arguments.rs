@@ -7,8 +7,8 @@ use super::error::Failure;
 use crate::store::error::StoreError;
 use crate::store::page::{self, DEFAULT_LIMIT, Key, Position};
 
-/// The program's own `JSON.stringify` and `JSON.parse`: what they keep is what we keep (DESIGN.md, "JSON text is the
-/// boundary").
+/// The program's own `JSON.stringify` and `JSON.parse`: what they keep is what we keep (ARCHITECTURE.md, "JSON text
+/// is the boundary").
 pub(super) struct Json {
     stringify: FunctionRef<Unknown<'static>, Option<String>>,
     parse: FunctionRef<String, Unknown<'static>>,

@@ -42,8 +42,9 @@ pub struct SQLiteSessionPersistDriverOptions {
     ///
     /// @default false
     pub readonly: Option<bool>,
-    /// Whether to create the file and its tables, and to bring older tables up to date. With `false` the file must be
-    /// ready; if it is not, calls reject with `ERR_PERSIST_SCHEMA` and a list of what is missing.
+    /// Whether to create the file and its tables, and to bring older tables up to date. With `false` they must be ready:
+    /// calls reject with `ERR_PERSIST_UNAVAILABLE` when there is no file, and with `ERR_PERSIST_SCHEMA` and a list of what
+    /// is missing when the tables are not ready.
     ///
     /// @default true
     pub migrate: Option<bool>,

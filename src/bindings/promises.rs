@@ -1,7 +1,7 @@
 //! Promises: made on the JavaScript thread, settled there too, all of one batch in one hop.
 //!
 //! Node-API's own helpers make one thread-safe function a promise, which costs more than the write itself
-//! (DESIGN.md, "One write path"). Here one serves a whole driver. It keeps the process alive while calls are pending.
+//! (ARCHITECTURE.md, "Group commit"). Here one serves a whole driver. It keeps the process alive while calls are pending.
 
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -173,7 +173,7 @@ fn value_of(
 }
 
 /// Gives the caller's event the index it is stored at: the SDK hands this very object to its listeners
-/// (SDK-CONTRACT.md, "How the SDK calls it", 7).
+/// (docs/sdk-contract.md, 7).
 fn show_index(env: &Env, event: &ObjectRef<false>, index: i64) -> std::result::Result<(), Failure> {
     let refused = || {
         StoreError::new(

@@ -40,6 +40,6 @@ pub enum IndexConflict {
     /// Store the event at the session's next free index.
     #[default]
     Reassign,
-    /// Refuse the event with the message that the SDK recognises (SDK-CONTRACT.md, "How the SDK calls it", 6).
+    /// Refuse the event with the message that the SDK recognises (docs/sdk-contract.md, 6).
     Reject,
 }

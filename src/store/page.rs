@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use super::model::push_string;
 
-/// How many items a page has when the caller does not say (SDK-CONTRACT.md, "The interface").
+/// How many items a page has when the caller does not say (docs/sdk-contract.md, "The interface").
 pub const DEFAULT_LIMIT: u32 = 100;
 
 /// Where a page of JSON text ends early: half of V8's longest string (2^29 - 24 characters), so that the page with

@@ -1,7 +1,7 @@
 //! Reading ahead: while JavaScript parses a page, the reader's thread reads the next one. `super` runs it.
 //!
-//! The SDK reads whole sessions, page after page, to count their events and to replay them (SDK-CONTRACT.md, "How the SDK
-//! calls it", 4 and 5). A page read ahead is given away only if nobody has changed the database since it was read: the
+//! The SDK reads whole sessions, page after page, to count their events and to replay them (docs/sdk-contract.md,
+//! 4 and 5). A page read ahead is given away only if nobody has changed the database since it was read: the
 //! caller always gets what a read at the moment of the call would have found.
 
 use super::read::{Found, ReadRequest, Reader};

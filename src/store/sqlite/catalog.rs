@@ -28,9 +28,45 @@ pub(super) struct Column {
     pub(super) must_be_given: bool,
 }
 
-/// The version that the database says its tables have; 0 when nobody said.
+/// A view or trigger, as its owner made it.
+pub(super) struct Definition {
+    /// `view` or `trigger`.
+    pub(super) kind: String,
+    /// Its name.
+    pub(super) name: String,
+    /// The statement that makes it.
+    pub(super) sql: String,
+}
+
+/// All views, and then all triggers: the order in which they can be made.
+pub(super) fn views_and_triggers(connection: &Connection) -> rusqlite::Result<Vec<Definition>> {
+    connection
+        .prepare(
+            "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('view', 'trigger') ORDER BY type DESC, rowid",
+        )?
+        .query_map([], |row| {
+            Ok(Definition {
+                kind: row.get(0)?,
+                name: row.get(1)?,
+                sql: row.get(2)?,
+            })
+        })?
+        .collect()
+}
+
+/// The number in `user_version`; 0 when nobody set it.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Whether there are tables beside those of these names.
+pub(super) fn has_other_tables(connection: &Connection, ours: [&str; 2]) -> rusqlite::Result<bool> {
+    connection
+        .prepare(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+             AND name <> ?1 COLLATE NOCASE AND name <> ?2 COLLATE NOCASE)",
+        )?
+        .query_row(ours, |row| row.get(0))
 }
 
 /// Looks a table up by its name.

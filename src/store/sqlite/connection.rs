@@ -110,14 +110,16 @@ impl Target {
             Durability::Full => "FULL",
             Durability::Normal => "NORMAL",
         };
-        connection
-            .pragma_update(None, "synchronous", synchronous)
+        // Some of these read the schema first, which another process's switch to write-ahead logging refuses for a moment.
+        self.patiently(|| {
+            connection.pragma_update(None, "synchronous", synchronous)?;
             // On macOS fsync leaves the data in the drive's cache; elsewhere this changes nothing.
-            .and_then(|()| connection.pragma_update(None, "fullfsync", self.durability == Durability::Full))
-            .and_then(|()| connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB))
-            .and_then(|()| connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES))
-            .and_then(|()| connection.pragma_update(None, "journal_size_limit", LARGEST_IDLE_LOG))
-            .map_err(|error| self.error("setting up", &error))?;
+            connection.pragma_update(None, "fullfsync", self.durability == Durability::Full)?;
+            connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            connection.pragma_update(None, "journal_size_limit", LARGEST_IDLE_LOG)
+        })
+        .map_err(|error| self.error("setting up", &error))?;
         Ok(connection)
     }
 
@@ -143,7 +145,7 @@ impl Target {
         connection
             .busy_timeout(Duration::ZERO)
             // A table that someone made with a foreign key on the session must still take the events that
-            // the SDK writes before their session (SDK-CONTRACT.md, "How the SDK calls it", 1).
+            // the SDK writes before their session (docs/sdk-contract.md, 1).
             .and_then(|()| connection.pragma_update(None, "foreign_keys", false))
             // A plan must not depend on the values bound to it, or SQLite prepares the statement anew at every call.
             .and_then(|()| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true))

@@ -1,13 +1,14 @@
 //! The SQLite backend: one writer thread and a few reader threads over one database. `bindings` calls [`SqliteStore`].
 //!
 //! [`SqliteStore`] is the handle that callers hold, and the threads' loops stand below it; `shared` is what they share.
-//! `connection` opens databases, `schema` and `catalog` make their tables ready, `write` and `read` hold the statements,
+//! `connection` opens databases; `migrate`, `schema` and `catalog` make their tables ready; `write` and `read` hold the statements,
 //! `ahead` reads the page after this one, and `error` names what SQLite refuses.
 
 mod ahead;
 mod catalog;
 mod connection;
 mod error;
+mod migrate;
 mod read;
 mod schema;
 mod shared;
@@ -150,7 +151,7 @@ fn open_writer(options: &SqliteOptions) -> Result<Writer, StoreError> {
         index_conflict,
     } = options;
     let connection = target.open_writer()?;
-    schema::prepare(&connection, target, tables)?;
+    migrate::prepare(&connection, target, tables)?;
     Ok(Writer::new(connection, target.clone(), tables, *index_conflict))
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rusqlite::types::Type;
+use rusqlite::types::{FromSql, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use super::connection::Target;
@@ -220,7 +220,7 @@ fn session<'a>(row: &'a Row<'_>) -> rusqlite::Result<SessionRecord<'a>> {
         agent_session_id: text(row, 2)?,
         last_connection_id: text(row, 3)?,
         created_at: row.get(4)?,
-        destroyed_at: row.get(5)?,
+        destroyed_at: time(row, 5)?,
         sandbox_id: optional_text(row, 6)?,
         session_init: optional_json(row, 7)?,
         config_options: optional_json(row, 8)?,
@@ -234,7 +234,7 @@ fn event<'a>(row: &'a Row<'_>, session_id: &'a str) -> rusqlite::Result<SessionE
         id: text(row, 0)?,
         event_index: row.get(1)?,
         session_id: Cow::Borrowed(session_id),
-        created_at: row.get(2)?,
+        created_at: time(row, 2)?,
         connection_id: text(row, 3)?,
         sender: text(row, 4)?,
         payload: optional_json(row, 5)?.unwrap_or(Cow::Borrowed("null")),
@@ -250,6 +250,16 @@ fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Cow<'a, str>> {
 fn optional_text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Option<Cow<'a, str>>> {
     let text = row.get_ref(column)?.as_str_or_null()?;
     Ok(text.map(Cow::Borrowed))
+}
+
+/// A time that another program may have written with a fraction of a millisecond, which is left out. A session's
+/// `created_at` is not read by this: a page's cursor must name it exactly.
+#[allow(clippy::cast_possible_truncation)] // the cast saturates
+fn time<V: FromSql + From<i64>>(row: &Row<'_>, column: usize) -> rusqlite::Result<V> {
+    match row.get_ref(column)? {
+        ValueRef::Real(time) => Ok(V::from(time as i64)),
+        _ => row.get(column),
+    }
 }
 
 /// A column of JSON text, which must be one whole JSON value: it goes into the page's text as it is.

@@ -1,20 +1,20 @@
-//! The tables: how new ones are made, and how those that other drivers left in the field are adopted in place.
+//! The tables: what they must have, and what a database lacks of it.
 //!
-//! What a database needs is derived from what it holds ([`super::catalog`]), as a list of [`Step`]s, and done in one
-//! transaction. An interrupted migration leaves the database as it was.
+//! The plan is derived from what the database holds ([`super::catalog`]), so that new files, half-made ones and those that
+//! other drivers left in the field all go the same way. `migrate` carries it out.
 
 use std::fmt;
 
 use rusqlite::Connection;
 
 use super::catalog::{self, Table};
-use super::connection::{Access, Target};
+use super::connection::Target;
 use crate::store::error::{ErrorKind, StoreError};
 
 /// The version of the tables that this release writes, kept in SQLite's `user_version`.
-const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 1;
 
-/// Columns that a table must have to be one of ours, in every layout of the field (SDK-CONTRACT.md, "Tables").
+/// Columns that a table must have to be one of ours, in every layout of the field (docs/sdk-contract.md, "Tables").
 const SESSION_COLUMNS: [&str; 5] = ["id", "agent", "agent_session_id", "last_connection_id", "created_at"];
 const EVENT_COLUMNS: [&str; 6] = [
     "id",
@@ -37,12 +37,12 @@ const ADDED_SESSION_COLUMNS: [(&str, &str); 6] = [
 const ADDED_EVENT_COLUMNS: [(&str, &str); 2] = [("event_index", "INTEGER"), ("extra_json", "TEXT")];
 
 /// The column that keeps the number of an event that had no other id.
-const NUMBER_COLUMN: &str = "event_number";
+pub(super) const NUMBER_COLUMN: &str = "event_number";
 
 /// The names of our tables, with the caller's prefix, quoted for SQL.
 #[derive(Debug, Clone)]
 pub struct Tables {
-    prefix: String,
+    pub(super) prefix: String,
     /// `"sessions"`.
     pub(super) sessions: String,
     /// `"events"`.
@@ -80,7 +80,7 @@ impl Tables {
 
 /// One thing that a database lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     CreateSessions,
     CreateEvents,
     AddColumn {
@@ -114,82 +114,29 @@ impl fmt::Display for Step {
     }
 }
 
-/// Makes the database ready: switches it to write-ahead logging, and creates or adopts the tables.
-///
-/// Without the right to migrate it only looks, and fails with the list of what is missing.
-pub(super) fn prepare(connection: &Connection, target: &Target, tables: &Tables) -> Result<(), StoreError> {
-    let look = || {
-        target
-            .patiently(|| missing_steps(connection, tables))
-            .map_err(|error| target.error("looking at the tables of", &error))?
-            .map_err(|refusal| refusal.into_error(target))
-    };
-    let plan = look()?;
-    if target.access != Access::Migrate {
-        return if plan.steps.is_empty() {
-            Ok(())
-        } else {
-            Err(not_ready(target, &plan.steps))
-        };
-    }
-    target.enter_wal(connection)?;
-    if plan.steps.is_empty() && plan.version == VERSION {
-        return Ok(());
-    }
-    let failed = |error: rusqlite::Error| target.error("migrating", &error);
-    target
-        .patiently(|| connection.execute_batch("BEGIN EXCLUSIVE"))
-        .map_err(failed)?;
-    // Another process may have migrated while this one waited for the lock: look again.
-    let migrated = look().and_then(|plan| {
-        for step in &plan.steps {
-            run(connection, tables, step).map_err(failed)?;
-        }
-        connection
-            .pragma_update(None, "user_version", VERSION)
-            .and_then(|()| target.patiently(|| connection.execute_batch("COMMIT")))
-            .map_err(failed)
-    });
-    if migrated.is_err() && !connection.is_autocommit() {
-        // Nothing is left to do when this fails too: closing the connection rolls back.
-        let _ = connection.execute_batch("ROLLBACK");
-    }
-    migrated
-}
-
-fn not_ready(target: &Target, steps: &[Step]) -> StoreError {
-    let list: Vec<String> = steps.iter().map(Step::to_string).collect();
-    StoreError::new(
-        ErrorKind::Schema,
-        format!(
-            "the tables of {} are not ready, and this driver must not change them (`migrate: false` or `readonly: true`). \
-             Missing: {}. Open the file once with `migrate: true`",
-            target.location.name(),
-            list.join("; ")
-        ),
-    )
-}
-
-struct Plan {
-    version: i64,
-    steps: Vec<Step>,
+/// What a database lacks.
+pub(super) struct Plan {
+    /// In the order in which they are to be run.
+    pub(super) steps: Vec<Step>,
+    /// Whether the version is to be set when they are done.
+    pub(super) sets_version: bool,
 }
 
 /// A database that is not for us.
-enum Refusal {
+pub(super) enum Refusal {
     NewerVersion(i64),
     Foreign { table: String, reason: String },
 }
 
 impl Refusal {
-    fn into_error(self, target: &Target) -> StoreError {
+    pub(super) fn into_error(self, target: &Target) -> StoreError {
         let name = target.location.name();
         match self {
             Self::NewerVersion(found) => StoreError::new(
                 ErrorKind::Schema,
                 format!(
-                    "{name} has user_version {found}, and this release knows versions up to {VERSION}: use a newer release of \
-                     sandbox-agent-persist; or, if the number belongs to your own application, give the sessions a file of their own"
+                    "the tables of {name} have version {found} (`user_version`), and this release knows versions up to \
+                     {VERSION}: use a newer release of sandbox-agent-persist"
                 ),
             ),
             Self::Foreign { table, reason } => StoreError::new(
@@ -203,76 +150,100 @@ impl Refusal {
     }
 }
 
-fn missing_steps(connection: &Connection, tables: &Tables) -> rusqlite::Result<Result<Plan, Refusal>> {
+/// Looks at the database, and says what it lacks.
+pub(super) fn plan(connection: &Connection, tables: &Tables) -> rusqlite::Result<Result<Plan, Refusal>> {
     // One read transaction, so that both tables are seen in one state.
     let snapshot = connection.is_autocommit();
     if snapshot {
         connection.execute_batch("BEGIN")?;
     }
-    let found = (|| -> rusqlite::Result<_> {
-        Ok((
-            catalog::version(connection)?,
-            catalog::table(connection, &tables.sessions_name())?,
-            catalog::table(connection, &tables.events_name())?,
-        ))
-    })();
+    let found = Found::look(connection, tables);
     if snapshot {
         connection.execute_batch("COMMIT")?;
     }
-    let (version, sessions, events) = found?;
-    if version > VERSION {
-        return Ok(Err(Refusal::NewerVersion(version)));
-    }
-    let mut steps = Vec::new();
-    for (table, name, required, added, create) in [
-        (
-            &sessions,
-            tables.sessions_name(),
-            &SESSION_COLUMNS[..],
-            &ADDED_SESSION_COLUMNS[..],
-            Step::CreateSessions,
-        ),
-        (
-            &events,
-            tables.events_name(),
-            &EVENT_COLUMNS[..],
-            &ADDED_EVENT_COLUMNS[..],
-            Step::CreateEvents,
-        ),
-    ] {
-        let Some(table) = table else {
-            steps.push(create);
-            continue;
-        };
-        if let Some(reason) = foreign(table, required, added) {
-            return Ok(Err(Refusal::Foreign { table: name, reason }));
-        }
-        for &(column, declared_type) in added {
-            if !table.columns.contains_key(column) {
-                steps.push(Step::AddColumn {
-                    table: name.clone(),
-                    column,
-                    declared_type,
-                });
-            }
-        }
-    }
-    if let Some(events) = &events {
-        steps.extend(events_steps(events));
-    }
-    if let Some(sessions) = &sessions {
-        // Once the version is set, only whole numbers are written.
-        if version == 0 && has_fractional_times(connection, tables)? {
-            steps.push(Step::RoundTimes);
-        }
-        if !sessions.created_order {
-            steps.push(Step::SessionOrder);
-        }
-    }
-    Ok(Ok(Plan { version, steps }))
+    Ok(found?.plan(tables))
 }
 
-/// Whether a session's time is not a whole number, which a cursor could not name.
+/// What was found of our tables.
+struct Found {
+    sessions: Option<Table>,
+    events: Option<Table>,
+    /// The number in `user_version`, if it speaks of our tables: in a file that has other tables too it is theirs.
+    version: Option<i64>,
+    /// Whether a session's time is not a whole number, which a cursor could not name. We write whole numbers only.
+    fractional_times: bool,
+}
+
+impl Found {
+    fn look(connection: &Connection, tables: &Tables) -> rusqlite::Result<Self> {
+        let (sessions_name, events_name) = (tables.sessions_name(), tables.events_name());
+        let sessions = catalog::table(connection, &sessions_name)?;
+        let shared = catalog::has_other_tables(connection, [&sessions_name, &events_name])?;
+        let version = (!shared).then(|| catalog::version(connection)).transpose()?;
+        let has_times = |table: &Table| table.columns.contains_key("created_at");
+        let fractional_times = version != Some(VERSION)
+            && sessions.as_ref().is_some_and(has_times)
+            && has_fractional_times(connection, tables)?;
+        Ok(Self {
+            events: catalog::table(connection, &events_name)?,
+            sessions,
+            version,
+            fractional_times,
+        })
+    }
+
+    fn plan(&self, tables: &Tables) -> Result<Plan, Refusal> {
+        if let Some(newer) = self.version.filter(|version| *version > VERSION) {
+            return Err(Refusal::NewerVersion(newer));
+        }
+        let mut steps = Vec::new();
+        for (table, name, required, added, create) in [
+            (
+                &self.sessions,
+                tables.sessions_name(),
+                &SESSION_COLUMNS[..],
+                &ADDED_SESSION_COLUMNS[..],
+                Step::CreateSessions,
+            ),
+            (
+                &self.events,
+                tables.events_name(),
+                &EVENT_COLUMNS[..],
+                &ADDED_EVENT_COLUMNS[..],
+                Step::CreateEvents,
+            ),
+        ] {
+            let Some(table) = table else {
+                steps.push(create);
+                continue;
+            };
+            if let Some(reason) = foreign(table, required, added) {
+                return Err(Refusal::Foreign { table: name, reason });
+            }
+            for &(column, declared_type) in added {
+                if !table.columns.contains_key(column) {
+                    steps.push(Step::AddColumn {
+                        table: name.clone(),
+                        column,
+                        declared_type,
+                    });
+                }
+            }
+        }
+        steps.extend(self.events.iter().flat_map(events_steps));
+        if self.fractional_times {
+            steps.push(Step::RoundTimes);
+        }
+        if self.sessions.as_ref().is_some_and(|sessions| !sessions.created_order) {
+            steps.push(Step::SessionOrder);
+        }
+        Ok(Plan {
+            steps,
+            sets_version: self.version.is_some_and(|version| version < VERSION),
+        })
+    }
+}
+
 fn has_fractional_times(connection: &Connection, tables: &Tables) -> rusqlite::Result<bool> {
     let exists = format!(
         "SELECT EXISTS (SELECT 1 FROM {} WHERE typeof(created_at) = 'real')",
@@ -318,58 +289,4 @@ fn events_steps(events: &Table) -> Vec<Step> {
         steps.push(Step::UniquePlace);
     }
     steps
-}
-
-fn run(connection: &Connection, tables: &Tables, step: &Step) -> rusqlite::Result<()> {
-    let Tables {
-        prefix,
-        sessions,
-        events,
-    } = tables;
-    let sql = match step {
-        Step::CreateSessions => format!(
-            "CREATE TABLE {sessions} (id TEXT NOT NULL PRIMARY KEY, agent TEXT NOT NULL, agent_session_id TEXT NOT NULL, \
-             last_connection_id TEXT NOT NULL, created_at INTEGER NOT NULL, destroyed_at INTEGER, sandbox_id TEXT, \
-             session_init_json TEXT, config_options_json TEXT, modes_json TEXT, extra_json TEXT);
-             CREATE INDEX \"{prefix}sessions_created_at_id\" ON {sessions} (created_at, id)"
-        ),
-        // No index on `id`: random ids would halve the speed of writing (DESIGN.md, "One write path"). Not `WITHOUT ROWID`
-        // either: it would keep a session's events side by side, which reads half again as fast, but it writes a fifth
-        // slower with 32 sessions and a third slower with 512 (ARCHITECTURE.md, "Tables").
-        Step::CreateEvents => format!(
-            "CREATE TABLE {events} (id TEXT NOT NULL, event_index INTEGER NOT NULL, session_id TEXT NOT NULL, \
-             created_at INTEGER NOT NULL, connection_id TEXT NOT NULL, sender TEXT NOT NULL, payload_json TEXT NOT NULL, \
-             extra_json TEXT);
-             CREATE UNIQUE INDEX \"{prefix}events_session_id_event_index\" ON {events} (session_id, event_index)"
-        ),
-        Step::AddColumn {
-            table,
-            column,
-            declared_type,
-        } => format!("ALTER TABLE \"{table}\" ADD COLUMN {column} {declared_type}"),
-        Step::RoundTimes => format!(
-            "UPDATE {sessions} SET created_at = CAST(created_at AS INTEGER) WHERE typeof(created_at) = 'real'"
-        ),
-        Step::RepairIndexes { row } => format!(
-            "UPDATE {events} AS stored SET event_index = renumbered.place FROM (
-               SELECT {row} AS row, row_number() OVER (PARTITION BY session_id ORDER BY event_index, created_at, id) AS place
-               FROM {events} WHERE session_id IN (
-                 SELECT session_id FROM {events} WHERE typeof(event_index) <> 'integer'
-                 UNION SELECT session_id FROM {events} GROUP BY session_id, event_index HAVING count(*) > 1)
-             ) AS renumbered WHERE stored.{row} = renumbered.row"
-        ),
-        // The number stays, as the row's key; the text beside it is what the SDK calls the event's id.
-        Step::TextIds => format!(
-            "ALTER TABLE {events} RENAME COLUMN id TO {NUMBER_COLUMN};
-             ALTER TABLE {events} ADD COLUMN id TEXT;
-             UPDATE {events} SET id = CAST({NUMBER_COLUMN} AS TEXT)"
-        ),
-        Step::UniquePlace => format!(
-            "CREATE UNIQUE INDEX \"{prefix}events_session_id_event_index\" ON {events} (session_id, event_index)"
-        ),
-        Step::SessionOrder => format!(
-            "CREATE INDEX \"{prefix}sessions_created_at_id\" ON {sessions} (created_at, id)"
-        ),
-    };
-    connection.execute_batch(&sql)
 }

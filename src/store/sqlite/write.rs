@@ -28,7 +28,7 @@ impl Writer {
             connection,
             target,
             index_conflict,
-            // The SDK tries again with its next index when a message matches this (SDK-CONTRACT.md, 6).
+            // The SDK tries again with its next index when a message matches this (docs/sdk-contract.md, 6).
             conflict_message: format!(
                 "UNIQUE constraint failed: {0}.session_id, {0}.event_index",
                 tables.events_name()

@@ -1,0 +1,379 @@
+/**
+ * The SDK on the real server, with its sessions in an SQLite file: everything the agent says is stored, sessions are
+ * resumed by other processes, the server and the program are killed, two processes share one session.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { SandboxAgent, type SessionEvent } from "sandbox-agent";
+
+import { promptUntilStored, textsOf } from "../examples/prompt.mts";
+import { findServerBinary, makeAgentHome, startServer } from "../examples/server.mts";
+import { SQLiteSessionPersistDriver } from "../index.js";
+
+// A wait that would never end fails the test instead.
+const timeout = 60_000;
+
+/** Keeps what has to be undone when the test is over, and undoes it, the last thing first. */
+function undoing(t: TestContext): (undo: () => unknown) => void {
+  const undos: (() => unknown)[] = [];
+  t.after(async () => {
+    const errors: unknown[] = [];
+    for (const undo of undos.reverse()) {
+      try {
+        await undo();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    assert.deepEqual(errors, []);
+  });
+  return (undo) => undos.push(undo);
+}
+
+type Undoing = ReturnType<typeof undoing>;
+
+function makeDirectory(atEnd: Undoing): string {
+  const directory = mkdtempSync(join(tmpdir(), "persist-sdk-"));
+  atEnd(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** The server, the driver and the SDK. `end` ends them early. */
+async function startAll(atEnd: Undoing, filename: string) {
+  const server = await startServer();
+  atEnd(server.cleanup);
+  const persist = new SQLiteSessionPersistDriver({ filename });
+  const sdk = await SandboxAgent.connect({ baseUrl: server.baseUrl, persist });
+  const end = async () => {
+    // The server first: it keeps a `dispose` waiting for two seconds while it has an agent.
+    await server.kill();
+    await sdk.dispose();
+    await persist.close();
+  };
+  atEnd(end);
+  return { server, persist, sdk, end };
+}
+
+/** All events of a session, read from the file by a driver of its own. */
+async function readEvents(filename: string, sessionId: string): Promise<SessionEvent[]> {
+  await using persist = new SQLiteSessionPersistDriver({ filename, readonly: true });
+  const events: SessionEvent[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await persist.listEvents({ sessionId, cursor, limit: 500 });
+    events.push(...page.items);
+    cursor = page.nextCursor;
+  } while (cursor);
+  return events;
+}
+
+function assertDense(events: SessionEvent[]): void {
+  assert.deepEqual(
+    events.map((event) => event.eventIndex),
+    events.map((_, position) => position + 1),
+  );
+}
+
+function methodsOf(events: SessionEvent[]): string[] {
+  return events.map((event) => (event.payload as any).method ?? "response");
+}
+
+/** A program of `processes/`, in a process group of its own with all that it starts. */
+class Program {
+  readonly #child: ChildProcess;
+  readonly #messages: any[] = [];
+  readonly #ended: Promise<string>;
+  #stderr = "";
+  #over = false;
+  #heard = () => {};
+
+  constructor(atEnd: Undoing, script: string, parameters: string[], env: Record<string, string> = {}) {
+    const path = fileURLToPath(new URL(`processes/${script}`, import.meta.url));
+    this.#child = fork(path, parameters, {
+      execArgv: ["--import", "tsx"],
+      env: { ...process.env, ...env },
+      detached: true,
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+    this.#child.stderr!.on("data", (data) => (this.#stderr += data));
+    this.#child.on("message", (message) => {
+      this.#messages.push(message);
+      this.#heard();
+    });
+    // Not "exit": messages may still be on their way then.
+    this.#ended = once(this.#child, "close").then(([code, signal]) => {
+      this.#over = true;
+      this.#heard();
+      return `${code ?? signal}`;
+    });
+    atEnd(async () => {
+      this.killGroup();
+      await this.#ended;
+    });
+  }
+
+  /** The next message of that type; those of other types before it are left for other calls. */
+  async next(type: string): Promise<any> {
+    for (;;) {
+      const position = this.#messages.findIndex((message) => message.type === type);
+      if (position >= 0) return this.#messages.splice(position, 1)[0];
+      if (this.#over) {
+        throw new Error(`the program ended with ${await this.#ended} and no message "${type}":\n${this.#stderr}`);
+      }
+      await new Promise<void>((resolve) => (this.#heard = resolve));
+    }
+  }
+
+  /** The messages of that type that nobody asked for yet. */
+  rest(type: string): any[] {
+    return this.#messages.filter((message) => message.type === type);
+  }
+
+  send(message: string): void {
+    this.#child.send(message);
+  }
+
+  async kill(signal: NodeJS.Signals): Promise<void> {
+    this.#child.kill(signal);
+    await this.#ended;
+  }
+
+  killGroup(): void {
+    try {
+      process.kill(-this.#child.pid!, "SIGKILL");
+    } catch {
+      // All of it is gone already.
+    }
+  }
+
+  /** Resolves when the program has ended by itself, without complaint. */
+  async finished(): Promise<void> {
+    assert.equal(await this.#ended, "0", this.#stderr);
+    assert.equal(this.#stderr, "");
+  }
+}
+
+test("2,000 updates of an agent are stored in order, just as the listeners saw them", { timeout }, async (t) => {
+  const atEnd = undoing(t);
+  const filename = join(makeDirectory(atEnd), "sessions.db");
+  const { sdk, end } = await startAll(atEnd, filename);
+  const heard: SessionEvent[] = [];
+  // Before the session is there, since its first two events are stored before it is.
+  sdk.onSessionEvent("long", (event) => heard.push(structuredClone(event)));
+
+  const session = await sdk.createSession({ agent: "mock", id: "long" });
+  await promptUntilStored(session, "stream 2000");
+  await end();
+
+  const stored = await readEvents(filename, "long");
+  assert.deepEqual(methodsOf(stored.slice(0, 3)), ["session/new", "response", "session/prompt"]);
+  assert.equal(stored.length, 2 + 1 + 2000 + 1);
+  assertDense(stored);
+  assert.deepEqual(
+    textsOf(stored),
+    Array.from({ length: 2000 }, (_, position) => `${position + 1} of 2000`),
+  );
+  assert.deepEqual(heard, stored);
+});
+
+test("a request for permission is stored, and the agent gets the answer", { timeout }, async (t) => {
+  const atEnd = undoing(t);
+  const filename = join(makeDirectory(atEnd), "sessions.db");
+  const { sdk, end } = await startAll(atEnd, filename);
+
+  const session = await sdk.createSession({ agent: "mock", id: "careful" });
+  const titles: unknown[] = [];
+  session.onPermissionRequest((request) => {
+    titles.push(request.toolCall.title);
+    void session.respondPermission(request.id, "reject");
+  });
+  await promptUntilStored(session, "ask");
+  await end();
+
+  assert.deepEqual(titles, ["Write hello.txt"]);
+  const stored = await readEvents(filename, "careful");
+  const requests = stored.filter((event) => (event.payload as any).method === "session/request_permission");
+  assert.deepEqual(
+    requests.map((event) => [event.sender, (event.payload as any).params.toolCall.title]),
+    [["agent", "Write hello.txt"]],
+  );
+  assert.deepEqual(textsOf(stored), ["Permission: reject"]);
+  assertDense(stored);
+});
+
+test("a change of mode or model, by the agent or by the user, is in the session's record", { timeout }, async (t) => {
+  const atEnd = undoing(t);
+  const filename = join(makeDirectory(atEnd), "sessions.db");
+  const { sdk, persist } = await startAll(atEnd, filename);
+  const session = await sdk.createSession({ agent: "mock", id: "modal" });
+  const created = await persist.getSession("modal");
+  assert.equal(created?.modes?.currentModeId, "code");
+
+  await promptUntilStored(session, "mode plan");
+  const planned = await persist.getSession("modal");
+  assert.deepEqual(planned, { ...created, modes: { ...created.modes, currentModeId: "plan" } });
+
+  await session.setMode("code");
+  assert.deepEqual(await persist.getSession("modal"), created);
+
+  await session.setModel("large");
+  const enlarged = await persist.getSession("modal");
+  assert.deepEqual(enlarged, {
+    ...created,
+    configOptions: [{ ...created.configOptions![0], currentValue: "large" }],
+  });
+});
+
+test("a destroyed session is resumed by a new process, and the agent gets its history", { timeout }, async (t) => {
+  const atEnd = undoing(t);
+  const filename = join(makeDirectory(atEnd), "sessions.db");
+  const { sdk, persist, end } = await startAll(atEnd, filename);
+
+  const session = await sdk.createSession({ agent: "mock", id: "phoenix" });
+  const said = await promptUntilStored(session, "The password is swordfish.");
+  assert.deepEqual(textsOf(said), ["I received no history."]);
+  const cancelled = new Promise<void>((resolve) => {
+    session.onEvent((event) => (event.payload as any).method === "session/cancel" && resolve());
+  });
+  await sdk.destroySession("phoenix");
+  // Destroying cancels what the agent is at. That is an event too, and `destroySession` does not wait for it.
+  await cancelled;
+  const destroyed = await persist.getSession("phoenix");
+  assert.equal(typeof destroyed?.destroyedAt, "number");
+  await end();
+  const history = await readEvents(filename, "phoenix");
+
+  const server = await startServer();
+  atEnd(server.cleanup);
+  const program = new Program(atEnd, "sdk-resume.mts", [server.baseUrl, filename, "phoenix", "What was the password?"]);
+  const resumed = await program.next("resumed");
+  await program.finished();
+
+  // What went to the agent is the whole history, event by event, and then the prompt.
+  const [replay, prompt] = resumed.blocks;
+  assert.deepEqual(prompt, { type: "text", text: "What was the password?" });
+  assert.deepEqual(
+    replay.text
+      .trimEnd()
+      .split("\n")
+      .slice(1)
+      .map((line: string) => JSON.parse(line)),
+    history.map(({ createdAt, sender, payload }) => ({ createdAt, sender, payload })),
+  );
+  // And it arrived.
+  assert.deepEqual(resumed.said, [
+    `I received ${history.length} messages of history, ${replay.text.length} characters. ` +
+      `Before this you said: "The password is swordfish.".`,
+  ]);
+
+  const { destroyedAt, agentSessionId, lastConnectionId, ...kept } = destroyed!;
+  assert.equal("destroyedAt" in resumed.record, false);
+  assert.notEqual(resumed.record.agentSessionId, agentSessionId);
+  assert.notEqual(resumed.record.lastConnectionId, lastConnectionId);
+  const { agentSessionId: _, lastConnectionId: __, ...keptThen } = resumed.record;
+  assert.deepEqual(keptThen, kept);
+
+  const after = await readEvents(filename, "phoenix");
+  assert.deepEqual(after.slice(0, history.length), history);
+  assertDense(after);
+});
+
+test("a program and its local() server are killed, and a new program brings both back", { timeout }, async (t) => {
+  const atEnd = undoing(t);
+  const directory = makeDirectory(atEnd);
+  const filename = join(directory, "sessions.db");
+  const home = makeAgentHome();
+  atEnd(home.remove);
+  // The SDK keeps the server's process to itself, so this tells us its id. And the server must not call home.
+  const pids = join(directory, "pids");
+  const binary = join(directory, "server");
+  writeFileSync(binary, `#!/bin/sh\necho $$ >>'${pids}'\nexec '${findServerBinary()}' "$@" --no-telemetry\n`, {
+    mode: 0o755,
+  });
+  const env = { SERVER_BINARY: binary, SERVER_ENV: JSON.stringify(home.env) };
+  const readPids = () => readFileSync(pids, "utf8").trim().split("\n").map(Number);
+
+  const first = new Program(atEnd, "sdk-local.mts", ["create", filename, "local"], env);
+  const { sandboxId } = await first.next("created");
+  assert.match(sandboxId, /^local\/127\.0\.0\.1:\d+$/);
+  const acknowledged: any[] = [];
+  while (acknowledged.length < 300) acknowledged.push(await first.next("stored"));
+  // In the middle of a stream: the server, and with it the program. (Without the second signal the program dies too: the
+  // SDK leaves the broken connection as an unhandled rejection.)
+  process.kill(readPids()[0]!, "SIGKILL");
+  await first.kill("SIGKILL");
+  acknowledged.push(...first.rest("stored"));
+
+  const history = await readEvents(filename, "local");
+  assertDense(history);
+  const places = new Map(history.map((event) => [event.id, event.eventIndex]));
+  for (const { id, eventIndex } of acknowledged) assert.equal(places.get(id), eventIndex);
+
+  const second = new Program(atEnd, "sdk-local.mts", ["resume", filename, "local"], env);
+  const resumed = await second.next("resumed");
+  await second.finished();
+  assert.equal(resumed.before.sandboxId, sandboxId);
+  assert.equal(resumed.after.sandboxId, sandboxId);
+  assert.equal(resumed.sandboxId, sandboxId);
+  assert.match(resumed.said[0], /^I received 50 messages of history/);
+  assert.equal(readPids().length, 2, "one server was started by each program");
+  const after = await readEvents(filename, "local");
+  assert.deepEqual(after.slice(0, history.length), history);
+  assertDense(after);
+});
+
+test("two processes prompt one session at once, and every event of both is stored once", { timeout }, async (t) => {
+  const atEnd = undoing(t);
+  const filename = join(makeDirectory(atEnd), "sessions.db");
+  const { server, sdk } = await startAll(atEnd, filename);
+  const session = await sdk.createSession({ agent: "mock", id: "shared" });
+  await promptUntilStored(session, "stream 10");
+  const before = await readEvents(filename, "shared");
+
+  const prompts = 6;
+  const updates = 60;
+  const start = (label: string) =>
+    new Program(atEnd, "sdk-prompter.mts", [server.baseUrl, filename, "shared", label, `${prompts}`, `${updates}`]);
+  const programs = [start("left"), start("right")];
+  for (const program of programs) await program.next("ready");
+  for (const program of programs) program.send("go");
+  const reports = await Promise.all(programs.map((program) => program.next("done")));
+  // Also: nothing on stderr, where the SDK complains of an event that it could not store.
+  for (const program of programs) await program.finished();
+
+  const stored = await readEvents(filename, "shared");
+  assertDense(stored);
+  const places = new Map(stored.map((event) => [event.id, event.eventIndex]));
+  assert.equal(places.size, stored.length, "no event is stored twice");
+
+  const wanted = new Map<string, number>(reports.flatMap((report) => report.offered));
+  assert.equal(stored.length, before.length + wanted.size);
+  for (const { offered, heard } of reports) {
+    // Each event that the SDK gave to the driver came to the listener, and with the place that is in the file.
+    assert.deepEqual(
+      heard,
+      offered.map(([id]: [string]) => [id, places.get(id)]),
+    );
+  }
+  // The processes did get into each other's way.
+  assert.ok([...wanted].some(([id, eventIndex]) => places.get(id) !== eventIndex));
+
+  // No update of either is missing, and those of one prompt are in the agent's order.
+  for (const label of ["left", "right"]) {
+    const expected: string[] = [];
+    for (let prompt = 1; prompt <= prompts; prompt += 1) {
+      for (let update = 1; update <= updates; update += 1) expected.push(`${label}${prompt} ${update} of ${updates}`);
+    }
+    assert.deepEqual(
+      textsOf(stored).filter((text) => text.startsWith(label)),
+      expected,
+    );
+  }
+});

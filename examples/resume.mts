@@ -1,0 +1,84 @@
+/**
+ * A session outlives everything that made it: the server is killed, the SDK and the driver are dropped, all are started
+ * anew on the same SQLite file, and the agent gets its history back. `npm start` runs this.
+ */
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { SandboxAgent } from "sandbox-agent";
+
+// In your own project: from "sandbox-agent-persist".
+import { SQLiteSessionPersistDriver } from "../index.js";
+import { promptUntilStored, textsOf } from "./prompt.mts";
+import { startServer } from "./server.mts";
+
+const SESSION = "my-session";
+const SECRET = "My favourite colour is teal.";
+const filename = join(mkdtempSync(join(tmpdir(), "sandbox-agent-persist-")), "sandbox-agent.db");
+
+let step = 0;
+function tell(text: string): void {
+  step += 1;
+  console.log(`\n${step}. ${text}`);
+}
+
+function show(label: string, text: string): void {
+  console.log(`   ${label.padEnd(6)} ${text}`);
+}
+
+/** The server, the driver and the SDK, all new. */
+async function startAll() {
+  const server = await startServer();
+  const persist = new SQLiteSessionPersistDriver({ filename });
+  const sdk = await SandboxAgent.connect({ baseUrl: server.baseUrl, persist });
+  show("server", `${server.baseUrl}, process ${server.pid}`);
+  show("file", filename);
+  return { server, persist, sdk };
+}
+
+tell("Start the sandbox-agent server, open an SQLite file, and connect the SDK to both.");
+const first = await startAll();
+
+tell("Create a session and prompt it.");
+const created = await first.sdk.createSession({ agent: "mock", id: SESSION });
+show("you", SECRET);
+show("agent", textsOf(await promptUntilStored(created, SECRET)).join(""));
+const before = await first.persist.listEvents({ sessionId: SESSION });
+show("stored", `${before.items.length} events of the session "${SESSION}"`);
+
+tell("Kill the server with SIGKILL, drop the SDK and close the driver. Only the file is left.");
+await first.server.kill("SIGKILL");
+await first.sdk.dispose();
+await first.persist.close();
+await first.server.cleanup();
+
+tell("Start all of them anew, on the same file.");
+const second = await startAll();
+
+tell("Resume the session and prompt it again. The SDK reads the history from the file and sends it along.");
+const resumed = await second.sdk.resumeSession(SESSION);
+const question = "What do you know about me?";
+show("you", question);
+const events = await promptUntilStored(resumed, question);
+const answer = textsOf(events).join("");
+show("agent", answer);
+
+// The server first: it keeps a `dispose` waiting for two seconds while it has an agent.
+await second.server.cleanup();
+await second.sdk.dispose();
+await second.persist.close();
+
+if (!answer.includes("messages of history") || !answer.includes(SECRET)) {
+  console.error(`\nThe agent did not receive the history of the session. The file is ${filename}.`);
+  process.exit(1);
+}
+
+// The event of the prompt, as it went to the agent: the replayed history is its first part.
+const sent = events.find((event) => (event.payload as any).method === "session/prompt");
+const [replay] = (sent?.payload as any).params.prompt;
+tell("The agent remembers. This is how the history that it received begins:");
+for (const line of replay.text.split("\n").slice(0, 5)) {
+  console.log(`   | ${line.length > 110 ? `${line.slice(0, 109)}…` : line}`);
+}
+console.log(`\nThe session is still in ${filename}. It is an ordinary SQLite file: look into it.`);

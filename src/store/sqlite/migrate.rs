@@ -1,0 +1,140 @@
+//! Makes a database's tables ready: runs the steps that `schema` finds missing, in one transaction. `super` calls it
+//! when it opens a database.
+
+use rusqlite::Connection;
+
+use super::catalog;
+use super::connection::{Access, Target};
+use super::schema::{NUMBER_COLUMN, Plan, Step, Tables, VERSION, plan};
+use crate::store::error::{ErrorKind, StoreError};
+
+/// Makes the database ready: switches it to write-ahead logging, and creates or adopts the tables.
+///
+/// Without the right to migrate it only looks, and fails with the list of what is missing.
+pub(super) fn prepare(connection: &Connection, target: &Target, tables: &Tables) -> Result<(), StoreError> {
+    let look = || {
+        target
+            .patiently(|| plan(connection, tables))
+            .map_err(|error| target.error("looking at the tables of", &error))?
+            .map_err(|refusal| refusal.into_error(target))
+    };
+    let plan = look()?;
+    if target.access != Access::Migrate {
+        return if plan.steps.is_empty() {
+            Ok(())
+        } else {
+            Err(not_ready(target, &plan.steps))
+        };
+    }
+    target.enter_wal(connection)?;
+    if plan.steps.is_empty() && !plan.sets_version {
+        return Ok(());
+    }
+    let failed = |error: rusqlite::Error| target.error("migrating", &error);
+    target
+        .patiently(|| connection.execute_batch("BEGIN EXCLUSIVE"))
+        .map_err(failed)?;
+    // Another process may have migrated while this one waited for the lock: look again.
+    let migrated = look().and_then(|plan| {
+        run_all(connection, tables, &plan).map_err(failed)?;
+        target.patiently(|| connection.execute_batch("COMMIT")).map_err(failed)
+    });
+    if migrated.is_err() && !connection.is_autocommit() {
+        // Nothing is left to do when this fails too: closing the connection rolls back.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    migrated
+}
+
+fn not_ready(target: &Target, steps: &[Step]) -> StoreError {
+    let list: Vec<String> = steps.iter().map(Step::to_string).collect();
+    StoreError::new(
+        ErrorKind::Schema,
+        format!(
+            "the tables of {} are not ready, and this driver must not change them (`migrate: false` or `readonly: true`). \
+             Missing: {}. Open the file once with `migrate: true`",
+            target.location.name(),
+            list.join("; ")
+        ),
+    )
+}
+
+/// Runs the steps. Where rows are rewritten, the owner's views and triggers are taken out meanwhile, and put back as they
+/// were: SQLite's rename of a column would make them mean the number instead of the id, and is refused when one of them is
+/// broken already; and a trigger must not fire for, or forbid, what the owner did not do.
+fn run_all(connection: &Connection, tables: &Tables, plan: &Plan) -> rusqlite::Result<()> {
+    let rewrites = |step: &Step| matches!(step, Step::RepairIndexes { .. } | Step::TextIds | Step::RoundTimes);
+    let owners = if plan.steps.iter().any(rewrites) {
+        catalog::views_and_triggers(connection)?
+    } else {
+        Vec::new()
+    };
+    for catalog::Definition { kind, name, .. } in &owners {
+        // A view takes its own triggers with it.
+        connection.execute_batch(&format!("DROP {kind} IF EXISTS \"{}\"", name.replace('"', "\"\"")))?;
+    }
+    for step in &plan.steps {
+        run(connection, tables, step)?;
+    }
+    for definition in &owners {
+        connection.execute_batch(&definition.sql)?;
+    }
+    if plan.sets_version {
+        connection.pragma_update(None, "user_version", VERSION)?;
+    }
+    Ok(())
+}
+
+fn run(connection: &Connection, tables: &Tables, step: &Step) -> rusqlite::Result<()> {
+    let Tables {
+        prefix,
+        sessions,
+        events,
+    } = tables;
+    let sql = match step {
+        Step::CreateSessions => format!(
+            "CREATE TABLE {sessions} (id TEXT NOT NULL PRIMARY KEY, agent TEXT NOT NULL, agent_session_id TEXT NOT NULL, \
+             last_connection_id TEXT NOT NULL, created_at INTEGER NOT NULL, destroyed_at INTEGER, sandbox_id TEXT, \
+             session_init_json TEXT, config_options_json TEXT, modes_json TEXT, extra_json TEXT);
+             CREATE INDEX \"{prefix}sessions_created_at_id\" ON {sessions} (created_at, id)"
+        ),
+        // No index on `id`: random ids would halve the speed of writing. Not `WITHOUT ROWID`
+        // either: it would keep a session's events side by side, which reads half again as fast, but it writes a fifth
+        // slower with 32 sessions and a third slower with 512 (ARCHITECTURE.md, "Tables").
+        Step::CreateEvents => format!(
+            "CREATE TABLE {events} (id TEXT NOT NULL, event_index INTEGER NOT NULL, session_id TEXT NOT NULL, \
+             created_at INTEGER NOT NULL, connection_id TEXT NOT NULL, sender TEXT NOT NULL, payload_json TEXT NOT NULL, \
+             extra_json TEXT);
+             CREATE UNIQUE INDEX \"{prefix}events_session_id_event_index\" ON {events} (session_id, event_index)"
+        ),
+        Step::AddColumn {
+            table,
+            column,
+            declared_type,
+        } => format!("ALTER TABLE \"{table}\" ADD COLUMN {column} {declared_type}"),
+        Step::RoundTimes => format!(
+            "UPDATE {sessions} SET created_at = CAST(created_at AS INTEGER) WHERE typeof(created_at) = 'real'"
+        ),
+        Step::RepairIndexes { row } => format!(
+            "UPDATE {events} AS stored SET event_index = renumbered.place FROM (
+               SELECT {row} AS row, row_number() OVER (PARTITION BY session_id ORDER BY event_index, created_at, id) AS place
+               FROM {events} WHERE session_id IN (
+                 SELECT session_id FROM {events} WHERE typeof(event_index) <> 'integer'
+                 UNION SELECT session_id FROM {events} GROUP BY session_id, event_index HAVING count(*) > 1)
+             ) AS renumbered WHERE stored.{row} = renumbered.row"
+        ),
+        // The number stays, as the row's key; the text beside it is what the SDK calls the event's id.
+        Step::TextIds => format!(
+            "ALTER TABLE {events} RENAME COLUMN id TO {NUMBER_COLUMN};
+             ALTER TABLE {events} ADD COLUMN id TEXT;
+             UPDATE {events} SET id = CAST({NUMBER_COLUMN} AS TEXT)"
+        ),
+        Step::UniquePlace => format!(
+            "CREATE UNIQUE INDEX \"{prefix}events_session_id_event_index\" ON {events} (session_id, event_index)"
+        ),
+        Step::SessionOrder => format!(
+            "CREATE INDEX \"{prefix}sessions_created_at_id\" ON {sessions} (created_at, id)"
+        ),
+    };
+    connection.execute_batch(&sql)
+}
