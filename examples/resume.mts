@@ -37,6 +37,16 @@ async function startAll() {
   return { server, persist, sdk };
 }
 
+async function endAll({ server, persist, sdk }: Awaited<ReturnType<typeof startAll>>) {
+  // The SDK is told to let go and, without waiting for that, the server is killed. In the other order the SDK could take
+  // the server's death for an error; and a live server answers `dispose` only after two seconds.
+  const disposed = sdk.dispose();
+  await server.kill("SIGKILL");
+  await disposed;
+  await persist.close();
+  await server.cleanup();
+}
+
 tell("Start the sandbox-agent server, open an SQLite file, and connect the SDK to both.");
 const first = await startAll();
 
@@ -48,10 +58,8 @@ const before = await first.persist.listEvents({ sessionId: SESSION });
 show("stored", `${before.items.length} events of the session "${SESSION}"`);
 
 tell("Kill the server with SIGKILL, drop the SDK and close the driver. Only the file is left.");
-await first.server.kill("SIGKILL");
-await first.sdk.dispose();
-await first.persist.close();
-await first.server.cleanup();
+await endAll(first);
+show("left", filename);
 
 tell("Start all of them anew, on the same file.");
 const second = await startAll();
@@ -64,10 +72,7 @@ const events = await promptUntilStored(resumed, question);
 const answer = textsOf(events).join("");
 show("agent", answer);
 
-// The server first: it keeps a `dispose` waiting for two seconds while it has an agent.
-await second.server.cleanup();
-await second.sdk.dispose();
-await second.persist.close();
+await endAll(second);
 
 if (!answer.includes("messages of history") || !answer.includes(SECRET)) {
   console.error(`\nThe agent did not receive the history of the session. The file is ${filename}.`);

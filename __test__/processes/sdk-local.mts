@@ -44,8 +44,11 @@ if (step === "create") {
   const session = await sdk.resumeSession(sessionId);
   const said = textsOf(await promptUntilStored(session, "What was the password?"));
   const after = await persist.getSession(sessionId);
-  const { sandboxId } = sdk;
-  await sdk.destroySandbox();
+  // Not `destroySandbox`: it ends the server first, and a request that is not answered by then is an error that nobody
+  // handles.
+  const disposed = sdk.dispose();
+  await sandbox.destroy(sdk.sandboxId!.replace("local/", ""));
+  await disposed;
   await persist.close();
-  process.send!({ type: "resumed", sandboxId, before, after, said }, () => process.exit(0));
+  process.send!({ type: "resumed", sandboxId: sdk.sandboxId, before, after, said }, () => process.exit(0));
 }
