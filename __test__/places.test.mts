@@ -481,6 +481,9 @@ test("readonly: true reads, sees what others write, and rejects writes with ERR_
   const writer = open(t, filename);
   await writer.insertEvent("s", eventAt("s", 4));
   assert.deepEqual(await allEvents(reader, "s"), [...events, eventAt("s", 4)]);
+
+  await reader.close();
+  await assert.rejects(reader.insertEvent("s", eventAt("s", 5)), { code: "ERR_PERSIST_CLOSED" });
 });
 
 test("a new file, its -wal and its -shm are for their owner alone, whatever the umask", async (t) => {

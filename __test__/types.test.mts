@@ -14,7 +14,8 @@ const SDKS = { "0.4.2": "sandbox-agent", "0.4.0": "sandbox-agent-0.4.0" } as con
 
 const NODENEXT = { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext };
 const BUNDLER = { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler };
-const RESOLUTIONS = Object.entries({ nodenext: NODENEXT, bundler: BUNDLER });
+const NODE16 = { module: ts.ModuleKind.Node16, moduleResolution: ts.ModuleResolutionKind.Node16 };
+const RESOLUTIONS = Object.entries({ nodenext: NODENEXT, node16: NODE16, bundler: BUNDLER });
 
 /** By module kind and name: whether a file is CommonJS or ESM depends on the first. */
 const parsed = new Map<string, ts.SourceFile | undefined>();

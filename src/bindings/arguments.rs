@@ -7,22 +7,14 @@ use super::error::Failure;
 use crate::store::error::StoreError;
 use crate::store::page::{self, DEFAULT_LIMIT, Key, Position};
 
-/// The program's own `JSON.stringify` and `JSON.parse`: what they keep is what we keep (ARCHITECTURE.md, "JSON text
-/// is the boundary").
-pub(super) struct Json {
-    stringify: FunctionRef<Unknown<'static>, Option<String>>,
-    parse: FunctionRef<String, Unknown<'static>>,
-}
+/// The program's own `JSON.stringify`: what it keeps is what we keep (ARCHITECTURE.md, "JSON text is the boundary").
+pub(super) struct Stringify(FunctionRef<Unknown<'static>, Option<String>>);
 
-impl Json {
+impl Stringify {
     pub(super) fn of(env: &Env) -> Result<Self> {
         let json: Object = env.get_global()?.get_named_property("JSON")?;
         let stringify: Function<Unknown, Option<String>> = json.get_named_property("stringify")?;
-        let parse: Function<String, Unknown> = json.get_named_property("parse")?;
-        Ok(Self {
-            stringify: stringify.create_ref()?,
-            parse: parse.create_ref()?,
-        })
+        Ok(Self(stringify.create_ref()?))
     }
 
     /// The JSON text of a record or event, as it is at this moment.
@@ -31,10 +23,7 @@ impl Json {
         // SAFETY: the value is used while this call from JavaScript lasts, in which its handle is valid; the lifetime
         // only has to match that of the function's type.
         let value = unsafe { Unknown::from_raw_unchecked(env.raw(), value.raw()) };
-        let text = self
-            .stringify
-            .borrow_back(env)
-            .and_then(|stringify| stringify.call(value));
+        let text = self.0.borrow_back(env).and_then(|stringify| stringify.call(value));
         match text {
             Ok(Some(text)) => Ok(text),
             Ok(None) => Err(StoreError::invalid(format!("{what} has a toJSON that returns nothing")).into()),
@@ -46,11 +35,6 @@ impl Json {
                 Err(Failure::thrown(env, error, cause))
             }
         }
-    }
-
-    /// The value of a JSON text.
-    pub(super) fn parse(&self, env: &Env, text: String) -> Result<Unknown<'static>> {
-        self.parse.borrow_back(env)?.call(text)
     }
 }
 

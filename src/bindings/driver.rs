@@ -6,7 +6,7 @@ use napi::bindgen_prelude::{Object, Unknown};
 use napi::{Env, JsValue, Result};
 use std::sync::Arc;
 
-use super::arguments::{self, Json};
+use super::arguments::{self, Stringify};
 use super::error::Failure;
 use super::promises::{self, Promises, Ticket};
 use crate::store::commit::WriteRequest;
@@ -14,18 +14,18 @@ use crate::store::sqlite::{ReadRequest, SqliteOptions, SqliteStore};
 
 /// One driver.
 pub(super) struct Driver {
-    json: Json,
+    stringify: Stringify,
     promises: Promises,
     store: SqliteStore<Ticket>,
 }
 
 impl Driver {
     pub(super) fn open(env: &Env, options: SqliteOptions) -> Result<Self> {
-        let promises = Promises::new(env, Json::of(env)?)?;
+        let promises = Promises::new(env)?;
         let store = SqliteStore::open(options, Arc::new(promises.deliver()))
             .map_err(|error| Failure::from(error).into_exception(env))?;
         Ok(Self {
-            json: Json::of(env)?,
+            stringify: Stringify::of(env)?,
             promises,
             store,
         })
@@ -63,7 +63,7 @@ impl Driver {
     }
 
     pub(super) fn update_session<'env>(&self, env: &'env Env, session: Unknown<'_>) -> Result<Unknown<'env>> {
-        match self.json.text_of(env, "session", session) {
+        match self.stringify.text_of(env, "session", session) {
             Ok(record) => self.write(env, WriteRequest::UpdateSession { record }, None),
             Err(failure) => promises::rejected(env, failure),
         }
@@ -76,7 +76,7 @@ impl Driver {
         event: Unknown<'_>,
     ) -> Result<Unknown<'env>> {
         let request = arguments::string("sessionId", session_id).and_then(|session_id| {
-            let event = self.json.text_of(env, "event", event)?;
+            let event = self.stringify.text_of(env, "event", event)?;
             Ok(WriteRequest::InsertEvent { session_id, event })
         });
         match request {

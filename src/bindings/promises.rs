@@ -7,11 +7,11 @@ use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use napi::bindgen_prelude::{JsObjectValue, Object, ObjectRef, ToNapiValue, Unknown};
+use napi::bindgen_prelude::{Function, FunctionRef, JsObjectValue, Object, ObjectRef, ToNapiValue, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, ThreadsafeFunctionHandle};
 use napi::{Env, JsValue, Result, Status, ValueType, check_status, sys};
 
-use super::arguments::{self, Json};
+use super::arguments;
 use super::error::Failure;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::{Answer, Completion};
@@ -24,6 +24,9 @@ pub(super) struct Ticket {
 
 // SAFETY: other threads only carry a ticket; the handles inside are used on the JavaScript thread that made them alone.
 unsafe impl Send for Ticket {}
+
+/// The program's own `JSON.parse`.
+type Parse = FunctionRef<String, Unknown<'static>>;
 
 type Settle = ThreadsafeFunction<Vec<Completion<Ticket>>, (), (), Status, false, true>;
 
@@ -42,7 +45,10 @@ struct Pending {
 }
 
 impl Promises {
-    pub(super) fn new(env: &Env, json: Json) -> Result<Self> {
+    pub(super) fn new(env: &Env) -> Result<Self> {
+        let json: Object = env.get_global()?.get_named_property("JSON")?;
+        let parse: Function<String, Unknown> = json.get_named_property("parse")?;
+        let parse = parse.create_ref()?;
         let pending = Arc::new(Pending::default());
         let in_callback = Arc::clone(&pending);
         let nothing = env.create_function_from_closure::<(), (), _>("settle", |_| Ok(()))?;
@@ -55,7 +61,7 @@ impl Promises {
                 in_callback.remove(&env, context.value.len());
                 for (ticket, result) in context.value {
                     // A promise that cannot be settled belongs to an environment that is going away.
-                    let _ = ticket.settle(&env, result, &json);
+                    let _ = ticket.settle(&env, result, &parse);
                 }
                 Ok(())
             })?;
@@ -130,10 +136,10 @@ impl Pending {
 }
 
 impl Ticket {
-    fn settle(self, env: &Env, result: std::result::Result<Answer, StoreError>, json: &Json) -> Result<()> {
+    fn settle(self, env: &Env, result: std::result::Result<Answer, StoreError>, parse: &Parse) -> Result<()> {
         let Self { deferred, event } = self;
         let settled = match result {
-            Ok(answer) => value_of(env, answer, event.as_ref(), json),
+            Ok(answer) => value_of(env, answer, event.as_ref(), parse),
             Err(error) => Err(error.into()),
         };
         if let Some(event) = event {
@@ -151,7 +157,7 @@ fn value_of(
     env: &Env,
     answer: Answer,
     event: Option<&ObjectRef<false>>,
-    json: &Json,
+    parse: &Parse,
 ) -> std::result::Result<sys::napi_value, Failure> {
     let value = match answer {
         Answer::Done | Answer::Absent => undefined(env),
@@ -161,7 +167,10 @@ fn value_of(
             }
             undefined(env)
         }
-        Answer::Json(text) => json.parse(env, text).map(|value| value.raw()),
+        Answer::Json(text) => parse
+            .borrow_back(env)
+            .and_then(|parse| parse.call(text))
+            .map(|value| value.raw()),
     };
     value.map_err(|cause| {
         let error = StoreError::new(

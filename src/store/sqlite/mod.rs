@@ -77,7 +77,7 @@ impl<T: Send + 'static> SqliteStore<T> {
                     self.options.target.location.name()
                 ),
             );
-            return self.shared.deliver((ticket, Err(refusal)));
+            return self.shared.refuse(refusal, ticket);
         }
         self.shared.push_write(request, ticket);
     }

@@ -152,6 +152,14 @@ impl<T> Shared<T> {
         }
     }
 
+    /// Answers a call that can never be done; one after `close` hears of that first.
+    pub(super) fn refuse(&self, error: StoreError, ticket: T) {
+        if let Some((state, ticket)) = self.accept(ticket) {
+            drop(state);
+            self.deliver((ticket, Err(error)));
+        }
+    }
+
     /// Queues a read; true when the thread that answers it has to be started.
     pub(super) fn push_read(&self, request: ReadRequest, ticket: T) -> bool {
         let Some((mut state, ticket)) = self.accept(ticket) else {
