@@ -35,8 +35,8 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
  * event loop never waits for the disk. Many drivers, in many processes, may use one file at once.
  *
  * Every failure is a rejected promise with an `Error` that has a `code`, such as `ERR_PERSIST_BUSY`; only the
- * constructor throws. Wrong arguments are a `TypeError`. SQLite's own message is its `cause`, SQLite's code its
- * `sqliteCode`.
+ * constructor throws. Wrong arguments are a `TypeError`. Where SQLite refused, its own message is the `cause` and its
+ * code the `sqliteCode`; where the caller's own code threw (a getter, a `toJSON`), that is the `cause`.
  *
  * @example
  * ```ts
@@ -122,10 +122,11 @@ export declare class SQLiteSessionPersistDriver {
   listEvents(request: ListEventsRequest): Promise<ListPage<SessionEvent>>
   /**
    * Stores the event. Resolves once it is on disk. Storing the same event again, by its `id` and `eventIndex`,
-   * replaces it. When another event has its index, `onEventIndexConflict` decides.
+   * replaces it. When another event has its index, `onEventIndexConflict` decides. Retry with the object that you
+   * passed: it carries the index that the event is stored at.
    *
-   * @throws `ERR_PERSIST_INDEX_CONFLICT` with `onEventIndexConflict: "reject"`; `ERR_PERSIST_FULL` when the disk is
-   * full; `ERR_PERSIST_BUSY` when another process held the file's lock for longer than `busyTimeoutMs`, or 512 MiB of
+   * @throws `ERR_PERSIST_INDEX_CONFLICT` with `onEventIndexConflict: "reject"`, and with `"reassign"` when the new index
+   * cannot be set on a frozen object (the event is stored then); `ERR_PERSIST_FULL` when the disk is full; `ERR_PERSIST_BUSY` when another process held the file's lock for longer than `busyTimeoutMs`, or 512 MiB of
    * events wait for the disk already.
    * @example
    * ```ts
@@ -149,7 +150,8 @@ export declare class SQLiteSessionPersistDriver {
 export interface SQLiteSessionPersistDriverOptions {
   /**
    * The database file; it is created when there is none, with mode 0600. A relative path is taken from the directory
-   * that the process is in when the driver is made. `":memory:"` keeps everything in memory, until `close`.
+   * that the process is in when the driver is made. `":memory:"` keeps everything in memory, until `close`; it goes with
+   * neither `readonly: true` nor `migrate: false`. URIs and the empty string are refused.
    *
    * @default ":memory:"
    */
@@ -184,14 +186,15 @@ export interface SQLiteSessionPersistDriverOptions {
    */
   migrate?: boolean
   /**
-   * What the names of the tables, `sessions` and `events`, begin with: at most 40 letters, digits and underscores.
+   * What the names of the tables, `sessions` and `events`, begin with: at most 40 letters, digits and underscores, not
+   * beginning with a digit or with `sqlite_`.
    *
    * @default ""
    */
   tablePrefix?: string
   /**
    * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
-   * session's next free index, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
+   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
    * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
    *
    * @default "reassign"

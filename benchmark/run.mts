@@ -275,6 +275,7 @@ try {
   say(
     `Every figure is the median of ${ROUNDS} runs (lowest to highest), the sides taking turns, each in a process of its own.`,
   );
+  say("*wanted* is what the project set out to reach.");
   say("");
   const gib = Math.round(totalmem() / 2 ** 30);
   say(

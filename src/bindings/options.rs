@@ -22,7 +22,8 @@ use crate::store::sqlite::{Access, Durability, Location, SqliteOptions, Tables, 
 #[allow(dead_code)] // it exists for its TypeScript declaration; `parse` reads the object itself, to name what is wrong
 pub struct SQLiteSessionPersistDriverOptions {
     /// The database file; it is created when there is none, with mode 0600. A relative path is taken from the directory
-    /// that the process is in when the driver is made. `":memory:"` keeps everything in memory, until `close`.
+    /// that the process is in when the driver is made. `":memory:"` keeps everything in memory, until `close`; it goes with
+    /// neither `readonly: true` nor `migrate: false`. URIs and the empty string are refused.
     ///
     /// @default ":memory:"
     pub filename: Option<String>,
@@ -48,12 +49,13 @@ pub struct SQLiteSessionPersistDriverOptions {
     ///
     /// @default true
     pub migrate: Option<bool>,
-    /// What the names of the tables, `sessions` and `events`, begin with: at most 40 letters, digits and underscores.
+    /// What the names of the tables, `sessions` and `events`, begin with: at most 40 letters, digits and underscores, not
+    /// beginning with a digit or with `sqlite_`.
     ///
     /// @default ""
     pub table_prefix: Option<String>,
     /// What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
-    /// session's next free index, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
+    /// index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
     /// promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
     ///
     /// @default "reassign"

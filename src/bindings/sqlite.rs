@@ -13,8 +13,8 @@ use super::options;
 /// event loop never waits for the disk. Many drivers, in many processes, may use one file at once.
 ///
 /// Every failure is a rejected promise with an `Error` that has a `code`, such as `ERR_PERSIST_BUSY`; only the
-/// constructor throws. Wrong arguments are a `TypeError`. SQLite's own message is its `cause`, SQLite's code its
-/// `sqliteCode`.
+/// constructor throws. Wrong arguments are a `TypeError`. Where SQLite refused, its own message is the `cause` and its
+/// code the `sqliteCode`; where the caller's own code threw (a getter, a `toJSON`), that is the `cause`.
 ///
 /// @example
 /// ```ts
@@ -138,10 +138,11 @@ impl SQLiteSessionPersistDriver {
     }
 
     /// Stores the event. Resolves once it is on disk. Storing the same event again, by its `id` and `eventIndex`,
-    /// replaces it. When another event has its index, `onEventIndexConflict` decides.
+    /// replaces it. When another event has its index, `onEventIndexConflict` decides. Retry with the object that you
+    /// passed: it carries the index that the event is stored at.
     ///
-    /// @throws `ERR_PERSIST_INDEX_CONFLICT` with `onEventIndexConflict: "reject"`; `ERR_PERSIST_FULL` when the disk is
-    /// full; `ERR_PERSIST_BUSY` when another process held the file's lock for longer than `busyTimeoutMs`, or 512 MiB of
+    /// @throws `ERR_PERSIST_INDEX_CONFLICT` with `onEventIndexConflict: "reject"`, and with `"reassign"` when the new index
+    /// cannot be set on a frozen object (the event is stored then); `ERR_PERSIST_FULL` when the disk is full; `ERR_PERSIST_BUSY` when another process held the file's lock for longer than `busyTimeoutMs`, or 512 MiB of
     /// events wait for the disk already.
     /// @example
     /// ```ts

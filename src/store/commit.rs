@@ -15,6 +15,10 @@ pub const MAX_QUEUE_BYTES: usize = 512 << 20;
 /// How much text one transaction takes at most, so that no batch holds the write lock, or keeps its callers, for long.
 pub const MAX_BATCH_BYTES: usize = 16 << 20;
 
+/// How long the JSON text of one record or event may be: V8's longest string, 2^29 - 24, which it counts in bytes when
+/// it takes UTF-8, less the frame of a page.
+pub const MAX_WRITE_BYTES: usize = (1 << 29) - 24 - 1024;
+
 /// A write as it was called: JSON text, not yet looked at.
 #[derive(Debug)]
 pub enum WriteRequest {
@@ -50,6 +54,13 @@ impl WriteRequest {
     }
 
     fn parse(&self) -> Result<Write<'_>, StoreError> {
+        if self.bytes() > MAX_WRITE_BYTES {
+            return Err(StoreError::invalid(format!(
+                "the record or event is too large: its JSON text has {} bytes, and no more than {MAX_WRITE_BYTES} could ever be \
+                 read back into JavaScript",
+                self.bytes()
+            )));
+        }
         match self {
             Self::UpdateSession { record } => SessionRecord::parse(record).map(Write::UpdateSession),
             Self::InsertEvent { session_id, event } => SessionEvent::parse(session_id, event).map(Write::InsertEvent),
@@ -224,6 +235,16 @@ mod tests {
             .map(|(_, result)| result.unwrap_err().kind)
             .collect();
         assert_eq!(kinds, [ErrorKind::Internal, ErrorKind::Internal]);
+    }
+
+    #[test]
+    fn a_write_that_could_never_be_read_back_is_refused() {
+        let answers = commit_batch(&mut Indexes(Vec::new()), vec![(event(1, MAX_WRITE_BYTES), 1)]);
+        let kinds: Vec<_> = answers
+            .into_iter()
+            .map(|(_, result)| result.unwrap_err().kind)
+            .collect();
+        assert_eq!(kinds, [ErrorKind::InvalidArgument]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub type Deliver<T> = Arc<dyn Fn(Vec<Completion<T>>) + Send + Sync>;
 /// What to do when an event's place, `(session_id, event_index)`, is taken by another event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IndexConflict {
-    /// Store the event at the session's next free index.
+    /// Store the event at the index after the session's highest.
     #[default]
     Reassign,
     /// Refuse the event with the message that the SDK recognises (docs/sdk-contract.md, 6).

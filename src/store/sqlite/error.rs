@@ -55,7 +55,7 @@ fn describe(error: &rusqlite::Error) -> (ErrorKind, &'static str, Cow<'static, s
         ffi::SQLITE_FULL => (
             ErrorKind::Full,
             "SQLITE_FULL",
-            "the disk is full; nothing was stored, make room and try again",
+            "the disk (or the 1 GiB of a database in memory) is full; nothing was stored, make room and try again",
         ),
         ffi::SQLITE_CORRUPT => (
             ErrorKind::Corrupt,
