@@ -86,4 +86,6 @@ tell("The agent remembers. This is how the history that it received begins:");
 for (const line of replay.text.split("\n").slice(0, 5)) {
   console.log(`   | ${line.length > 110 ? `${line.slice(0, 109)}…` : line}`);
 }
-console.log(`\nThe session is still in ${filename}. It is an ordinary SQLite file: look into it, and delete its directory when done.`);
+console.log(
+  `\nThe session is still in ${filename}. It is an ordinary SQLite file: look into it, and delete its directory when done.`,
+);

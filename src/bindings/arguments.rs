@@ -3,7 +3,7 @@
 use napi::bindgen_prelude::{FromNapiValue, Function, FunctionRef, JsObjectValue, Object, Unknown, Utf16String};
 use napi::{Env, JsValue, Result, ValueType};
 
-use super::error::Failure;
+use super::error::{self, Failure};
 use crate::store::error::StoreError;
 use crate::store::page::{self, DEFAULT_LIMIT, Key, Position};
 
@@ -20,10 +20,11 @@ impl Stringify {
     /// The JSON text of a record or event, as it is at this moment.
     pub(super) fn text_of(&self, env: &Env, what: &str, value: Unknown<'_>) -> std::result::Result<String, Failure> {
         object(what, value)?;
-        // SAFETY: the value is used while this call from JavaScript lasts, in which its handle is valid; the lifetime
-        // only has to match that of the function's type.
-        let value = unsafe { Unknown::from_raw_unchecked(env.raw(), value.raw()) };
-        let text = self.0.borrow_back(env).and_then(|stringify| stringify.call(value));
+        let text = self.0.borrow_back(env).and_then(|stringify| {
+            let text = error::call(env, stringify.raw(), value.raw())?;
+            // SAFETY: the value was just made in this environment; the conversion checks its type.
+            unsafe { Option::<String>::from_napi_value(env.raw(), text) }
+        });
         match text {
             Ok(Some(text)) => Ok(text),
             Ok(None) => Err(StoreError::invalid(format!("{what} has a toJSON that returns nothing")).into()),

@@ -12,7 +12,7 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, 
 use napi::{Env, JsValue, Result, Status, ValueType, check_status, sys};
 
 use super::arguments;
-use super::error::Failure;
+use super::error::{self, Failure};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::{Answer, Completion};
 
@@ -167,10 +167,10 @@ fn value_of(
             }
             undefined(env)
         }
-        Answer::Json(text) => parse
-            .borrow_back(env)
-            .and_then(|parse| parse.call(text))
-            .map(|value| value.raw()),
+        Answer::Json(text) => parse.borrow_back(env).and_then(|parse| {
+            let text = env.create_string_from_std(text)?;
+            error::call(env, parse.raw(), text.raw())
+        }),
     };
     value.map_err(|cause| {
         let error = StoreError::new(

@@ -13,10 +13,35 @@ pub(super) struct Table {
     pub(super) without_rowid: bool,
     /// Columns by name.
     pub(super) columns: HashMap<String, Column>,
-    /// Whether a unique index holds exactly `(session_id, event_index)`.
-    pub(super) unique_place: bool,
-    /// Whether an index begins with `(created_at, id)`.
-    pub(super) created_order: bool,
+    /// Its indexes, but for partial ones.
+    pub(super) indexes: Vec<Index>,
+}
+
+/// An index, as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Index {
+    unique: bool,
+    /// Its columns in their order, with a comma between them; `?` for an expression.
+    columns: String,
+}
+
+impl Table {
+    /// Whether a unique index holds exactly these columns.
+    pub(super) fn is_unique(&self, columns: &str) -> bool {
+        self.indexes
+            .iter()
+            .any(|index| index.unique && index.columns == columns)
+    }
+
+    /// Whether an index begins with these columns.
+    pub(super) fn is_ordered_by(&self, columns: &str) -> bool {
+        self.indexes.iter().any(|index| {
+            index
+                .columns
+                .strip_prefix(columns)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(','))
+        })
+    }
 }
 
 /// A column, as it was found.
@@ -26,6 +51,36 @@ pub(super) struct Column {
     pub(super) declared_type: String,
     /// Whether an insert that does not name the column fails.
     pub(super) must_be_given: bool,
+    /// Whether the table computes the column, so that no insert can name it.
+    pub(super) generated: bool,
+}
+
+/// What SQLite makes of a value that is put into a column, by the column's declared type
+/// (<https://www.sqlite.org/datatype3.html>, 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Affinity {
+    Integer,
+    Text,
+    Blob,
+    Real,
+    Numeric,
+}
+
+impl Column {
+    pub(super) fn affinity(&self) -> Affinity {
+        let has = |word| self.declared_type.contains(word);
+        if has("INT") {
+            Affinity::Integer
+        } else if has("CHAR") || has("CLOB") || has("TEXT") {
+            Affinity::Text
+        } else if has("BLOB") || self.declared_type.is_empty() {
+            Affinity::Blob
+        } else if has("REAL") || has("FLOA") || has("DOUB") {
+            Affinity::Real
+        } else {
+            Affinity::Numeric
+        }
+    }
 }
 
 /// A view or trigger, as its owner made it.
@@ -69,6 +124,19 @@ pub(super) fn has_other_tables(connection: &Connection, ours: [&str; 2]) -> rusq
         .query_row(ours, |row| row.get(0))
 }
 
+/// A name for a new index: the wished one, or it with a number when an index has it already.
+pub(super) fn free_index_name(connection: &Connection, wished: &str) -> rusqlite::Result<String> {
+    let mut taken = connection
+        .prepare("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1 COLLATE NOCASE)")?;
+    let mut name = wished.to_owned();
+    let mut number = 1;
+    while taken.query_row([&name], |row| row.get(0))? {
+        number += 1;
+        name = format!("{wished}_{number}");
+    }
+    Ok(name)
+}
+
 /// Looks a table up by its name.
 pub(super) fn table(connection: &Connection, name: &str) -> rusqlite::Result<Option<Table>> {
     let found = connection
@@ -79,35 +147,35 @@ pub(super) fn table(connection: &Connection, name: &str) -> rusqlite::Result<Opt
         return Ok(None);
     };
     let columns = connection
-        .prepare("SELECT name, upper(type), \"notnull\" AND dflt_value IS NULL AND hidden = 0 AND NOT (pk AND upper(type) = 'INTEGER') FROM pragma_table_xinfo(?1)")?
+        .prepare("SELECT name, upper(type), \"notnull\" AND dflt_value IS NULL AND hidden = 0 AND NOT (pk AND upper(type) = 'INTEGER'), hidden <> 0 FROM pragma_table_xinfo(?1)")?
         .query_map([name], |row| {
             Ok((
                 row.get::<_, String>(0)?.to_lowercase(),
                 Column {
                     declared_type: row.get(1)?,
                     must_be_given: row.get(2)?,
+                    generated: row.get(3)?,
                 },
             ))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let indexes: Vec<(bool, String)> = connection
+    let indexes = connection
         .prepare(
-            "SELECT list.\"unique\", lower((SELECT group_concat(name) FROM (SELECT name FROM pragma_index_info(list.name) ORDER BY seqno))) \
+            "SELECT list.\"unique\", lower((SELECT group_concat(coalesce(name, '?')) \
+             FROM (SELECT name FROM pragma_index_info(list.name) ORDER BY seqno))) \
              FROM pragma_index_list(?1) AS list WHERE list.partial = 0",
         )?
         .query_map([name], |row| {
-            Ok((row.get(0)?, row.get::<_, Option<String>>(1)?.unwrap_or_default()))
+            Ok(Index {
+                unique: row.get(0)?,
+                columns: row.get::<_, Option<String>>(1)?.unwrap_or_default(),
+            })
         })?
         .collect::<rusqlite::Result<_>>()?;
     Ok(Some(Table {
         kind,
         without_rowid,
         columns,
-        unique_place: indexes
-            .iter()
-            .any(|(unique, names)| *unique && names == "session_id,event_index"),
-        created_order: indexes
-            .iter()
-            .any(|(_, names)| names == "created_at,id" || names.starts_with("created_at,id,")),
+        indexes,
     }))
 }

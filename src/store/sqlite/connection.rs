@@ -1,11 +1,12 @@
 //! Connections to one SQLite database: where it is, how it is opened, and how locks are waited for.
 
+use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::error::{is_busy, store_error};
 use crate::store::error::{ErrorKind, StoreError};
@@ -14,9 +15,13 @@ use crate::store::error::{ErrorKind, StoreError};
 /// write to, and are spilled to the disk in mid-transaction.
 const WRITER_CACHE_KIB: i64 = -16_000;
 
-/// How many pages the write-ahead log holds before they are copied into the file: 32 MiB. With SQLite's 1,000 pages,
-/// 512 sessions fill it in two batches, and each page is copied every time; with these they write a third more.
-const CHECKPOINT_PAGES: i64 = 8_192;
+/// How much the write-ahead log holds before it is copied into the file, in bytes. With SQLite's 1,000 pages, 512 sessions
+/// fill it in two batches, and each page is copied every time; with this they write a third more.
+const CHECKPOINT_BYTES: i64 = 32 << 20;
+
+/// How long the connections of a database in memory wait for each other. All are ours, and none holds a lock for long:
+/// the caller's `busyTimeoutMs` is about other processes.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the write-ahead log is cut to, in bytes, once a burst that made it larger has been copied into the file.
 const LARGEST_IDLE_LOG: i64 = 64 << 20;
@@ -116,7 +121,8 @@ impl Target {
             // On macOS fsync leaves the data in the drive's cache; elsewhere this changes nothing.
             connection.pragma_update(None, "fullfsync", self.durability == Durability::Full)?;
             connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
-            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            let page_bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_BYTES / page_bytes.max(512))?;
             connection.pragma_update(None, "journal_size_limit", LARGEST_IDLE_LOG)
         })
         .map_err(|error| self.error("setting up", &error))?;
@@ -176,11 +182,15 @@ impl Target {
     pub(super) fn patiently<R>(&self, mut attempt: impl FnMut() -> rusqlite::Result<R>) -> rusqlite::Result<R> {
         const SHORTEST: Duration = Duration::from_micros(50);
         const LONGEST: Duration = Duration::from_millis(2);
+        let patience = match self.location {
+            Location::File(_) => self.busy_timeout,
+            Location::Memory(_) => MEMORY_PATIENCE,
+        };
         let start = Instant::now();
         let mut pause = SHORTEST;
         loop {
             match attempt() {
-                Err(error) if is_busy(&error) && start.elapsed() < self.busy_timeout => {
+                Err(error) if is_busy(&error) && start.elapsed() < patience => {
                     let jitter = start.elapsed().subsec_nanos() % 1000;
                     std::thread::sleep(pause * (1000 + jitter) / 2000);
                     pause = (pause * 2).min(LONGEST);
@@ -188,6 +198,32 @@ impl Target {
                 result => return result,
             }
         }
+    }
+
+    /// Fails when the file was deleted, or another put in its place: what is written to it now nobody would find.
+    pub(super) fn check_not_moved(&self, connection: &Connection) -> Result<(), StoreError> {
+        let mut moved: c_int = 0;
+        // SAFETY: the connection is open and used by this thread alone; the call writes one int, and leaves it alone
+        // where the file system cannot tell.
+        unsafe {
+            ffi::sqlite3_file_control(
+                connection.handle(),
+                c"main".as_ptr(),
+                ffi::SQLITE_FCNTL_HAS_MOVED,
+                (&raw mut moved).cast(),
+            );
+        }
+        if moved == 0 {
+            return Ok(());
+        }
+        Err(StoreError::new(
+            ErrorKind::Unavailable,
+            format!(
+                "writing to {} failed: the file was deleted or replaced while it was open; nothing was stored, close this \
+                 driver and make a new one",
+                self.location.name()
+            ),
+        ))
     }
 
     /// What SQLite said while `doing` something with this database.

@@ -8,6 +8,9 @@ use super::connection::{Access, Target};
 use super::schema::{NUMBER_COLUMN, Plan, Step, Tables, VERSION, plan};
 use crate::store::error::{ErrorKind, StoreError};
 
+/// Beyond every index that a session can have.
+const FAR: i64 = 1 << 60;
+
 /// Makes the database ready: switches it to write-ahead logging, and creates or adopts the tables.
 ///
 /// Without the right to migrate it only looks, and fails with the list of what is missing.
@@ -91,12 +94,14 @@ fn run(connection: &Connection, tables: &Tables, step: &Step) -> rusqlite::Resul
         sessions,
         events,
     } = tables;
+    let created_order = catalog::free_index_name(connection, &format!("{prefix}sessions_created_at_id"))?;
+    let place = catalog::free_index_name(connection, &format!("{prefix}events_session_id_event_index"))?;
     let sql = match step {
         Step::CreateSessions => format!(
             "CREATE TABLE {sessions} (id TEXT NOT NULL PRIMARY KEY, agent TEXT NOT NULL, agent_session_id TEXT NOT NULL, \
              last_connection_id TEXT NOT NULL, created_at INTEGER NOT NULL, destroyed_at INTEGER, sandbox_id TEXT, \
              session_init_json TEXT, config_options_json TEXT, modes_json TEXT, extra_json TEXT);
-             CREATE INDEX \"{prefix}sessions_created_at_id\" ON {sessions} (created_at, id)"
+             CREATE INDEX \"{created_order}\" ON {sessions} (created_at, id)"
         ),
         // No index on `id`: random ids would halve the speed of writing. Not `WITHOUT ROWID`
         // either: it would keep a session's events side by side, which reads half again as fast, but it writes a fifth
@@ -105,7 +110,7 @@ fn run(connection: &Connection, tables: &Tables, step: &Step) -> rusqlite::Resul
             "CREATE TABLE {events} (id TEXT NOT NULL, event_index INTEGER NOT NULL, session_id TEXT NOT NULL, \
              created_at INTEGER NOT NULL, connection_id TEXT NOT NULL, sender TEXT NOT NULL, payload_json TEXT NOT NULL, \
              extra_json TEXT);
-             CREATE UNIQUE INDEX \"{prefix}events_session_id_event_index\" ON {events} (session_id, event_index)"
+             CREATE UNIQUE INDEX \"{place}\" ON {events} (session_id, event_index)"
         ),
         Step::AddColumn {
             table,
@@ -115,13 +120,15 @@ fn run(connection: &Connection, tables: &Tables, step: &Step) -> rusqlite::Resul
         Step::RoundTimes => format!(
             "UPDATE {sessions} SET created_at = CAST(created_at AS INTEGER) WHERE typeof(created_at) = 'real'"
         ),
+        // By way of numbers that no session has, so that no two events meet at one index meanwhile.
         Step::RepairIndexes { row } => format!(
-            "UPDATE {events} AS stored SET event_index = renumbered.place FROM (
+            "UPDATE {events} AS stored SET event_index = renumbered.place + {FAR} FROM (
                SELECT {row} AS row, row_number() OVER (PARTITION BY session_id ORDER BY event_index, created_at, id) AS place
                FROM {events} WHERE session_id IN (
                  SELECT session_id FROM {events} WHERE typeof(event_index) <> 'integer'
                  UNION SELECT session_id FROM {events} GROUP BY session_id, event_index HAVING count(*) > 1)
-             ) AS renumbered WHERE stored.{row} = renumbered.row"
+             ) AS renumbered WHERE stored.{row} = renumbered.row;
+             UPDATE {events} SET event_index = event_index - {FAR} WHERE event_index > {FAR}"
         ),
         // The number stays, as the row's key; the text beside it is what the SDK calls the event's id.
         Step::TextIds => format!(
@@ -130,10 +137,10 @@ fn run(connection: &Connection, tables: &Tables, step: &Step) -> rusqlite::Resul
              UPDATE {events} SET id = CAST({NUMBER_COLUMN} AS TEXT)"
         ),
         Step::UniquePlace => format!(
-            "CREATE UNIQUE INDEX \"{prefix}events_session_id_event_index\" ON {events} (session_id, event_index)"
+            "CREATE UNIQUE INDEX \"{place}\" ON {events} (session_id, event_index)"
         ),
         Step::SessionOrder => format!(
-            "CREATE INDEX \"{prefix}sessions_created_at_id\" ON {sessions} (created_at, id)"
+            "CREATE INDEX \"{created_order}\" ON {sessions} (created_at, id)"
         ),
     };
     connection.execute_batch(&sql)

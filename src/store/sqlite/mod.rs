@@ -162,7 +162,11 @@ fn read_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions, lane: Lane) {
         let result = catching("reading", || answer(&mut reader, options, &request));
         shared.deliver((ticket, result));
         if let Some(reader) = &mut reader {
-            reader.read_ahead();
+            // Nobody waits for this: a failure is met again, and told, when the page is asked for.
+            let _ = catching("reading ahead", || {
+                reader.read_ahead();
+                Ok(())
+            });
         }
     }
     drop(reader);

@@ -264,7 +264,13 @@ fn time<V: FromSql + From<i64>>(row: &Row<'_>, column: usize) -> rusqlite::Resul
 
 /// A column of JSON text, which must be one whole JSON value: it goes into the page's text as it is.
 fn optional_json<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Option<Cow<'a, str>>> {
-    let Some(text) = row.get_ref(column)?.as_str_or_null()? else {
+    // A column of type JSON keeps a text that is a number as that number.
+    let text = match row.get_ref(column)? {
+        ValueRef::Integer(number) => return Ok(Some(Cow::Owned(number.to_string()))),
+        ValueRef::Real(number) => return Ok(Some(Cow::Owned(number.to_string()))),
+        value => value.as_str_or_null()?,
+    };
+    let Some(text) = text else {
         return Ok(None);
     };
     checked_json(text).map(|json| Some(Cow::Borrowed(json))).ok_or_else(|| {

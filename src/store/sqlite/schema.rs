@@ -7,7 +7,7 @@ use std::fmt;
 
 use rusqlite::Connection;
 
-use super::catalog::{self, Table};
+use super::catalog::{self, Affinity, Column, Table};
 use super::connection::Target;
 use crate::store::error::{ErrorKind, StoreError};
 
@@ -35,6 +35,9 @@ const ADDED_SESSION_COLUMNS: [(&str, &str); 6] = [
     ("extra_json", "TEXT"),
 ];
 const ADDED_EVENT_COLUMNS: [(&str, &str); 2] = [("event_index", "INTEGER"), ("extra_json", "TEXT")];
+
+/// The columns of an event's place, as [`Table::is_unique`] names them.
+const PLACE: &str = "session_id,event_index";
 
 /// The column that keeps the number of an event that had no other id.
 pub(super) const NUMBER_COLUMN: &str = "event_number";
@@ -172,6 +175,8 @@ struct Found {
     version: Option<i64>,
     /// Whether a session's time is not a whole number, which a cursor could not name. We write whole numbers only.
     fractional_times: bool,
+    /// Whether an event has no index, though a unique index would allow none twice. We always write one.
+    missing_indexes: bool,
 }
 
 impl Found {
@@ -180,15 +185,24 @@ impl Found {
         let sessions = catalog::table(connection, &sessions_name)?;
         let shared = catalog::has_other_tables(connection, [&sessions_name, &events_name])?;
         let version = (!shared).then(|| catalog::version(connection)).transpose()?;
-        let has_times = |table: &Table| table.columns.contains_key("created_at");
-        let fractional_times = version != Some(VERSION)
-            && sessions.as_ref().is_some_and(has_times)
-            && has_fractional_times(connection, tables)?;
+        let events = catalog::table(connection, &events_name)?;
+        // What only other programs write is not looked for in a file that is ours.
+        let others = version != Some(VERSION);
+        let any = |table: &Option<Table>, name: &str, column: &str, condition: &str| {
+            let has_column = table.as_ref().is_some_and(|table| table.columns.contains_key(column));
+            Ok::<bool, rusqlite::Error>(others && has_column && exists(connection, name, condition)?)
+        };
         Ok(Self {
-            events: catalog::table(connection, &events_name)?,
+            fractional_times: any(&sessions, &tables.sessions, "created_at", "typeof(created_at) = 'real'")?,
+            missing_indexes: any(
+                &events,
+                &tables.events,
+                "event_index",
+                "typeof(event_index) <> 'integer'",
+            )?,
             sessions,
+            events,
             version,
-            fractional_times,
         })
     }
 
@@ -230,11 +244,17 @@ impl Found {
                 }
             }
         }
-        steps.extend(self.events.iter().flat_map(events_steps));
+        if let Some(events) = &self.events {
+            steps.extend(events_steps(events, self.missing_indexes));
+        }
         if self.fractional_times {
             steps.push(Step::RoundTimes);
         }
-        if self.sessions.as_ref().is_some_and(|sessions| !sessions.created_order) {
+        if self
+            .sessions
+            .as_ref()
+            .is_some_and(|sessions| !sessions.is_ordered_by("created_at,id"))
+        {
             steps.push(Step::SessionOrder);
         }
         Ok(Plan {
@@ -244,12 +264,9 @@ impl Found {
     }
 }
 
-fn has_fractional_times(connection: &Connection, tables: &Tables) -> rusqlite::Result<bool> {
-    let exists = format!(
-        "SELECT EXISTS (SELECT 1 FROM {} WHERE typeof(created_at) = 'real')",
-        tables.sessions
-    );
-    connection.query_row(&exists, [], |row| row.get(0))
+fn exists(connection: &Connection, table: &str, condition: &str) -> rusqlite::Result<bool> {
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {condition})");
+    connection.query_row(&sql, [], |row| row.get(0))
 }
 
 /// Why the table is not one of ours, if it is not.
@@ -273,19 +290,62 @@ fn foreign(table: &Table, required: &[&str], added: &[(&str, &str)]) -> Option<S
         .map(|(name, _)| name.as_str())
         .collect();
     unknown.sort_unstable();
-    (!unknown.is_empty()).then(|| format!("it wants a value for {}", unknown.join(", ")))
+    if !unknown.is_empty() {
+        return Some(format!("it wants a value for {}", unknown.join(", ")));
+    }
+    if !table.can_be_keyed() {
+        return Some(String::from("nothing makes its id unique"));
+    }
+    let mut unusable: Vec<&str> = table
+        .columns
+        .iter()
+        .filter(|(name, column)| ours(name) && !usable(name, column, table))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    unusable.sort_unstable();
+    (!unusable.is_empty()).then(|| format!("it could not give back what is put into {}", unusable.join(", ")))
 }
 
-fn events_steps(events: &Table) -> Vec<Step> {
+impl Table {
+    fn is_events(&self) -> bool {
+        self.columns.contains_key("payload_json")
+    }
+
+    /// Sessions are replaced by their id. Events need a key too, by which they can be renumbered if they have to be.
+    fn can_be_keyed(&self) -> bool {
+        self.is_unique("id") || (self.is_events() && (self.is_unique(PLACE) || !self.without_rowid))
+    }
+
+    fn has_numeric_ids(&self) -> bool {
+        self.is_events() && self.columns.get("id").is_some_and(|id| id.declared_type == "INTEGER")
+    }
+}
+
+/// Whether a column of ours gives back what is put into it: SQLite makes numbers of text in some, and text of numbers in
+/// others.
+fn usable(name: &str, column: &Column, table: &Table) -> bool {
+    let affinity = column.affinity();
+    !column.generated
+        && match name {
+            "id" if table.has_numeric_ids() => true,
+            "created_at" | "destroyed_at" | "event_index" => {
+                matches!(affinity, Affinity::Integer | Affinity::Numeric | Affinity::Blob)
+            }
+            name if name.ends_with("_json") => true,
+            _ => matches!(affinity, Affinity::Text | Affinity::Blob),
+        }
+}
+
+fn events_steps(events: &Table, missing_indexes: bool) -> Vec<Step> {
     let mut steps = Vec::new();
-    if !events.unique_place {
+    if !events.is_unique(PLACE) || missing_indexes {
         let row = if events.without_rowid { "id" } else { "rowid" };
         steps.push(Step::RepairIndexes { row });
     }
-    if events.columns.get("id").is_some_and(|id| id.declared_type == "INTEGER") {
+    if events.has_numeric_ids() {
         steps.push(Step::TextIds);
     }
-    if !events.unique_place {
+    if !events.is_unique(PLACE) {
         steps.push(Step::UniquePlace);
     }
     steps

@@ -18,7 +18,7 @@ pub(super) struct Writer {
     conflict_message: String,
     update_session: String,
     insert_event: String,
-    next_index: String,
+    highest_index: String,
 }
 
 impl Writer {
@@ -53,7 +53,7 @@ impl Writer {
                  payload_json = excluded.payload_json, extra_json = excluded.extra_json \
                  WHERE stored.id = excluded.id"
             ),
-            next_index: format!("SELECT max(event_index) + 1 FROM {events} WHERE session_id = ?1"),
+            highest_index: format!("SELECT max(event_index) FROM {events} WHERE session_id = ?1"),
         }
     }
 
@@ -120,11 +120,14 @@ impl Writer {
                 self.conflict_message.clone(),
             )));
         }
-        let next: i64 = self
+        let highest: Option<i64> = self
             .connection
-            .prepare_cached(&self.next_index)?
+            .prepare_cached(&self.highest_index)?
             .query_row([&event.session_id], |row| row.get(0))?;
-        if next > MAX_SAFE_INTEGER {
+        let Some(highest) = highest else {
+            return Ok(Err(self.swallowed(event)));
+        };
+        if highest >= MAX_SAFE_INTEGER {
             return Ok(Err(StoreError::new(
                 ErrorKind::IndexConflict,
                 format!(
@@ -133,8 +136,22 @@ impl Writer {
                 ),
             )));
         }
-        self.insert_event_at(event, next)?;
-        Ok(Ok(Answer::Reassigned(next)))
+        let next = highest + 1;
+        if self.insert_event_at(event, next)? {
+            return Ok(Ok(Answer::Reassigned(next)));
+        }
+        Ok(Err(self.swallowed(event)))
+    }
+
+    /// No row was changed though the place is free: a trigger's `RAISE(IGNORE)`, or a constraint's `ON CONFLICT IGNORE`.
+    fn swallowed(&self, event: &SessionEvent<'_>) -> StoreError {
+        StoreError::invalid(format!(
+            "writing event {} of session {:?} to {} failed: a trigger or constraint of the table's owner ignored the row; \
+             nothing was stored",
+            event.event_index,
+            event.session_id,
+            self.target.location.name()
+        ))
     }
 
     /// Stores the event at `event_index`, unless another event is there.
@@ -167,13 +184,24 @@ impl Writer {
 
 impl Backend for Writer {
     fn commit(&mut self, writes: &[Write<'_>]) -> Vec<Result<Answer, StoreError>> {
+        if let Err(error) = self.target.check_not_moved(&self.connection) {
+            return writes.iter().map(|_| Err(error.clone())).collect();
+        }
         match self.try_commit(writes) {
             Ok(results) => results,
-            // One large write may be what does not fit: each gets its own try, so that the others are stored.
-            Err(error) if writes.len() > 1 && error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+            Err(error) if writes.len() > 1 && ends_all_for_one(&error) => {
                 writes.chunks(1).flat_map(|write| self.commit(write)).collect()
             }
             Err(error) => writes.iter().map(|write| Err(self.error(write, &error))).collect(),
         }
     }
+}
+
+/// Whether one write may have ended the transaction of all: it does not fit on the disk, or a trigger's `RAISE(ROLLBACK)`
+/// forbids it. Then each gets its own try, so that the others are stored.
+fn ends_all_for_one(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DiskFull | ErrorCode::ConstraintViolation)
+    )
 }
