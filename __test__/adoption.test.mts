@@ -479,3 +479,68 @@ test("an adoption that is killed in the middle is harmless", { timeout: 60_000 }
   }
   assert.ok(interrupted > 0, "no adoption was interrupted");
 });
+
+const TRIGGERS = `CREATE TRIGGER ignores BEFORE INSERT ON events WHEN NEW.payload_json LIKE '%ignored%'
+    BEGIN SELECT RAISE(IGNORE); END;
+  CREATE TRIGGER ends BEFORE INSERT ON events WHEN NEW.payload_json LIKE '%ended%'
+    BEGIN SELECT RAISE(ROLLBACK, 'not this one'); END;`;
+
+test("an event that the owner's trigger ignores, or ends the transaction for, is refused alone", async (t) => {
+  const filename = made(t, `CREATE TABLE events (${EVENTS_TEXT}); ${TRIGGERS}`);
+  await adopted(t, filename, async (driver) => {
+    const texts = ["kept", "ignored", "kept too", "ended", "kept as well"];
+    const results = await Promise.allSettled(
+      texts.map((text, at) => driver.insertEvent("s", eventAt("s", at + 1, { payload: { text } as never }))),
+    );
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ["fulfilled", "rejected", "fulfilled", "rejected", "fulfilled"],
+    );
+    for (const { reason } of results.filter((result) => result.status === "rejected")) {
+      assert.equal(reason.code, "ERR_PERSIST_INVALID_ARGUMENT");
+    }
+    assert.deepEqual(
+      (await allEvents(driver, "s")).map(({ eventIndex }) => eventIndex),
+      [1, 3, 5],
+    );
+  });
+});
+
+test("an index of the owner's by the name that ours would have is left alone", async (t) => {
+  const own = `CREATE INDEX events_session_id_event_index ON events (session_id, event_index);
+    CREATE INDEX sessions_created_at_id ON sessions (agent)`;
+  const filename = made(t, `CREATE TABLE sessions (${SESSIONS_0_4}); CREATE TABLE events (${EVENTS_TEXT}); ${own}`);
+  await adopted(t, filename, (driver) => driver.insertEvent("s", eventAt("s", 1)));
+  const names = asOwner(filename, (database) =>
+    database
+      .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name")
+      .pluck()
+      .all(),
+  );
+  const kept = ["events_session_id_event_index", "sessions_created_at_id"];
+  assert.deepEqual(
+    names,
+    kept.flatMap((name) => [name, `${name}_2`]),
+  );
+});
+
+test("events without an index are numbered where a unique index is there already", async (t) => {
+  const filename = made(
+    t,
+    `CREATE TABLE events (${EVENTS_TEXT.replace("event_index INTEGER NOT NULL", "event_index INTEGER")},
+       UNIQUE (session_id, event_index));
+     INSERT INTO events VALUES ('b', NULL, 's', 2, 'c', 'agent', '{}'), ('a', NULL, 's', 1, 'c', 'agent', '{}'),
+       ('c', 1, 's', 3, 'c', 'agent', '{}'), ('d', 2, 's', 4, 'c', 'agent', '{}')`,
+  );
+  const events = await adopted(t, filename, (driver) => allEvents(driver, "s"));
+  assert.deepEqual(idsOf(events), [["a", 1], ["b", 2], ["c", 3], ["d", 4]]); // prettier-ignore
+});
+
+test("an application's own user_version is neither minded nor changed", async (t) => {
+  const filename = made(t, "CREATE TABLE customers (id INTEGER PRIMARY KEY); PRAGMA user_version = 42");
+  await adopted(t, filename, (driver) => driver.insertEvent("s", eventAt("s", 1)));
+  assert.equal(
+    asOwner(filename, (database) => database.pragma("user_version", { simple: true })),
+    42,
+  );
+});

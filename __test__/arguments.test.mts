@@ -318,6 +318,62 @@ describe("objects that run code or fight back", () => {
     }
   });
 
+  const endless = new Error("its own cause");
+  endless.cause = endless;
+  const unspeakable = { toString() { throw unspeakable; } }; // prettier-ignore
+  for (const [what, value] of Object.entries({ "an error that is its own cause": endless, unspeakable })) {
+    test(`${what}, thrown from everywhere, neither ends the process nor is lost`, async (t) => {
+      const driver = opened(t);
+      const thrower = { toJSON() { throw value; } } as never; // prettier-ignore
+      assert.equal((await refused(() => driver.insertEvent("s", thrower))).cause, value);
+      const request = { sessionId: "s", get limit() { throw value; } } as never; // prettier-ignore
+      assert.equal((await refused(() => driver.listEvents(request))).cause, value);
+      const options = { get filename() { throw value; } } as never; // prettier-ignore
+      assert.equal(thrown(() => new SQLiteSessionPersistDriver(options)).cause, value);
+      const names = new Proxy({}, { ownKeys() { throw value; } }); // prettier-ignore
+      assert.equal(thrown(() => new SQLiteSessionPersistDriver(names)).cause, value);
+
+      await driver.insertEvent("s", event({ id: "first" }));
+      const taken = Object.defineProperty(event({ id: "second" }), "eventIndex", {
+        enumerable: true,
+        get: () => 1,
+        set() { throw value; }, // prettier-ignore
+      });
+      await assert.rejects(driver.insertEvent("s", taken), { code: "ERR_PERSIST_INDEX_CONFLICT", cause: value });
+    });
+  }
+
+  test("calls from the end of the stack reject or throw, and the process goes on", async (t) => {
+    const driver = opened(t);
+    const calls: Promise<unknown>[] = [];
+    const insert = () => calls.push(driver.insertEvent("s", event()).catch(() => "refused"));
+    function deeper(): void {
+      try {
+        insert();
+      } catch {}
+      try {
+        deeper();
+      } catch {
+        try {
+          insert();
+        } catch {}
+      }
+    }
+    deeper();
+    await Promise.all(calls);
+    assert.deepEqual((await driver.listEvents({ sessionId: "s" })).items, [event()]);
+  });
+
+  test("a setter on Object.prototype does not run when an error is made", async (t) => {
+    const driver = opened(t);
+    t.after(() => delete (Object.prototype as { code?: unknown }).code);
+    Object.defineProperty(Object.prototype, "code", { configurable: true, set() { throw new Error("ran"); } }); // prettier-ignore
+    await assert.rejects(driver.getSession(1 as never), { code: "ERR_PERSIST_INVALID_ARGUMENT" });
+    await assert.rejects(driver.insertEvent("s", { ...event(), id: 1 } as never), {
+      code: "ERR_PERSIST_INVALID_ARGUMENT",
+    });
+  });
+
   for (const [what, value] of Object.entries({
     undefined: undefined,
     null: null,

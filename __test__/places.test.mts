@@ -366,6 +366,26 @@ const FOREIGN = [
             connection_id TEXT, sender TEXT, payload_json TEXT, tenant TEXT NOT NULL)`,
     reason: /"events".*it wants a value for tenant/,
   },
+  {
+    what: "a sessions table in which nothing makes the id unique",
+    table: "sessions",
+    sql: `CREATE TABLE sessions (id TEXT, agent TEXT, agent_session_id TEXT, last_connection_id TEXT, created_at INTEGER)`,
+    reason: /"sessions".*nothing makes its id unique/,
+  },
+  {
+    what: "an events table that makes numbers of ids, and text of indexes",
+    table: "events",
+    sql: `CREATE TABLE events (id STRING PRIMARY KEY, event_index TEXT, session_id TEXT, created_at INTEGER,
+            connection_id TEXT, sender TEXT, payload_json TEXT)`,
+    reason: /"events".*it could not give back what is put into event_index, id/,
+  },
+  {
+    what: "an events table that computes the index",
+    table: "events",
+    sql: `CREATE TABLE events (id TEXT PRIMARY KEY, event_index INTEGER AS (created_at), session_id TEXT, created_at INTEGER,
+            connection_id TEXT, sender TEXT, payload_json TEXT)`,
+    reason: /"events".*it could not give back what is put into event_index/,
+  },
 ];
 
 for (const { what, table, sql, reason } of FOREIGN) {
@@ -551,3 +571,28 @@ for (const filename of [":memory:", "closed.db"]) {
     await driver.close();
   });
 }
+
+test("a file that is deleted or replaced while it is open takes no more writes", async (t) => {
+  if (process.platform === "win32") return t.skip("Windows does not let an open file be deleted");
+  const filename = join(directory(t), "moved.db");
+  const driver = open(t, filename);
+  await works(driver);
+  for (const ending of ["", "-wal", "-shm"]) rmSync(`${filename}${ending}`);
+  const gone = { code: "ERR_PERSIST_UNAVAILABLE", message: /moved\.db failed: the file was deleted or replaced/ };
+  await assert.rejects(driver.insertEvent("s", eventAt("s", 50)), gone);
+  const next = open(t, filename);
+  await works(next);
+  await assert.rejects(driver.insertEvent("s", eventAt("s", 51)), gone);
+});
+
+test("the connections of a database in memory wait for each other, whatever busyTimeoutMs says", async (t) => {
+  const driver = open(t, ":memory:", { busyTimeoutMs: 0 });
+  const count = 400;
+  const write = async (sessionId: string) => {
+    for (let index = 1; index <= count; index += 1) await driver.insertEvent(sessionId, eventAt(sessionId, index));
+  };
+  const read = async (sessionId: string) => {
+    while ((await allEvents(driver, sessionId)).length < count) await driver.getSession(sessionId);
+  };
+  await Promise.all([write("a"), write("b"), read("a"), read("b"), read("a")]);
+});

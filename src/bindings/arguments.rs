@@ -28,12 +28,12 @@ impl Stringify {
         match text {
             Ok(Some(text)) => Ok(text),
             Ok(None) => Err(StoreError::invalid(format!("{what} has a toJSON that returns nothing")).into()),
-            Err(cause) => {
+            Err(_) => {
                 let error = StoreError::invalid(format!(
                     "{what} cannot be turned into JSON text (see `cause`): it may hold itself, a BigInt, a toJSON that throws, \
                      or be nested too deeply"
                 ));
-                Err(Failure::thrown(env, error, cause))
+                Err(Failure::thrown(env, error))
             }
         }
     }
@@ -81,9 +81,9 @@ pub(super) fn object<'env>(what: &str, value: Unknown<'env>) -> std::result::Res
 
 /// A field of an object.
 pub(super) fn field<'env>(object: &Object<'env>, name: &str) -> std::result::Result<Unknown<'env>, Failure> {
-    object.get_named_property(name).map_err(|cause| {
+    object.get_named_property(name).map_err(|_| {
         let error = StoreError::invalid(format!("reading the field {name} threw (see `cause`)"));
-        Failure::thrown(&Env::from_raw(object.value().env), error, cause)
+        Failure::thrown(&Env::from_raw(object.value().env), error)
     })
 }
 

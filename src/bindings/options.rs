@@ -119,9 +119,9 @@ impl<'env> Options<'env> {
     fn of(options: Option<Unknown<'env>>) -> Result<Self, Failure> {
         let object = options.map(|options| object("options", options)).transpose()?;
         if let Some(object) = &object {
-            let given = Object::keys(object).map_err(|cause| {
+            let given = Object::keys(object).map_err(|_| {
                 let error = StoreError::invalid("reading the names of the options threw (see `cause`)");
-                Failure::thrown(&Env::from_raw(object.value().env), error, cause)
+                Failure::thrown(&Env::from_raw(object.value().env), error)
             })?;
             if let Some(unknown) = given.iter().find(|name| !NAMES.contains(&name.as_str())) {
                 return Err(unknown_option(unknown).into());

@@ -172,12 +172,12 @@ fn value_of(
             error::call(env, parse.raw(), text.raw())
         }),
     };
-    value.map_err(|cause| {
+    value.map_err(|_| {
         let error = StoreError::new(
             ErrorKind::Internal,
             "turning the stored JSON text into a value failed (see `cause`): ask for fewer items a page",
         );
-        Failure::thrown(env, error, cause)
+        Failure::thrown(env, error)
     })
 }
 
@@ -201,7 +201,7 @@ fn show_index(env: &Env, event: &ObjectRef<false>, index: i64) -> std::result::R
     match shown {
         Ok(shown) if arguments::read::<i64>(&shown, ValueType::Number) == Some(index) => Ok(()),
         Ok(_) => Err(refused().into()),
-        Err(cause) => Err(Failure::thrown(env, refused(), cause)),
+        Err(_) => Err(Failure::thrown(env, refused())),
     }
 }
 
