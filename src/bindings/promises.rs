@@ -142,13 +142,14 @@ impl Ticket {
             Ok(answer) => value_of(env, answer, event.as_ref(), parse),
             Err(error) => Err(error.into()),
         };
+        let done = match settled {
+            Ok(value) => resolve(env, deferred, value),
+            Err(failure) => reject(env, deferred, failure),
+        };
         if let Some(event) = event {
             event.unref(env)?;
         }
-        match settled {
-            Ok(value) => resolve(env, deferred, value),
-            Err(failure) => reject(env, deferred, failure),
-        }
+        done
     }
 }
 
