@@ -19,3 +19,15 @@ export interface SQLiteSessionPersistDriver extends SessionPersistDriver {
    */
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+export interface PostgresSessionPersistDriver extends SessionPersistDriver {
+  /**
+   * The same as `close`, for `await using`.
+   *
+   * @example
+   * ```ts
+   * await using persist = new PostgresSessionPersistDriver({ connectionString: process.env.DATABASE_URL });
+   * ```
+   */
+  [Symbol.asyncDispose](): Promise<void>;
+}

@@ -20,6 +20,18 @@ export interface SQLiteSessionPersistDriver extends SessionPersistDriver {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+export interface PostgresSessionPersistDriver extends SessionPersistDriver {
+  /**
+   * The same as `close`, for `await using`.
+   *
+   * @example
+   * ```ts
+   * await using persist = new PostgresSessionPersistDriver({ connectionString: process.env.DATABASE_URL });
+   * ```
+   */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for
  * a native addon, otherwise the `platformArchABI` of the WASI flavor. Every
@@ -27,6 +39,135 @@ export interface SQLiteSessionPersistDriver extends SessionPersistDriver {
  * can point the loader at a WASI artifact this package does not build itself.
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
+
+/**
+ * Keeps the sessions and events of the `sandbox-agent` SDK in a PostgreSQL database, which many servers may share.
+ *
+ * Pass it as `persist` to `SandboxAgent.connect` or `SandboxAgent.start`. All work happens on a thread of its own: the
+ * event loop never waits for the database. Many drivers, in many processes, may use one database, and one session, at
+ * once. It works through PgBouncer and other poolers in transaction mode.
+ *
+ * Every failure is a rejected promise with an `Error` that has a `code`, such as `ERR_PERSIST_TIMEOUT`; only the
+ * constructor throws. Wrong arguments are a `TypeError`. Where Postgres refused, its own message is the `cause` and its
+ * code the `sqlState`; where the caller's own code threw (a getter, a `toJSON`), that is the `cause`. No message shows a
+ * password.
+ *
+ * @example
+ * ```ts
+ * import { SandboxAgent } from "sandbox-agent";
+ * import { PostgresSessionPersistDriver } from "sandbox-agent-persist";
+ *
+ * const persist = new PostgresSessionPersistDriver({ connectionString: process.env.DATABASE_URL });
+ * const sdk = await SandboxAgent.connect({ baseUrl: "http://127.0.0.1:2468", persist });
+ * // ...
+ * await sdk.dispose();
+ * await persist.close();
+ * ```
+ */
+export declare class PostgresSessionPersistDriver {
+  /**
+   * Reads the options; the first call connects, and makes the tables ready.
+   *
+   * @throws `TypeError` with the code `ERR_PERSIST_INVALID_ARGUMENT` when an option, or a parameter of the connection
+   * string, is wrong or unknown.
+   * @example
+   * ```ts
+   * const persist = new PostgresSessionPersistDriver({
+   *   connectionString: "postgres://app:secret@db.example.com/app?sslmode=verify-full",
+   *   schema: "agents",
+   * });
+   * ```
+   */
+  constructor(options?: PostgresSessionPersistDriverOptions)
+  /**
+   * Resolves once the database answers and its tables are ready. There is no need to call it: it tells early whether
+   * the database can be used. A server that is down is tried for `queryTimeoutMs`; after a failure the next call,
+   * whichever it is, tries again.
+   *
+   * @throws `ERR_PERSIST_UNAVAILABLE` (no server, no database, a wrong password, no right), `ERR_PERSIST_TIMEOUT`,
+   * `ERR_PERSIST_FOREIGN_TABLE`, `ERR_PERSIST_SCHEMA`, `ERR_PERSIST_READONLY`.
+   * @example
+   * ```ts
+   * await persist.ready();
+   * ```
+   */
+  ready(): Promise<void>
+  /**
+   * The session's record, or `undefined` when there is none.
+   *
+   * @example
+   * ```ts
+   * const record = await persist.getSession("my-session");
+   * ```
+   */
+  getSession(id: string): Promise<SessionRecord | undefined>
+  /**
+   * A page of sessions, in order of `(createdAt, id)`: at most `limit` of them, 100 when `limit` is left out, not
+   * finite or below 1. Pass `nextCursor` as `cursor` to get the next page; the last page has none. Sessions that
+   * come or go meanwhile make no other session repeat or be skipped.
+   *
+   * @example
+   * ```ts
+   * let cursor: string | undefined;
+   * do {
+   *   const page = await persist.listSessions({ cursor, limit: 50 });
+   *   for (const record of page.items) console.log(record.id);
+   *   cursor = page.nextCursor;
+   * } while (cursor);
+   * ```
+   */
+  listSessions(request?: ListPageRequest): Promise<ListPage<SessionRecord>>
+  /**
+   * Stores the record, in place of the one with its id if there is one: a field that is absent now is cleared.
+   * Resolves once it is committed.
+   *
+   * @example
+   * ```ts
+   * const record = await persist.getSession("my-session");
+   * if (record) await persist.updateSession({ ...record, destroyedAt: Date.now() });
+   * ```
+   */
+  updateSession(session: SessionRecord): Promise<void>
+  /**
+   * A page of one session's events, in order of `eventIndex`: at most `limit` of them, 100 when `limit` is left out,
+   * not finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the
+   * next page; the last page has none.
+   *
+   * @example
+   * ```ts
+   * const page = await persist.listEvents({ sessionId: "my-session", limit: 500 });
+   * ```
+   */
+  listEvents(request: ListEventsRequest): Promise<ListPage<SessionEvent>>
+  /**
+   * Stores the event. Resolves once it is committed. Storing the same event again, by its `id` and `eventIndex`,
+   * replaces it. When another event has its index, `onEventIndexConflict` decides. Retry with the object that you
+   * passed: it carries the index that the event is stored at.
+   *
+   * When the connection breaks, it is tried again on another one until it is known to be stored, once, or
+   * `queryTimeoutMs` is over.
+   *
+   * @throws `ERR_PERSIST_INDEX_CONFLICT` with `onEventIndexConflict: "reject"`, and with `"reassign"` when the new index
+   * cannot be set on a frozen object (the event is stored then); `ERR_PERSIST_UNAVAILABLE` and `ERR_PERSIST_TIMEOUT`
+   * when `queryTimeoutMs` is over, and it is not known whether the event is stored; `ERR_PERSIST_FULL` when the server's
+   * disk is full; `ERR_PERSIST_BUSY` when 512 MiB of events wait already.
+   * @example
+   * ```ts
+   * await persist.insertEvent(event.sessionId, event);
+   * ```
+   */
+  insertEvent(sessionId: string, event: SessionEvent): Promise<void>
+  /**
+   * Refuses new calls, commits what was called before, and releases everything: its thread and its connections. May be
+   * called twice. `await using persist = ...` calls it by itself.
+   *
+   * @example
+   * ```ts
+   * await persist.close();
+   * ```
+   */
+  close(): Promise<void>
+}
 
 /**
  * Keeps the sessions and events of the `sandbox-agent` SDK in an SQLite file.
@@ -144,6 +285,137 @@ export declare class SQLiteSessionPersistDriver {
    * ```
    */
   close(): Promise<void>
+}
+
+/** The options of `PostgresSessionPersistDriver`. All may be left out. */
+export interface PostgresSessionPersistDriverOptions {
+  /**
+   * Where the database is and how to log in: `postgres://user:password@host:port/database?sslmode=verify-full`, or
+   * libpq's `host=... dbname=...`. Several hosts may be named. What it leaves out is taken from `PGHOST`, `PGUSER` and
+   * the other variables of libpq, and the password from `PGPASSFILE` or `~/.pgpass`.
+   *
+   * @default all from the environment
+   */
+  connectionString?: string
+  /**
+   * The schema that the tables are in. It is created only when there is none of that name.
+   *
+   * @default "public"
+   */
+  schema?: string
+  /**
+   * What the names of the tables, `sessions`, `events` and `persist_version`, begin with: at most 40 letters, digits
+   * and underscores, not beginning with a digit, `sqlite_` or `pg_`.
+   *
+   * @default ""
+   */
+  tablePrefix?: string
+  /**
+   * How many connections the driver opens at most, as they are needed: two write, the others read. An integer from 2 to
+   * 10000.
+   *
+   * @default 10
+   */
+  maxConnections?: number
+  /**
+   * How long, in milliseconds, connecting and logging in may take, for each host. `connect_timeout` in the connection
+   * string, in seconds, is used when this is left out. An integer from 1 to 2147483647.
+   *
+   * @default 10000
+   */
+  connectTimeoutMs?: number
+  /**
+   * How long, in milliseconds, a call waits for a connection while others use all of them, before it rejects with
+   * `ERR_PERSIST_TIMEOUT`. An integer from 1 to 2147483647.
+   *
+   * @default 10000
+   */
+  acquireTimeoutMs?: number
+  /**
+   * How long, in milliseconds, a read or a batch of writes is worked on, with all its tries, before it rejects with
+   * `ERR_PERSIST_TIMEOUT` when the server did not answer, or `ERR_PERSIST_UNAVAILABLE` when it could not be reached. Each
+   * try gets half of the time that is left. An integer from 1 to 2147483647.
+   *
+   * @default 30000
+   */
+  queryTimeoutMs?: number
+  /**
+   * How long, in milliseconds, a connection that nobody uses is kept. 0 means always. An integer from 0 to 2147483647.
+   *
+   * @default 60000
+   */
+  idleTimeoutMs?: number
+  /**
+   * How long, in milliseconds, a connection is kept at all, less up to a tenth by chance, so that not all end at once. 0
+   * means always. An integer from 0 to 2147483647.
+   *
+   * @default 1800000
+   */
+  maxLifetimeMs?: number
+  /**
+   * The name that the server shows for the connections, in `pg_stat_activity` and its log.
+   *
+   * @default "sandbox-agent-persist"
+   */
+  applicationName?: string
+  /**
+   * How connections are encrypted and servers recognised. What it leaves out is taken from the connection string and
+   * the environment.
+   *
+   * @default all from the connection string and the environment
+   */
+  ssl?: PostgresSslOptions
+  /**
+   * Whether to create the tables, and to bring older ones up to date. With `false` they must be ready: calls reject with
+   * `ERR_PERSIST_SCHEMA` and a list of what is missing when they are not.
+   *
+   * @default true
+   */
+  migrate?: boolean
+  /**
+   * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
+   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
+   * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
+   *
+   * @default "reassign"
+   */
+  onEventIndexConflict?: 'reassign' | 'reject'
+}
+
+/** How connections to Postgres are encrypted, and how the server is recognised. */
+export interface PostgresSslOptions {
+  /**
+   * `"disable"`: no TLS. `"prefer"`: TLS when the server offers it; nothing is verified, so it helps against listeners
+   * only. `"require"` and `"verify-full"`: TLS, and the certificate must be valid, for this host, and signed by an
+   * authority that is trusted. `"verify-ca"`: the same, for whatever host. `"no-verify"`: TLS, with whoever answers.
+   *
+   * @default "prefer"
+   */
+  mode?: 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full' | 'no-verify'
+  /**
+   * The certificates of the authorities that are trusted, or the server's own, as PEM text.
+   *
+   * @default those of the operating system, or Mozilla's when it has none
+   */
+  ca?: string
+  /**
+   * The certificate that this client shows, as PEM text. It needs `key`.
+   *
+   * @default none
+   */
+  cert?: string
+  /**
+   * The private key of `cert`, as PEM text, not encrypted.
+   *
+   * @default none
+   */
+  key?: string
+  /**
+   * The name that the server's certificate must be for, instead of the host's.
+   *
+   * @default the host of the connection string
+   */
+  servername?: string
 }
 
 /** The options of `SQLiteSessionPersistDriver`. All may be left out. */

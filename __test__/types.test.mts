@@ -265,6 +265,7 @@ function asModule(example: string): string {
     persist: 'declare const persist: import("../../index.js").SQLiteSessionPersistDriver;',
     event: 'declare const event: import("sandbox-agent").SessionEvent;',
     SQLiteSessionPersistDriver: 'import { SQLiteSessionPersistDriver } from "../../index.js";',
+    PostgresSessionPersistDriver: 'import { PostgresSessionPersistDriver } from "../../index.js";',
   };
   const missing = Object.entries(declared).filter(
     ([name]) => !new RegExp(`(const|using|import \\{) ${name}\\b`).test(example),

@@ -5,9 +5,10 @@
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use sandbox_agent_persist::store::IndexConflict;
 use sandbox_agent_persist::store::commit::WriteRequest;
 use sandbox_agent_persist::store::sqlite::{Access, Durability, Location, SqliteOptions, SqliteStore, Tables, Target};
+use sandbox_agent_persist::store::tables::TablePrefix;
+use sandbox_agent_persist::store::{IndexConflict, Store};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // `cargo test --benches` and `cargo bench` without arguments have nothing to measure.
@@ -28,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             },
             busy_timeout: Duration::from_secs(5),
         },
-        tables: Tables::with_prefix("")?,
+        tables: Tables::with_prefix(TablePrefix::parse("")?),
         index_conflict: IndexConflict::Reassign,
     };
     let (answered, answers) = mpsc::channel();

@@ -15,7 +15,13 @@ import type {
   SandboxAgentStartOptions as OldStartOptions,
   SessionPersistDriver as OldSessionPersistDriver,
 } from "sandbox-agent-0.4.0";
-import { SQLiteSessionPersistDriver, type SQLiteSessionPersistDriverOptions } from "../../index.js";
+import {
+  PostgresSessionPersistDriver,
+  type PostgresSessionPersistDriverOptions,
+  type PostgresSslOptions,
+  SQLiteSessionPersistDriver,
+  type SQLiteSessionPersistDriverOptions,
+} from "../../index.js";
 
 const persist = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db" });
 
@@ -29,6 +35,13 @@ export const oldStart: OldStartOptions["persist"] = persist;
 
 export const disposable: AsyncDisposable = persist;
 
+const postgres = new PostgresSessionPersistDriver({ connectionString: process.env["DATABASE_URL"]! });
+
+export const both: SessionPersistDriver[] = [persist, postgres];
+export const oldBoth: OldSessionPersistDriver[] = [persist, postgres];
+export const connectBoth: SandboxAgentConnectOptions["persist"][] = [persist, postgres];
+export const disposableToo: AsyncDisposable = postgres;
+
 // An interface that could not be found would be `any`, and take everything.
 // @ts-expect-error no methods
 export const nothing: SessionPersistDriver = {};
@@ -37,13 +50,10 @@ export const nothingOld: OldSessionPersistDriver = {};
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 type Method = keyof SessionPersistDriver;
-export const methods: { [M in Method]: Same<SQLiteSessionPersistDriver[M], SessionPersistDriver[M]> } = {
-  getSession: true,
-  listSessions: true,
-  updateSession: true,
-  listEvents: true,
-  insertEvent: true,
-};
+type Methods<Driver extends SessionPersistDriver> = { [M in Method]: Same<Driver[M], SessionPersistDriver[M]> };
+const ALL = { getSession: true, listSessions: true, updateSession: true, listEvents: true, insertEvent: true } as const;
+export const methods: Methods<SQLiteSessionPersistDriver> = ALL;
+export const postgresMethods: Methods<PostgresSessionPersistDriver> = ALL;
 
 export const results: [
   Same<ReturnType<typeof persist.ready>, Promise<void>>,
@@ -62,6 +72,24 @@ export const options: Required<SQLiteSessionPersistDriverOptions> = {
   onEventIndexConflict: "reassign",
 };
 
+export const ssl: Required<PostgresSslOptions> = { mode: "verify-full", ca: "", cert: "", key: "", servername: "" };
+
+export const postgresOptions: Required<PostgresSessionPersistDriverOptions> = {
+  connectionString: "postgres://127.0.0.1/app",
+  schema: "public",
+  tablePrefix: "",
+  maxConnections: 10,
+  connectTimeoutMs: 10_000,
+  acquireTimeoutMs: 10_000,
+  queryTimeoutMs: 30_000,
+  idleTimeoutMs: 60_000,
+  maxLifetimeMs: 1_800_000,
+  applicationName: "sandbox-agent-persist",
+  ssl,
+  migrate: true,
+  onEventIndexConflict: "reassign",
+};
+
 export async function wrongUse(): Promise<void> {
   // @ts-expect-error an unknown option
   new SQLiteSessionPersistDriver({ file: "./sandbox-agent.db" });
@@ -71,6 +99,10 @@ export async function wrongUse(): Promise<void> {
   new SQLiteSessionPersistDriver({ busyTimeoutMs: "5000" });
   // @ts-expect-error no options object
   new SQLiteSessionPersistDriver("./sandbox-agent.db");
+  // @ts-expect-error an option of `pg`
+  new PostgresSessionPersistDriver({ host: "127.0.0.1" });
+  // @ts-expect-error an unknown value
+  new PostgresSessionPersistDriver({ ssl: { mode: "off" } });
   // @ts-expect-error there may be no such session
   (await persist.getSession("id")).agent;
   // @ts-expect-error the request is required

@@ -2,28 +2,33 @@
 //!
 //! Each checks its arguments, hands one request to the store, and returns the promise that the store's answer settles.
 
+use std::sync::Arc;
+
 use napi::bindgen_prelude::{Object, Unknown};
 use napi::{Env, JsValue, Result};
-use std::sync::Arc;
 
 use super::arguments::{self, Stringify};
 use super::error::Failure;
 use super::promises::{self, Promises, Ticket};
 use crate::store::commit::WriteRequest;
-use crate::store::sqlite::{ReadRequest, SqliteOptions, SqliteStore};
+use crate::store::error::StoreError;
+use crate::store::{Deliver, ReadRequest, Store};
 
-/// One driver.
-pub(super) struct Driver {
+/// One driver, over a store of whatever kind.
+pub(super) struct Driver<S> {
     stringify: Stringify,
     promises: Promises,
-    store: SqliteStore<Ticket>,
+    store: S,
 }
 
-impl Driver {
-    pub(super) fn open(env: &Env, options: SqliteOptions) -> Result<Self> {
+impl<S: Store<Ticket>> Driver<S> {
+    /// A driver over the store that `open` begins to open.
+    pub(super) fn open(
+        env: &Env,
+        open: impl FnOnce(Deliver<Ticket>) -> std::result::Result<S, StoreError>,
+    ) -> Result<Self> {
         let promises = Promises::new(env)?;
-        let store = SqliteStore::open(options, Arc::new(promises.deliver()))
-            .map_err(|error| Failure::from(error).into_exception(env))?;
+        let store = open(Arc::new(promises.deliver())).map_err(|error| Failure::from(error).into_exception(env))?;
         Ok(Self {
             stringify: Stringify::of(env)?,
             promises,

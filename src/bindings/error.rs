@@ -1,11 +1,11 @@
-//! A [`StoreError`] as a JavaScript error: `code`, `sqliteCode` and `cause`. The one place where errors cross over.
+//! A [`StoreError`] as a JavaScript error: `code`, `sqliteCode` or `sqlState`, and `cause`. The one place where errors cross over.
 
 use std::ptr;
 
 use napi::bindgen_prelude::{JsObjectValue, Object, ToNapiValue, Unknown};
 use napi::{Env, JsValue, Property, PropertyAttributes, Result, check_status, sys};
 
-use crate::store::error::{ErrorKind, StoreError};
+use crate::store::error::{DatabaseCode, ErrorKind, StoreError};
 
 /// A failed call: what the store says of it, and what the caller's own code threw, if that caused it.
 pub(super) struct Failure {
@@ -44,7 +44,11 @@ impl Failure {
         let object = new_error(env, &error.message, error.kind == ErrorKind::InvalidArgument)?;
         let mut properties = vec![own(env, "code", error.kind.code())?];
         if let Some(database) = error.database {
-            properties.push(own(env, "sqliteCode", database.sqlite_code)?);
+            match database.code {
+                Some(DatabaseCode::Sqlite(code)) => properties.push(own(env, "sqliteCode", code)?),
+                Some(DatabaseCode::SqlState(code)) => properties.push(own(env, "sqlState", code)?),
+                None => {}
+            }
             properties.push(own(env, "cause", new_error(env, &database.message, false)?)?);
         }
         if let Some(cause) = cause {

@@ -7,6 +7,7 @@ mod arguments;
 mod driver;
 mod error;
 mod options;
+mod postgres;
 mod promises;
 mod sqlite;
 
@@ -23,8 +24,11 @@ pub fn add_async_dispose(exports: Object, env: Env) -> Result<()> {
     if async_dispose.get_type()? != ValueType::Symbol {
         return Ok(()); // a Node that has no such symbol
     }
-    let class: Function = exports.get_named_property("SQLiteSessionPersistDriver")?;
-    let mut prototype: Object = class.get_named_property("prototype")?;
-    let close: Unknown = prototype.get_named_property("close")?;
-    prototype.set_property(async_dispose, close)
+    for name in ["SQLiteSessionPersistDriver", "PostgresSessionPersistDriver"] {
+        let class: Function = exports.get_named_property(name)?;
+        let mut prototype: Object = class.get_named_property("prototype")?;
+        let close: Unknown = prototype.get_named_property("close")?;
+        prototype.set_property(async_dispose, close)?;
+    }
+    Ok(())
 }

@@ -6,6 +6,8 @@ use napi_derive::napi;
 
 use super::driver::Driver;
 use super::options;
+use super::promises::Ticket;
+use crate::store::sqlite::SqliteStore;
 
 /// Keeps the sessions and events of the `sandbox-agent` SDK in an SQLite file.
 ///
@@ -29,7 +31,7 @@ use super::options;
 /// ```
 #[napi(js_name = "SQLiteSessionPersistDriver")]
 pub struct SQLiteSessionPersistDriver {
-    driver: Driver,
+    driver: Driver<SqliteStore<Ticket>>,
 }
 
 #[napi]
@@ -46,9 +48,9 @@ impl SQLiteSessionPersistDriver {
         env: Env,
         #[napi(ts_arg_type = "SQLiteSessionPersistDriverOptions")] options: Option<Unknown>,
     ) -> Result<Self> {
-        let options = options::parse(options).map_err(|failure| failure.into_exception(&env))?;
+        let options = options::sqlite::parse(options).map_err(|failure| failure.into_exception(&env))?;
         Ok(Self {
-            driver: Driver::open(&env, options)?,
+            driver: Driver::open(&env, |deliver| SqliteStore::open(options, deliver))?,
         })
     }
 

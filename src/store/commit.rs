@@ -3,9 +3,10 @@
 //! Writes wait in a [`WriteQueue`] in the order of their calls. The backend's writer takes all that wait as one
 //! batch, commits it as one transaction ([`commit_batch`]), and only then are they answered, all at once.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::error::{ErrorKind, StoreError, catching};
+use super::error::{ErrorKind, StoreError, catching, catching_async};
 use super::model::{SessionEvent, SessionRecord};
 use super::{Answer, Completion};
 
@@ -14,6 +15,10 @@ pub const MAX_QUEUE_BYTES: usize = 512 << 20;
 
 /// How much text one transaction takes at most, so that no batch holds the write lock, or keeps its callers, for long.
 pub const MAX_BATCH_BYTES: usize = 16 << 20;
+
+/// How many writes that must wait are passed over in search of others, so that a long queue is not gone through for each
+/// batch.
+const MAX_LEFT: usize = 10_000;
 
 /// How long the JSON text of one record or event may be: V8's longest string, 2^29 - 24, which it counts in bytes when
 /// it takes UTF-8, less the frame of a page.
@@ -45,11 +50,47 @@ pub enum Write<'a> {
     InsertEvent(SessionEvent<'a>),
 }
 
+impl Write<'_> {
+    /// What an error says was being done; the name of the database follows.
+    #[must_use]
+    pub fn doing(&self) -> String {
+        match self {
+            Self::UpdateSession(record) => format!("writing session {:?} to", record.id),
+            Self::InsertEvent(event) => {
+                format!(
+                    "writing event {} of session {:?} to",
+                    event.event_index, event.session_id
+                )
+            }
+        }
+    }
+
+    /// The session that is written to.
+    #[must_use]
+    pub fn session_id(&self) -> &str {
+        match self {
+            Self::UpdateSession(record) => &record.id,
+            Self::InsertEvent(event) => &event.session_id,
+        }
+    }
+}
+
 impl WriteRequest {
     fn bytes(&self) -> usize {
         match self {
             Self::UpdateSession { record } => record.len(),
             Self::InsertEvent { event, .. } => event.len(),
+        }
+    }
+
+    /// The session that is written to; empty for a record that cannot be read, which will be refused.
+    #[must_use]
+    pub fn session_id(&self) -> Cow<'_, str> {
+        match self {
+            Self::UpdateSession { record } => {
+                SessionRecord::parse(record).map_or(Cow::Borrowed(""), |record| record.id)
+            }
+            Self::InsertEvent { session_id, .. } => Cow::Borrowed(session_id),
         }
     }
 
@@ -68,11 +109,20 @@ impl WriteRequest {
     }
 }
 
+/// What came of a write.
+pub type WriteResult = Result<Answer, StoreError>;
+
 /// What a backend does for group commit.
 pub trait Backend {
-    /// Commits `writes` in their order as one transaction, and says for each, in the same order, what came of it.
-    /// A write that fails by itself fails alone.
-    fn commit(&mut self, writes: &[Write<'_>]) -> Vec<Result<Answer, StoreError>>;
+    /// Commits `writes` in their order as one transaction, and says for each, in the same order,
+    /// what came of it. A write that fails by itself fails alone.
+    fn commit(&mut self, writes: &[Write<'_>]) -> Vec<WriteResult>;
+}
+
+/// The same for a backend that waits for its database without holding a thread.
+pub trait AsyncBackend {
+    /// As [`Backend::commit`]. Several batches may be under way, but not two that write to one session.
+    fn commit(&self, writes: &[Write<'_>]) -> impl Future<Output = Vec<WriteResult>>;
 }
 
 /// A write and its caller's ticket.
@@ -123,19 +173,29 @@ impl<T> WriteQueue<T> {
         Ok(())
     }
 
-    /// Takes all that wait, in order, up to [`MAX_BATCH_BYTES`]; at least one write, if there is one.
-    pub fn take_batch(&mut self) -> Vec<Queued<T>> {
+    /// Takes all that wait, in order, up to [`MAX_BATCH_BYTES`]; at least one write, if there is one. Those that must
+    /// not be committed yet stay, and so must all that wait behind them for the same reason.
+    pub fn take_batch(&mut self, must_wait: impl Fn(&WriteRequest) -> bool) -> Vec<Queued<T>> {
+        let (mut batch, mut left) = (Vec::new(), Vec::new());
         let mut bytes = 0;
-        let mut count = 0;
-        for (request, _) in &self.waiting {
-            if count > 0 && bytes + request.bytes() > MAX_BATCH_BYTES {
+        while left.len() < MAX_LEFT
+            && let Some((request, _)) = self.waiting.front()
+        {
+            let waits = must_wait(request);
+            if !waits && !batch.is_empty() && bytes + request.bytes() > MAX_BATCH_BYTES {
                 break;
             }
-            bytes += request.bytes();
-            count += 1;
+            let taken = if waits { &mut left } else { &mut batch };
+            if !waits {
+                bytes += request.bytes();
+            }
+            taken.extend(self.waiting.pop_front());
+        }
+        for queued in left.into_iter().rev() {
+            self.waiting.push_front(queued);
         }
         self.bytes -= bytes;
-        self.waiting.drain(..count).collect()
+        batch
     }
 
     /// Takes everything out, for a store that will not write it.
@@ -148,30 +208,61 @@ impl<T> WriteQueue<T> {
 /// Reads, commits and answers one batch. A write that cannot be read is answered with its error; the rest commits.
 pub fn commit_batch<T>(backend: &mut impl Backend, batch: Vec<Queued<T>>) -> Vec<Completion<T>> {
     let (requests, tickets): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-    let results = catching("committing a batch", || Ok(commit_requests(backend, &requests)))
-        .unwrap_or_else(|error| requests.iter().map(|_| Err(error.clone())).collect());
-    tickets.into_iter().zip(results).collect()
+    let results = catching(COMMITTING, || {
+        let batch = Batch::parse(&requests);
+        let results = backend.commit(&batch.writes);
+        Ok(batch.merge(results))
+    });
+    answer(tickets, results)
 }
 
-fn commit_requests(backend: &mut impl Backend, requests: &[WriteRequest]) -> Vec<Result<Answer, StoreError>> {
-    let mut writes = Vec::with_capacity(requests.len());
-    let mut refused = Vec::new();
-    for (position, request) in requests.iter().enumerate() {
-        match request.parse() {
-            Ok(write) => writes.push(write),
-            Err(error) => refused.push((position, error)),
+/// The same for a backend that waits for its database without holding a thread.
+pub async fn commit_batch_async<T>(backend: &impl AsyncBackend, batch: Vec<Queued<T>>) -> Vec<Completion<T>> {
+    let (requests, tickets): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+    let results = catching_async(COMMITTING, async {
+        let batch = Batch::parse(&requests);
+        let results = backend.commit(&batch.writes).await;
+        Ok(batch.merge(results))
+    });
+    answer(tickets, results.await)
+}
+
+const COMMITTING: &str = "committing a batch";
+
+fn answer<T>(tickets: Vec<T>, results: Result<Vec<WriteResult>, StoreError>) -> Vec<Completion<T>> {
+    match results {
+        Ok(results) => tickets.into_iter().zip(results).collect(),
+        Err(error) => tickets.into_iter().map(|ticket| (ticket, Err(error.clone()))).collect(),
+    }
+}
+
+/// A batch whose texts have been read: the writes that are sound, and where the others stood.
+struct Batch<'a> {
+    writes: Vec<Write<'a>>,
+    refused: Vec<(usize, StoreError)>,
+}
+
+impl<'a> Batch<'a> {
+    fn parse(requests: &'a [WriteRequest]) -> Self {
+        let mut writes = Vec::with_capacity(requests.len());
+        let mut refused = Vec::new();
+        for (position, request) in requests.iter().enumerate() {
+            match request.parse() {
+                Ok(write) => writes.push(write),
+                Err(error) => refused.push((position, error)),
+            }
         }
+        Self { writes, refused }
     }
-    let mut results = if writes.is_empty() {
-        Vec::new()
-    } else {
-        backend.commit(&writes)
-    };
-    // In ascending order of position, so that each lands where its write was.
-    for (position, error) in refused {
-        results.insert(position, Err(error));
+
+    /// What came of each write as it was called, from what came of those that are sound.
+    fn merge(self, mut results: Vec<WriteResult>) -> Vec<WriteResult> {
+        // In ascending order of position, so that each lands where its write was.
+        for (position, error) in self.refused {
+            results.insert(position, Err(error));
+        }
+        results
     }
-    results
 }
 
 #[cfg(test)]
@@ -192,7 +283,7 @@ mod tests {
     struct Indexes(Vec<i64>);
 
     impl Backend for Indexes {
-        fn commit(&mut self, writes: &[Write<'_>]) -> Vec<Result<Answer, StoreError>> {
+        fn commit(&mut self, writes: &[Write<'_>]) -> Vec<WriteResult> {
             for write in writes {
                 if let Write::InsertEvent(event) = write {
                     self.0.push(event.event_index);
@@ -209,7 +300,7 @@ mod tests {
             queue.push(event(index, 0), index).unwrap();
         }
         let mut backend = Indexes(Vec::new());
-        let answers = commit_batch(&mut backend, queue.take_batch());
+        let answers = commit_batch(&mut backend, queue.take_batch(|_| false));
         let stored: Vec<_> = answers
             .iter()
             .map(|(ticket, result)| (*ticket, result.is_ok()))
@@ -222,7 +313,7 @@ mod tests {
     struct Broken;
 
     impl Backend for Broken {
-        fn commit(&mut self, _: &[Write<'_>]) -> Vec<Result<Answer, StoreError>> {
+        fn commit(&mut self, _: &[Write<'_>]) -> Vec<WriteResult> {
             panic!("a mistake")
         }
     }
@@ -253,7 +344,7 @@ mod tests {
         queue.push(event(1, 5000), 1).unwrap();
         let (ticket, result) = queue.push(event(2, 1), 2).unwrap_err();
         assert_eq!((ticket, result.unwrap_err().kind), (2, ErrorKind::Busy));
-        assert_eq!(queue.take_batch().len(), 1);
+        assert_eq!(queue.take_batch(|_| false).len(), 1);
         queue.push(event(3, 1), 3).unwrap();
     }
 
@@ -268,7 +359,7 @@ mod tests {
         while !queue.is_empty() {
             batches.push(
                 queue
-                    .take_batch()
+                    .take_batch(|_| false)
                     .into_iter()
                     .map(|(_, ticket)| ticket)
                     .collect::<Vec<_>>(),

@@ -1,5 +1,8 @@
 //! The one error type of the store. `bindings` turns it into a JavaScript error.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures_util::FutureExt;
 use thiserror::Error;
 
 /// What kind of failure it is; the caller decides by this what to do.
@@ -52,13 +55,22 @@ impl ErrorKind {
     }
 }
 
-/// What the database itself said: kept beside our message, as `cause` and `sqliteCode` in JavaScript.
+/// What the database itself said: kept beside our message, as `cause` and `sqliteCode` or `sqlState` in JavaScript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseError {
     /// The database's own message.
     pub message: String,
-    /// SQLite's name for the failure, such as `SQLITE_FULL`.
-    pub sqlite_code: &'static str,
+    /// Its code for the failure, where it is the database that speaks and not the way to it.
+    pub code: Option<DatabaseCode>,
+}
+
+/// A database's code for a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseCode {
+    /// SQLite's name for it, such as `SQLITE_FULL`.
+    Sqlite(&'static str),
+    /// The five characters of the SQL standard, such as `53100`.
+    SqlState(String),
 }
 
 /// A failed call: its kind, and a message that says what was being done, to what, and what to do now.
@@ -90,6 +102,24 @@ impl StoreError {
         Self::new(ErrorKind::InvalidArgument, message)
     }
 
+    /// Another event has the place, in the words that make the SDK try its next index (docs/sdk-contract.md, 6).
+    #[must_use]
+    pub fn index_taken(events_table: &str) -> Self {
+        Self::new(
+            ErrorKind::IndexConflict,
+            format!("UNIQUE constraint failed: {events_table}.session_id, {events_table}.event_index"),
+        )
+    }
+
+    /// An event cannot be given the index after the session's highest, since there is none.
+    #[must_use]
+    pub fn no_free_index(session_id: &str) -> Self {
+        Self::new(
+            ErrorKind::IndexConflict,
+            format!("session {session_id:?} has no free index left: its highest is Number.MAX_SAFE_INTEGER"),
+        )
+    }
+
     /// A call after `close`.
     #[must_use]
     pub fn closed() -> Self {
@@ -99,10 +129,21 @@ impl StoreError {
 
 /// Runs `work`, and makes a panic in it an error: a mistake of ours must not leave a promise unsettled.
 pub fn catching<R>(doing: &str, work: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(StoreError::new(
-            ErrorKind::Internal,
-            format!("{doing} failed for a mistake of sandbox-agent-persist; please report what it printed to stderr"),
-        ))
-    })
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(mistake(doing)))
+}
+
+/// The same for work that waits.
+pub async fn catching_async<R>(
+    doing: &str,
+    work: impl Future<Output = Result<R, StoreError>>,
+) -> Result<R, StoreError> {
+    let caught = AssertUnwindSafe(work).catch_unwind().await;
+    caught.unwrap_or_else(|_| Err(mistake(doing)))
+}
+
+fn mistake(doing: &str) -> StoreError {
+    StoreError::new(
+        ErrorKind::Internal,
+        format!("{doing} failed for a mistake of sandbox-agent-persist; please report what it printed to stderr"),
+    )
 }

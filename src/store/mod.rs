@@ -1,17 +1,76 @@
 //! The store: sessions and events on disk, in plain Rust. `bindings` calls it; it calls nobody.
 //!
 //! What every backend shares stands in this folder: the records ([`model`]), pages and cursors ([`page`]), errors
-//! ([`error`]) and the write path ([`commit`]). A backend adds its SQL and its connections in a folder of its own.
+//! ([`error`]), the write path ([`commit`]) and what the tables are called ([`tables`]). A backend adds its SQL and its
+//! connections in a folder of its own, and is a [`Store`].
 
 pub mod commit;
 pub mod error;
 pub mod model;
 pub mod page;
+pub mod postgres;
 pub mod sqlite;
+pub mod tables;
 
 use std::sync::Arc;
 
+use commit::WriteRequest;
 use error::StoreError;
+use page::{EventKey, Position, SessionKey};
+
+/// A database that is open, or being opened, in the background. All calls return at once; their completions arrive
+/// through the [`Deliver`] that the store was opened with, on a thread of the store.
+///
+/// Dropping it commits what waits and releases everything, in the background.
+pub trait Store<T> {
+    /// Answers once the database can be used.
+    fn ready(&self, ticket: T);
+    /// Commits a write with the next batch. The writes of one session commit in the order of their calls.
+    fn write(&self, request: WriteRequest, ticket: T);
+    /// Reads from the database as it is now.
+    fn read(&self, request: ReadRequest, ticket: T);
+    /// Refuses new calls, commits and answers what waits, releases everything, and then answers. May be called again.
+    fn close(&self, ticket: T);
+}
+
+/// A read as it was called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadRequest {
+    /// One session, by its id.
+    GetSession {
+        /// The session's id.
+        id: String,
+    },
+    /// A page of sessions.
+    ListSessions {
+        /// Where the page begins.
+        position: Position<SessionKey>,
+        /// How many sessions at most.
+        limit: u32,
+    },
+    /// A page of one session's events.
+    ListEvents {
+        /// The session's id.
+        session_id: String,
+        /// Where the page begins.
+        position: Position<EventKey>,
+        /// How many events at most.
+        limit: u32,
+    },
+}
+
+impl ReadRequest {
+    /// What an error says was being done; the name of the database follows.
+    fn doing(&self) -> String {
+        match self {
+            Self::GetSession { id } => format!("reading session {id:?} from"),
+            Self::ListSessions { .. } => String::from("listing the sessions of"),
+            Self::ListEvents { session_id, .. } => {
+                format!("reading the events of session {session_id:?} from")
+            }
+        }
+    }
+}
 
 /// What a call to a store comes back with.
 #[derive(Debug, Clone, PartialEq, Eq)]

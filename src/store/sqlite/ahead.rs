@@ -4,9 +4,9 @@
 //! 4 and 5). A page read ahead is given away only if nobody has changed the database since it was read: the
 //! caller always gets what a read at the moment of the call would have found.
 
-use super::read::{Found, ReadRequest, Reader};
-use crate::store::Answer;
+use super::read::{Found, Reader};
 use crate::store::error::StoreError;
+use crate::store::{Answer, ReadRequest};
 
 /// A longer page is not worth its memory; its parsing takes long enough as it is.
 const MAX_AHEAD_BYTES: usize = 4 << 20;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use rusqlite::ffi;
 
-use crate::store::error::{DatabaseError, ErrorKind, StoreError};
+use crate::store::error::{DatabaseCode, DatabaseError, ErrorKind, StoreError};
 
 /// Whether somebody else's lock is in the way, so that trying again may help.
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
@@ -27,7 +27,7 @@ pub(super) fn store_error(doing: &str, error: &rusqlite::Error) -> StoreError {
         message: format!("{doing} failed: {advice}"),
         database: Some(DatabaseError {
             message: error.to_string(),
-            sqlite_code,
+            code: Some(DatabaseCode::Sqlite(sqlite_code)),
         }),
     }
 }

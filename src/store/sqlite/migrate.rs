@@ -89,13 +89,9 @@ fn run_all(connection: &Connection, tables: &Tables, plan: &Plan) -> rusqlite::R
 }
 
 fn run(connection: &Connection, tables: &Tables, step: &Step) -> rusqlite::Result<()> {
-    let Tables {
-        prefix,
-        sessions,
-        events,
-    } = tables;
-    let created_order = catalog::free_index_name(connection, &format!("{prefix}sessions_created_at_id"))?;
-    let place = catalog::free_index_name(connection, &format!("{prefix}events_session_id_event_index"))?;
+    let (sessions, events) = (&tables.sessions, &tables.events);
+    let created_order = catalog::free_index_name(connection, &format!("{}_created_at_id", tables.sessions_name()))?;
+    let place = catalog::free_index_name(connection, &format!("{}_session_id_event_index", tables.events_name()))?;
     let sql = match step {
         Step::CreateSessions => format!(
             "CREATE TABLE {sessions} (id TEXT NOT NULL PRIMARY KEY, agent TEXT NOT NULL, agent_session_id TEXT NOT NULL, \

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::thread;
 
 pub use connection::{Access, Durability, Location, Target};
-pub use read::ReadRequest;
 pub use schema::Tables;
 
 use ahead::ReaderAhead;
@@ -28,7 +27,7 @@ use write::Writer;
 
 use super::commit::{WriteRequest, commit_batch};
 use super::error::{ErrorKind, StoreError, catching};
-use super::{Answer, Deliver, IndexConflict};
+use super::{Answer, Deliver, IndexConflict, ReadRequest, Store};
 
 /// How a store is opened.
 #[derive(Debug, Clone)]
@@ -41,10 +40,7 @@ pub struct SqliteOptions {
     pub index_conflict: IndexConflict,
 }
 
-/// A database that is open, or being opened, in the background. All calls return at once; their completions arrive
-/// through `deliver`, on a thread of the store.
-///
-/// Dropping it commits what waits and releases everything, in the background.
+/// The store over an SQLite database. The order of writes is that of their calls, whatever session they are of.
 pub struct SqliteStore<T: Send + 'static> {
     shared: Arc<Shared<T>>,
     options: SqliteOptions,
@@ -61,14 +57,14 @@ impl<T: Send + 'static> SqliteStore<T> {
         start_thread("persist-writer", move || write_all(&shared, &options))?;
         Ok(store)
     }
+}
 
-    /// Answers once the database can be used.
-    pub fn ready(&self, ticket: T) {
+impl<T: Send + 'static> Store<T> for SqliteStore<T> {
+    fn ready(&self, ticket: T) {
         self.shared.push_ready(ticket);
     }
 
-    /// Commits a write with the next batch. Writes commit in the order of their calls.
-    pub fn write(&self, request: WriteRequest, ticket: T) {
+    fn write(&self, request: WriteRequest, ticket: T) {
         if self.options.target.access == Access::Read {
             let refusal = StoreError::new(
                 ErrorKind::Readonly,
@@ -82,9 +78,8 @@ impl<T: Send + 'static> SqliteStore<T> {
         self.shared.push_write(request, ticket);
     }
 
-    /// Reads from the database as it is now.
-    pub fn read(&self, request: ReadRequest, ticket: T) {
-        let lane = request.lane();
+    fn read(&self, request: ReadRequest, ticket: T) {
+        let lane = Lane::of(&request);
         if self.shared.push_read(request, ticket) {
             let (shared, options) = (Arc::clone(&self.shared), self.options.clone());
             if let Err(error) = start_thread("persist-reader", move || read_all(&shared, &options, lane)) {
@@ -93,8 +88,7 @@ impl<T: Send + 'static> SqliteStore<T> {
         }
     }
 
-    /// Refuses new calls, commits and answers what waits, releases everything, and then answers. May be called again.
-    pub fn close(&self, ticket: T) {
+    fn close(&self, ticket: T) {
         self.shared.push_close(Some(ticket));
     }
 }

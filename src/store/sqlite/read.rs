@@ -7,36 +7,10 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use super::connection::Target;
 use super::schema::Tables;
-use crate::store::Answer;
 use crate::store::error::StoreError;
 use crate::store::model::{SessionEvent, SessionRecord, checked_json};
 use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
-
-/// A read as it was called.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReadRequest {
-    /// One session, by its id.
-    GetSession {
-        /// The session's id.
-        id: String,
-    },
-    /// A page of sessions.
-    ListSessions {
-        /// Where the page begins.
-        position: Position<SessionKey>,
-        /// How many sessions at most.
-        limit: u32,
-    },
-    /// A page of one session's events.
-    ListEvents {
-        /// The session's id.
-        session_id: String,
-        /// Where the page begins.
-        position: Position<EventKey>,
-        /// How many events at most.
-        limit: u32,
-    },
-}
+use crate::store::{Answer, ReadRequest};
 
 /// Which thread answers a read: a lookup never waits for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +19,11 @@ pub(super) enum Lane {
     Pages,
 }
 
-impl ReadRequest {
-    pub(super) fn lane(&self) -> Lane {
-        match self {
-            Self::GetSession { .. } => Lane::Lookups,
-            Self::ListSessions { .. } | Self::ListEvents { .. } => Lane::Pages,
+impl Lane {
+    pub(super) fn of(request: &ReadRequest) -> Self {
+        match request {
+            ReadRequest::GetSession { .. } => Self::Lookups,
+            ReadRequest::ListSessions { .. } | ReadRequest::ListEvents { .. } => Self::Pages,
         }
     }
 }
@@ -100,7 +74,7 @@ impl Reader {
     pub(super) fn read(&self, request: &ReadRequest) -> Result<Found, StoreError> {
         self.target
             .patiently(|| self.try_read(request))
-            .map_err(|error| self.target.error(&doing(request), &error))
+            .map_err(|error| self.target.error(&request.doing(), &error))
     }
 
     /// A number that changes when another connection, of whatever process, has changed the database.
@@ -185,16 +159,6 @@ impl Reader {
                 limit,
             }),
         })
-    }
-}
-
-fn doing(request: &ReadRequest) -> String {
-    match request {
-        ReadRequest::GetSession { id } => format!("reading session {id:?} from"),
-        ReadRequest::ListSessions { .. } => String::from("listing the sessions of"),
-        ReadRequest::ListEvents { session_id, .. } => {
-            format!("reading the events of session {session_id:?} from")
-        }
     }
 }
 

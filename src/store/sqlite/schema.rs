@@ -10,20 +10,10 @@ use rusqlite::Connection;
 use super::catalog::{self, Affinity, Column, Table};
 use super::connection::Target;
 use crate::store::error::{ErrorKind, StoreError};
+use crate::store::tables::{EVENT_COLUMNS, SESSION_COLUMNS, TablePrefix, foreign_columns};
 
 /// The version of the tables that this release writes, kept in SQLite's `user_version`.
 pub(super) const VERSION: i64 = 1;
-
-/// Columns that a table must have to be one of ours, in every layout of the field (docs/sdk-contract.md, "Tables").
-const SESSION_COLUMNS: [&str; 5] = ["id", "agent", "agent_session_id", "last_connection_id", "created_at"];
-const EVENT_COLUMNS: [&str; 6] = [
-    "id",
-    "session_id",
-    "created_at",
-    "connection_id",
-    "sender",
-    "payload_json",
-];
 
 /// Columns that an older layout may lack.
 const ADDED_SESSION_COLUMNS: [(&str, &str); 6] = [
@@ -42,42 +32,33 @@ const PLACE: &str = "session_id,event_index";
 /// The column that keeps the number of an event that had no other id.
 pub(super) const NUMBER_COLUMN: &str = "event_number";
 
-/// The names of our tables, with the caller's prefix, quoted for SQL.
+/// The names of our tables, with the caller's prefix.
 #[derive(Debug, Clone)]
 pub struct Tables {
-    pub(super) prefix: String,
-    /// `"sessions"`.
+    prefix: TablePrefix,
+    /// `"sessions"`, quoted for SQL.
     pub(super) sessions: String,
-    /// `"events"`.
+    /// `"events"`, quoted for SQL.
     pub(super) events: String,
 }
 
 impl Tables {
     /// The tables that begin with `prefix`.
-    pub fn with_prefix(prefix: &str) -> Result<Self, StoreError> {
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if prefix.len() > 40
-            || !prefix.chars().all(word)
-            || prefix.starts_with(|c: char| c.is_ascii_digit())
-            || prefix.to_ascii_lowercase().starts_with("sqlite_")
-        {
-            return Err(StoreError::invalid(
-                "options.tablePrefix must be at most 40 letters, digits and underscores, and must not begin with a digit or with \"sqlite_\"",
-            ));
+    #[must_use]
+    pub fn with_prefix(prefix: TablePrefix) -> Self {
+        Self {
+            sessions: format!("\"{}\"", prefix.name("sessions")),
+            events: format!("\"{}\"", prefix.name("events")),
+            prefix,
         }
-        Ok(Self {
-            prefix: prefix.to_owned(),
-            sessions: format!("\"{prefix}sessions\""),
-            events: format!("\"{prefix}events\""),
-        })
+    }
+
+    pub(super) fn sessions_name(&self) -> String {
+        self.prefix.name("sessions")
     }
 
     pub(super) fn events_name(&self) -> String {
-        format!("{}events", self.prefix)
-    }
-
-    fn sessions_name(&self) -> String {
-        format!("{}sessions", self.prefix)
+        self.prefix.name("events")
     }
 }
 
@@ -274,24 +255,11 @@ fn foreign(table: &Table, required: &[&str], added: &[(&str, &str)]) -> Option<S
     if table.kind != "table" {
         return Some(format!("it is a {}", table.kind));
     }
-    let missing: Vec<&str> = required
-        .iter()
-        .copied()
-        .filter(|column| !table.columns.contains_key(*column))
-        .collect();
-    if !missing.is_empty() {
-        return Some(format!("it has no column {}", missing.join(", ")));
-    }
     let ours = |name: &str| required.contains(&name) || added.iter().any(|(column, _)| *column == name);
-    let mut unknown: Vec<&str> = table
-        .columns
-        .iter()
-        .filter(|(name, column)| column.must_be_given && !ours(name))
-        .map(|(name, _)| name.as_str())
-        .collect();
-    unknown.sort_unstable();
-    if !unknown.is_empty() {
-        return Some(format!("it wants a value for {}", unknown.join(", ")));
+    let columns = table.columns.iter();
+    let columns = columns.map(|(name, column)| (name.as_str(), column.must_be_given));
+    if let Some(reason) = foreign_columns(required, ours, columns) {
+        return Some(reason);
     }
     if !table.can_be_keyed() {
         return Some(String::from("nothing makes its id unique"));

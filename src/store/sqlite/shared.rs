@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::read::{Lane, ReadRequest};
+use super::read::Lane;
 use crate::store::commit::{MAX_QUEUE_BYTES, Queued, WriteQueue, WriteRequest};
 use crate::store::error::StoreError;
-use crate::store::{Answer, Completion, Deliver};
+use crate::store::{Answer, Completion, Deliver, ReadRequest};
 
 /// Where a store is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,7 +165,7 @@ impl<T> Shared<T> {
         let Some((mut state, ticket)) = self.accept(ticket) else {
             return false;
         };
-        let reads = state.reads(request.lane());
+        let reads = state.reads(Lane::of(&request));
         reads.waiting.push_back((request, ticket));
         let start = !std::mem::replace(&mut reads.running, true);
         drop(state);
@@ -212,7 +212,7 @@ impl<T> Shared<T> {
             match state.phase {
                 Phase::Opening => return WriterTask::Open,
                 Phase::Open if !state.writes.is_empty() => {
-                    return WriterTask::Commit(state.writes.take_batch());
+                    return WriterTask::Commit(state.writes.take_batch(|_| false));
                 }
                 Phase::Open | Phase::NotOpen if state.closing && !state.reader_runs() => {
                     return WriterTask::Close;

@@ -6,7 +6,7 @@ use super::connection::Target;
 use super::error::store_error;
 use super::schema::Tables;
 use crate::store::commit::{Backend, Write};
-use crate::store::error::{ErrorKind, StoreError};
+use crate::store::error::StoreError;
 use crate::store::model::{MAX_SAFE_INTEGER, SessionEvent, SessionRecord};
 use crate::store::{Answer, IndexConflict};
 
@@ -15,7 +15,7 @@ pub(super) struct Writer {
     connection: Connection,
     target: Target,
     index_conflict: IndexConflict,
-    conflict_message: String,
+    events_name: String,
     update_session: String,
     insert_event: String,
     highest_index: String,
@@ -28,11 +28,7 @@ impl Writer {
             connection,
             target,
             index_conflict,
-            // The SDK tries again with its next index when a message matches this (docs/sdk-contract.md, 6).
-            conflict_message: format!(
-                "UNIQUE constraint failed: {0}.session_id, {0}.event_index",
-                tables.events_name()
-            ),
+            events_name: tables.events_name(),
             update_session: format!(
                 "INSERT INTO {sessions} (id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, \
                  sandbox_id, session_init_json, config_options_json, modes_json, extra_json) \
@@ -115,10 +111,7 @@ impl Writer {
             return Ok(Ok(Answer::Done));
         }
         if self.index_conflict == IndexConflict::Reject {
-            return Ok(Err(StoreError::new(
-                ErrorKind::IndexConflict,
-                self.conflict_message.clone(),
-            )));
+            return Ok(Err(StoreError::index_taken(&self.events_name)));
         }
         let highest: Option<i64> = self
             .connection
@@ -128,13 +121,7 @@ impl Writer {
             return Ok(Err(self.swallowed(event)));
         };
         if highest >= MAX_SAFE_INTEGER {
-            return Ok(Err(StoreError::new(
-                ErrorKind::IndexConflict,
-                format!(
-                    "session {:?} has no free index left: its highest is Number.MAX_SAFE_INTEGER",
-                    event.session_id
-                ),
-            )));
+            return Ok(Err(StoreError::no_free_index(&event.session_id)));
         }
         let next = highest + 1;
         if self.insert_event_at(event, next)? {
@@ -171,14 +158,7 @@ impl Writer {
 
     fn error(&self, write: &Write<'_>, error: &rusqlite::Error) -> StoreError {
         let name = self.target.location.name();
-        let doing = match write {
-            Write::UpdateSession(record) => format!("writing session {:?} to {name}", record.id),
-            Write::InsertEvent(event) => format!(
-                "writing event {} of session {:?} to {name}",
-                event.event_index, event.session_id
-            ),
-        };
-        store_error(&doing, error)
+        store_error(&format!("{} {name}", write.doing()), error)
     }
 }
 

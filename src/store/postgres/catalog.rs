@@ -1,0 +1,128 @@
+//! What a database holds: its tables of our names, their columns and indexes. `schema` decides by it what to do.
+
+use std::collections::HashMap;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::error::Failure;
+
+/// A table of one of our names, as it was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Table {
+    /// What it is: a table, or a view and the like.
+    pub(super) kind: Kind,
+    /// Columns by name.
+    pub(super) columns: HashMap<String, Column>,
+    /// Its valid indexes, but for partial ones.
+    pub(super) indexes: Vec<Index>,
+}
+
+/// What goes by the name of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A table, partitioned or not.
+    #[default]
+    Table,
+    /// Something else, in words.
+    Other(&'static str),
+}
+
+/// A column, as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Column {
+    /// Its type, as `format_type` names it.
+    pub(super) data_type: String,
+    /// Whether it refuses NULL.
+    pub(super) not_null: bool,
+    /// Whether an insert that does not name the column fails.
+    pub(super) must_be_given: bool,
+    /// Whether the table computes the column, so that no insert can name it.
+    pub(super) generated: bool,
+}
+
+/// An index, as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Index {
+    /// Whether it holds one row a key, and says so at once.
+    unique: bool,
+    /// Its key in order, with a comma between the columns: `created_at,id COLLATE "C"`.
+    key: String,
+}
+
+impl Table {
+    /// Whether a unique index holds exactly these columns, in whatever collation.
+    pub(super) fn is_unique(&self, columns: &str) -> bool {
+        let plain = |index: &Index| index.key.replace(" COLLATE \"C\"", "");
+        self.indexes.iter().any(|index| index.unique && plain(index) == columns)
+    }
+
+    /// Whether an index begins with these columns.
+    pub(super) fn is_ordered_by(&self, columns: &str) -> bool {
+        self.indexes.iter().any(|index| {
+            let rest = index.key.strip_prefix(columns);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(','))
+        })
+    }
+}
+
+/// Whether there is a schema of that name.
+pub(super) async fn has_schema(client: &Client, schema: &str) -> Result<bool, Failure> {
+    let sql = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1";
+    Ok(!client.query_typed(sql, &[(&schema, Type::TEXT)]).await?.is_empty())
+}
+
+/// The tables of these names in the schema. Needs no right to the tables themselves.
+pub(super) async fn tables(client: &Client, schema: &str, names: &[&str]) -> Result<HashMap<String, Table>, Failure> {
+    let mut tables: HashMap<String, Table> = HashMap::new();
+    let columns = "
+        SELECT c.relname::text, c.relkind::text, a.attname::text, pg_catalog.format_type(a.atttypid, NULL), a.attnotnull,
+               a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', a.attgenerated <> '' OR a.attidentity = 'a'
+        FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE n.nspname = $1 AND c.relname = ANY ($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+    let of_ours: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+        [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+    for row in client.query_typed(columns, &of_ours).await? {
+        let table = tables.entry(row.try_get(0)?).or_default();
+        table.kind = match row.try_get::<_, &str>(1)? {
+            "r" | "p" => Kind::Table,
+            "v" => Kind::Other("a view"),
+            "m" => Kind::Other("a materialized view"),
+            _ => Kind::Other("a foreign table"),
+        };
+        let Some(name) = row.try_get::<_, Option<String>>(2)? else {
+            continue; // a table without columns
+        };
+        let column = Column {
+            data_type: row.try_get(3)?,
+            not_null: row.try_get(4)?,
+            must_be_given: row.try_get(5)?,
+            generated: row.try_get(6)?,
+        };
+        table.columns.insert(name, column);
+    }
+    // A key column that is an expression has attribute number 0, and is named `?`.
+    let indexes = "
+        SELECT c.relname::text, i.indisunique AND i.indimmediate, string_agg(
+                 coalesce(a.attname, '?') || CASE WHEN l.collname IN ('C', 'POSIX') THEN ' COLLATE \"C\"' ELSE '' END,
+                 ',' ORDER BY k.place)
+        FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL
+        CROSS JOIN generate_series(0, i.indnkeyatts - 1) AS k (place)
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[k.place] AND a.attnum > 0
+        LEFT JOIN pg_catalog.pg_collation l ON l.oid = i.indcollation[k.place]
+        WHERE n.nspname = $1 AND c.relname = ANY ($2)
+        GROUP BY c.relname, i.indexrelid, i.indisunique, i.indimmediate";
+    for row in client.query_typed(indexes, &of_ours).await? {
+        if let Some(table) = tables.get_mut(row.try_get::<_, &str>(0)?) {
+            table.indexes.push(Index {
+                unique: row.try_get(1)?,
+                key: row.try_get(2)?,
+            });
+        }
+    }
+    Ok(tables)
+}

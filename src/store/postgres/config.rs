@@ -1,0 +1,278 @@
+//! Where the database is and how to log in: from the options, else the connection string, else the environment.
+
+mod address;
+mod settings;
+mod ssl;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio_postgres::Config;
+use tokio_postgres::config::{ChannelBinding, LoadBalanceHosts, SslMode as DriverMode, TargetSessionAttrs};
+
+use self::address::Address;
+pub use self::settings::Environment;
+use self::settings::Settings;
+use self::ssl::Ssl;
+pub use self::ssl::{SslMode, SslOptions};
+use super::passfile::{Login, Passfile};
+pub use super::tls::TlsConnector as Tls;
+use crate::store::error::StoreError;
+
+/// What `pg_stat_activity` shows when nobody has given a name.
+const DEFAULT_APPLICATION_NAME: &str = "sandbox-agent-persist";
+
+/// How long connecting to one host may take when nobody has said.
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the network may be silent before the connection counts as broken. The system's own limits are hours.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_COUNT: u32 = 3;
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the caller says; each field wins over the connection string, and that over the environment.
+#[derive(Default)]
+pub struct ConnectionOptions {
+    /// A URL, or a list of `name=value`.
+    pub connection_string: Option<String>,
+    /// What the server calls this client, in `pg_stat_activity` and its log.
+    pub application_name: Option<String>,
+    /// Whether to use TLS, and what to verify.
+    pub ssl: SslOptions,
+    /// How long connecting to each host may take.
+    pub connect_timeout: Option<Duration>,
+}
+
+/// The order in which hosts are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostOrder {
+    /// As they were written.
+    AsGiven,
+    /// Anew at random for each connection.
+    Random,
+}
+
+/// All that connecting needs.
+#[derive(Clone)]
+pub struct Target {
+    /// At least one.
+    pub hosts: Vec<HostTarget>,
+    /// In which order to try them.
+    pub order: HostOrder,
+    /// Whether a standby is to be passed over.
+    pub needs_writable: bool,
+    /// How long connecting to each host may take: looking up its name, TLS and logging in included.
+    pub connect_timeout: Duration,
+    name: String,
+}
+
+/// One host.
+#[derive(Clone)]
+pub struct HostTarget {
+    /// With this host alone.
+    pub config: Config,
+    /// To be given to `config.connect`, and to the cancelling of a query.
+    pub tls: Tls,
+    /// `db.example.com:5432` or `/run/postgresql`.
+    pub name: String,
+    /// Why there is no password, if there is none: for the message when the server wants one.
+    pub password_hint: Option<String>,
+}
+
+impl Target {
+    /// Finds out all that connecting needs.
+    pub fn parse(options: ConnectionOptions, environment: &Environment) -> Result<Self, StoreError> {
+        let settings = Settings::read(options.connection_string.as_deref(), environment)?;
+        let addresses = Address::all(&settings)?;
+        let ssl = Ssl::choose(&settings, options.ssl)?;
+        let (user, database) = user_and_database(&settings, environment)?;
+        let order = order(&settings)?;
+        let needs_writable = needs_writable(&settings)?;
+        let connect_timeout = match options.connect_timeout {
+            Some(given) => given,
+            None => seconds(&settings, "connect_timeout")?.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
+        };
+
+        let mut config = Config::new();
+        config
+            .user(&user)
+            .dbname(&database)
+            .application_name(application_name(&settings, options.application_name)?)
+            .ssl_negotiation(ssl.negotiation)
+            .channel_binding(channel_binding(&settings)?)
+            .connect_timeout(connect_timeout)
+            // A name may have several addresses.
+            .load_balance_hosts(match order {
+                HostOrder::AsGiven => LoadBalanceHosts::Disable,
+                HostOrder::Random => LoadBalanceHosts::Random,
+            })
+            .target_session_attrs(if needs_writable {
+                TargetSessionAttrs::ReadWrite
+            } else {
+                TargetSessionAttrs::Any
+            });
+        if let Some(options) = settings.get("options") {
+            config.options(options.value);
+        }
+        set_keepalives(&settings, &mut config)?;
+
+        let password = settings.get("password");
+        let passfile = match password {
+            Some(_) => Passfile::Absent,
+            None => find_passfile(&settings, environment),
+        };
+        let host_target = |address: &Address| {
+            let mut config = config.clone();
+            config.host(&address.host).port(address.port);
+            if let Some(ip) = address.ip {
+                config.hostaddr(ip);
+            }
+            // No server speaks TLS on a Unix socket.
+            config.ssl_mode(if address.is_socket() {
+                DriverMode::Disable
+            } else {
+                ssl.mode
+            });
+            let found = match &password {
+                Some(password) => Ok(password.value.clone()),
+                None => passfile.password(Login {
+                    host: &address.host,
+                    port: address.port,
+                    database: &database,
+                    user: &user,
+                }),
+            };
+            let password_hint = match found {
+                Ok(password) => {
+                    config.password(password);
+                    None
+                }
+                Err(hint) => Some(hint),
+            };
+            HostTarget {
+                config,
+                tls: ssl.connector.clone(),
+                name: address.to_string(),
+                password_hint,
+            }
+        };
+        let hosts: Vec<HostTarget> = addresses.iter().map(host_target).collect();
+        let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+        let name = format!("database {database:?} at {}", names.join(", "));
+        Ok(Self {
+            hosts,
+            order,
+            needs_writable,
+            connect_timeout,
+            name,
+        })
+    }
+
+    /// The database's name in messages, such as `database "app" at db1.example.com:5432, db2:5432`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+fn user_and_database(settings: &Settings, environment: &Environment) -> Result<(String, String), StoreError> {
+    let user = settings
+        .get("user")
+        .map(|setting| setting.value)
+        .or_else(|| environment.user.clone())
+        .ok_or_else(|| StoreError::invalid("no user is known: give one in options.connectionString or PGUSER"))?;
+    let Some(database) = settings.get("dbname") else {
+        return Ok((user.clone(), user));
+    };
+    // libpq takes a whole connection string as the database's name. Its password must not get into our messages.
+    if database.value.contains("://") || database.value.contains('=') {
+        return Err(
+            database.must_be("the name of a database; a connection string belongs into options.connectionString")
+        );
+    }
+    Ok((user, database.value))
+}
+
+fn application_name(settings: &Settings, option: Option<String>) -> Result<String, StoreError> {
+    let name = option
+        .or_else(|| settings.get("application_name").map(|setting| setting.value))
+        .or_else(|| settings.get("fallback_application_name").map(|setting| setting.value))
+        .unwrap_or_else(|| String::from(DEFAULT_APPLICATION_NAME));
+    if name.contains('\0') {
+        return Err(StoreError::invalid(
+            "options.applicationName must not hold a NUL character",
+        ));
+    }
+    Ok(name)
+}
+
+fn channel_binding(settings: &Settings) -> Result<ChannelBinding, StoreError> {
+    let binding = settings.parsed("channel_binding", "disable, prefer or require", |value| match value {
+        "disable" => Some(ChannelBinding::Disable),
+        "prefer" => Some(ChannelBinding::Prefer),
+        "require" => Some(ChannelBinding::Require),
+        _ => None,
+    })?;
+    Ok(binding.unwrap_or(ChannelBinding::Prefer))
+}
+
+fn order(settings: &Settings) -> Result<HostOrder, StoreError> {
+    let order = settings.parsed("load_balance_hosts", "disable or random", |value| match value {
+        "disable" => Some(HostOrder::AsGiven),
+        "random" => Some(HostOrder::Random),
+        _ => None,
+    })?;
+    Ok(order.unwrap_or(HostOrder::AsGiven))
+}
+
+fn needs_writable(settings: &Settings) -> Result<bool, StoreError> {
+    let wanted = "any, read-write or primary, since this driver writes";
+    let needs = settings.parsed("target_session_attrs", wanted, |value| match value {
+        "any" => Some(false),
+        "read-write" | "primary" => Some(true),
+        _ => None,
+    })?;
+    Ok(needs.unwrap_or(false))
+}
+
+/// A time in seconds. What libpq takes for no limit, or for the system's, zero or less, leaves us our default.
+fn seconds(settings: &Settings, name: &str) -> Result<Option<Duration>, StoreError> {
+    let seconds = settings.integer(name)?.and_then(|seconds| u64::try_from(seconds).ok());
+    Ok(seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs))
+}
+
+fn set_keepalives(settings: &Settings, config: &mut Config) -> Result<(), StoreError> {
+    let count = settings.integer("keepalives_count")?;
+    let count = count
+        .and_then(|count| u32::try_from(count).ok())
+        .filter(|count| *count > 0);
+    config
+        .keepalives(settings.integer("keepalives")? != Some(0))
+        .keepalives_idle(seconds(settings, "keepalives_idle")?.unwrap_or(KEEPALIVE_IDLE))
+        .keepalives_interval(seconds(settings, "keepalives_interval")?.unwrap_or(KEEPALIVE_INTERVAL))
+        .keepalives_retries(count.unwrap_or(KEEPALIVE_COUNT));
+    match settings.integer("tcp_user_timeout")?.map(u64::try_from) {
+        None => config.tcp_user_timeout(TCP_USER_TIMEOUT),
+        // Here zero is the way to have the system's own.
+        Some(Ok(0) | Err(_)) => config,
+        Some(Ok(milliseconds)) => config.tcp_user_timeout(Duration::from_millis(milliseconds)),
+    };
+    Ok(())
+}
+
+fn find_passfile(settings: &Settings, environment: &Environment) -> Passfile {
+    if let Some(named) = settings.get("passfile") {
+        return Passfile::named(Path::new(&named.value));
+    }
+    let usual = if cfg!(windows) {
+        let directory = environment.get("APPDATA").map(PathBuf::from);
+        directory.map(|directory| directory.join("postgresql").join("pgpass.conf"))
+    } else {
+        environment.home.as_ref().map(|home| home.join(".pgpass"))
+    };
+    usual.map_or(Passfile::Absent, |path| Passfile::usual(&path))
+}

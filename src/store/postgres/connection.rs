@@ -1,0 +1,149 @@
+//! Connections: how one is made, whether it may still be used, and how it is given up. `database` keeps them in pools.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::{Duration, Instant};
+
+use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tokio_postgres::Client;
+
+use super::config::{HostOrder, HostTarget, Target};
+use super::error::{Failure, Remedy};
+use super::tls::TlsConnector;
+use crate::store::error::ErrorKind;
+
+/// After so long without use a connection is asked whether it still lives, since whatever stands between us and the
+/// server may have forgotten it without a word.
+const TRUSTED_FOR: Duration = Duration::from_secs(5);
+
+/// How long it has to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
+
+/// A connection that somebody uses, or that waits in a pool.
+///
+/// Dropped, it says goodbye to the server. One that may still be busy must be given up with [`Connection::abandon`].
+pub(super) struct Connection {
+    pub(super) client: Client,
+    tls: TlsConnector,
+    /// The task that reads and writes the socket.
+    socket: AbortHandle,
+    /// When it is to be replaced.
+    expires: Option<Instant>,
+}
+
+impl Connection {
+    pub(super) fn is_usable(&self) -> bool {
+        !self.client.is_closed() && self.expires.is_none_or(|expires| Instant::now() < expires)
+    }
+
+    /// Closes the socket, whatever is on its way, and asks the server to stop working on it.
+    pub(super) fn abandon(self) {
+        self.socket.abort();
+        if !self.client.is_closed() {
+            let cancel = self.client.cancel_token();
+            tokio::spawn(async move {
+                // The server may be out of reach, and gives no answer anyway.
+                let _ = timeout(ANSWERS_WITHIN, cancel.cancel_query(self.tls)).await;
+            });
+        }
+    }
+}
+
+/// Makes connections for a pool.
+pub(super) struct Connector {
+    target: Target,
+    max_lifetime: Option<Duration>,
+    /// Every connection's task holds a strong one until it ends.
+    alive: mpsc::WeakSender<()>,
+}
+
+impl Connector {
+    pub(super) fn new(target: Target, max_lifetime: Option<Duration>, alive: mpsc::WeakSender<()>) -> Self {
+        Self {
+            target,
+            max_lifetime,
+            alive,
+        }
+    }
+
+    /// Tries the hosts one after another.
+    async fn connect(&self) -> Result<Connection, Failure> {
+        let mut hosts: Vec<&HostTarget> = self.target.hosts.iter().collect();
+        if self.target.order == HostOrder::Random {
+            hosts.sort_by_cached_key(|_| random());
+        }
+        let mut failed: Option<Failure> = None;
+        for host in hosts {
+            match self.connect_to(host).await {
+                Ok(connection) => return Ok(connection),
+                // What another try may mend is the better answer: then there is one.
+                Err(failure) if failed.as_ref().is_none_or(|failed| failed.remedy == Remedy::None) => {
+                    failed = Some(failure);
+                }
+                Err(_) => {}
+            }
+        }
+        Err(failed.unwrap_or_else(|| Failure::new(Remedy::None, ErrorKind::Unavailable, "no host is named")))
+    }
+
+    async fn connect_to(&self, host: &HostTarget) -> Result<Connection, Failure> {
+        // Boxed, since it is large, and a part of everything that may have to connect.
+        let connecting = Box::pin(host.config.connect(host.tls.clone()));
+        let (client, connection) = timeout(self.target.connect_timeout, connecting)
+            .await
+            .map_err(|_| Failure::unreachable(&host.name))?
+            .map_err(|error| Failure::of_connecting(&error, &host.name, host.password_hint.as_deref()))?;
+        let alive = self.alive.upgrade();
+        let socket = tokio::spawn(async move {
+            // A connection that breaks fails the call that uses it, or is found closed before the next one.
+            let _ = connection.await;
+            drop(alive);
+        });
+        Ok(Connection {
+            client,
+            tls: host.tls.clone(),
+            socket: socket.abort_handle(),
+            expires: self.max_lifetime.map(|lifetime| Instant::now() + jittered(lifetime)),
+        })
+    }
+}
+
+impl Manager for Connector {
+    type Type = Connection;
+    type Error = Failure;
+
+    async fn create(&self) -> Result<Connection, Failure> {
+        self.connect().await
+    }
+
+    async fn recycle(&self, connection: &mut Connection, metrics: &Metrics) -> RecycleResult<Failure> {
+        let discard = || Err(RecycleError::message("it is closed, too old, or silent"));
+        if !connection.is_usable() {
+            return discard();
+        }
+        if metrics.last_used() < TRUSTED_FOR {
+            return Ok(());
+        }
+        match timeout(ANSWERS_WITHIN, connection.client.simple_query("")).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => discard(),
+            Err(_) => {
+                connection.socket.abort();
+                discard()
+            }
+        }
+    }
+}
+
+/// Up to a tenth less, so that connections which were made together do not end together.
+fn jittered(lifetime: Duration) -> Duration {
+    let [byte, ..] = random().to_ne_bytes();
+    lifetime.saturating_sub(lifetime / 10 * u32::from(byte) / 255)
+}
+
+/// A random number of the standard library's making.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

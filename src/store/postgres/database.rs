@@ -1,0 +1,268 @@
+//! The database: its two pools of connections, and trying again what a broken connection left undone. `super`, `read`,
+//! `write` and `migrate` run their statements through it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType, Timeouts};
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, Shared};
+use tokio::sync::mpsc;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_postgres::Client;
+
+use super::config::Target;
+use super::connection::{Connection, Connector};
+use super::error::{Failure, Remedy};
+use super::migrate;
+use super::schema::Tables;
+use crate::store::IndexConflict;
+use crate::store::error::{ErrorKind, StoreError, catching_async};
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    /// Where the database is, and how to log in.
+    pub target: Target,
+    /// What its tables are called.
+    pub tables: Tables,
+    /// Whether the tables may be created and changed.
+    pub access: Access,
+    /// What to do with an event whose place is taken.
+    pub index_conflict: IndexConflict,
+    /// How many connections there are at most; at least 2.
+    pub max_connections: u32,
+    /// How long a call waits for a connection that others use.
+    pub acquire_timeout: Duration,
+    /// How long a call is worked on, with all its tries.
+    pub query_timeout: Duration,
+    /// How long a connection is kept that nobody uses; always, if none.
+    pub idle_timeout: Option<Duration>,
+    /// How long a connection is kept at all; always, if none.
+    pub max_lifetime: Option<Duration>,
+}
+
+/// What a driver may do to the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Create them, and bring older ones up to date.
+    Migrate,
+    /// Use them as they are.
+    Write,
+}
+
+/// How many connections write at once at most (ARCHITECTURE.md, "Connections").
+const MAX_WRITERS: u32 = 4;
+
+/// The first pause between two tries; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a try gets at least.
+const SHORTEST_TRY: Duration = Duration::from_millis(100);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The making ready of the tables, which all calls wait for.
+type Preparation = Shared<LocalBoxFuture<'static, Result<(), StoreError>>>;
+
+/// See the module's description.
+pub(super) struct Database {
+    pub(super) options: PostgresOptions,
+    writers: Pool<Connector>,
+    readers: Pool<Connector>,
+    /// Every connection's task holds one of the first, so that the second ends when the last connection has ended.
+    alive: RefCell<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
+    preparation: RefCell<Option<Preparation>>,
+}
+
+/// What a statement is run for: reads have connections of their own, so that a long one never delays a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Write,
+    Read,
+}
+
+impl Database {
+    #[allow(clippy::expect_used)] // it fails only for a pool with time limits and no runtime, and there is one
+    pub(super) fn new(options: PostgresOptions) -> Self {
+        let (alive, ended) = mpsc::channel(1);
+        let pool = |size: u32| {
+            let connector = Connector::new(options.target.clone(), options.max_lifetime, alive.downgrade());
+            Pool::builder(connector)
+                .max_size(size as usize)
+                // The last used first, so that those not needed grow old and are closed.
+                .queue_mode(QueueMode::Lifo)
+                .runtime(deadpool::Runtime::Tokio1)
+                .build()
+                .expect("a pool has a runtime")
+        };
+        let writing = writers(options.max_connections);
+        Self {
+            writers: pool(writing),
+            readers: pool(options.max_connections - writing),
+            options,
+            alive: RefCell::new(Some((alive, ended))),
+            preparation: RefCell::new(None),
+        }
+    }
+
+    /// How many batches are committed at once.
+    pub(super) fn writers(&self) -> usize {
+        writers(self.options.max_connections) as usize
+    }
+
+    /// Waits until the tables are ready. If the last try failed a new one begins; what comes of it is told to all who
+    /// wait for it.
+    pub(super) async fn prepared(self: &Rc<Self>) -> Result<(), StoreError> {
+        let preparation = {
+            let mut current = self.preparation.borrow_mut();
+            match &*current {
+                Some(preparation) if !matches!(preparation.peek(), Some(Err(_))) => preparation.clone(),
+                _ => {
+                    let database = Rc::clone(self);
+                    // A task of its own: a migration goes on though those who waited for it have given up.
+                    let task = spawn_local(async move {
+                        catching_async("making the tables ready", migrate::prepare(&database)).await
+                    });
+                    let preparation = task.map(|ended| ended.unwrap_or_else(|_| Err(StoreError::closed())));
+                    current.insert(preparation.boxed_local().shared()).clone()
+                }
+            }
+        };
+        preparation.await
+    }
+
+    /// Runs `work` on a connection until it is done, fails for good, or `queryTimeoutMs` is over. `work` must do no harm
+    /// when it runs again after a try of which nobody knows how it ended.
+    pub(super) async fn run<R>(
+        &self,
+        purpose: Purpose,
+        mut work: impl AsyncFnMut(&Client) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let deadline = Instant::now() + self.options.query_timeout;
+        let mut pause = Duration::ZERO;
+        loop {
+            let failure = match self.attempt(purpose, deadline, &mut work).await {
+                Ok(result) => return Ok(result),
+                Err(failure) if self.is_final(&failure) => return Err(failure),
+                Err(failure) => failure,
+            };
+            if Instant::now() + pause + FIRST_PAUSE >= deadline {
+                return Err(failure);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        }
+    }
+
+    /// Runs `work` once, however long it takes.
+    pub(super) async fn run_unlimited<R>(
+        &self,
+        purpose: Purpose,
+        work: impl AsyncFnOnce(&Client) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let connection = self.connection(purpose).await?;
+        let result = work(&connection.client).await;
+        self.put_back(connection, result.as_ref().err());
+        result
+    }
+
+    async fn attempt<R>(
+        &self,
+        purpose: Purpose,
+        deadline: Instant,
+        work: &mut impl AsyncFnMut(&Client) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let connection = self.connection(purpose).await?;
+        // Half of what is left, so that a connection that went silent leaves time for another try.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let limit = Instant::now() + (left / 2).max(SHORTEST_TRY);
+        let Ok(result) = timeout_at(limit, work(&connection.client)).await else {
+            Object::take(connection).abandon();
+            return Err(Failure::silent());
+        };
+        self.put_back(connection, result.as_ref().err());
+        result
+    }
+
+    async fn connection(&self, purpose: Purpose) -> Result<Object<Connector>, Failure> {
+        let pool = match purpose {
+            Purpose::Write => &self.writers,
+            Purpose::Read => &self.readers,
+        };
+        let timeouts = Timeouts {
+            wait: Some(self.options.acquire_timeout),
+            ..Timeouts::default()
+        };
+        pool.timeout_get(&timeouts).await.map_err(|error| match error {
+            PoolError::Backend(failure) => failure,
+            PoolError::Timeout(TimeoutType::Wait) => Failure::new(
+                Remedy::None,
+                ErrorKind::Timeout,
+                "all connections were in use for longer than `acquireTimeoutMs`; raise `maxConnections`",
+            ),
+            _ => Failure::new(Remedy::None, ErrorKind::Closed, "the driver is being closed"),
+        })
+    }
+
+    /// Gives a connection back to its pool, unless it is of no use any more.
+    fn put_back(&self, connection: Object<Connector>, failure: Option<&Failure>) {
+        let Some(failure) = failure else {
+            return;
+        };
+        if failure.kind == ErrorKind::Readonly {
+            // The others lead to the same server, which is no longer the one that takes writes.
+            self.writers.retain(|_, _| false);
+        }
+        if failure.remedy == Remedy::Reconnect || !connection.is_usable() {
+            drop(Object::take(connection));
+        }
+    }
+
+    /// Whether another try cannot help.
+    fn is_final(&self, failure: &Failure) -> bool {
+        match failure.remedy {
+            Remedy::None | Remedy::AnotherPlace => true,
+            Remedy::Retry => false,
+            // A server that only reads stays as it is, unless there may be another.
+            Remedy::Reconnect => {
+                failure.kind == ErrorKind::Readonly
+                    && !self.options.target.needs_writable
+                    && self.options.target.hosts.len() == 1
+            }
+        }
+    }
+
+    /// Closes connections that nobody has used for `idleTimeoutMs`, or that are too old, for as long as it runs.
+    pub(super) async fn close_idle_connections(self: Rc<Self>) {
+        let limits = [self.options.idle_timeout, self.options.max_lifetime];
+        let Some(shortest) = limits.into_iter().flatten().min() else {
+            return;
+        };
+        loop {
+            sleep((shortest / 2).max(Duration::from_millis(10))).await;
+            for pool in [&self.writers, &self.readers] {
+                pool.retain(|connection: &Connection, metrics| {
+                    connection.is_usable() && self.options.idle_timeout.is_none_or(|idle| metrics.last_used() < idle)
+                });
+            }
+        }
+    }
+
+    /// Closes all connections, and waits a little until the server has been told.
+    pub(super) async fn close(&self, at_most: Duration) {
+        self.writers.close();
+        self.readers.close();
+        if let Some((alive, mut ended)) = self.alive.take() {
+            drop(alive);
+            let _ = timeout(at_most, ended.recv()).await;
+        }
+    }
+}
+
+fn writers(max_connections: u32) -> u32 {
+    (max_connections / 2).clamp(1, MAX_WRITERS)
+}

@@ -1,0 +1,272 @@
+//! Postgres' failures: which kind each is, whether another try may help, and what to do about it.
+
+use std::borrow::Cow;
+use std::error::Error as _;
+use std::io;
+
+use tokio_postgres::error::DbError;
+
+use super::tls;
+use crate::store::error::{DatabaseCode, DatabaseError, ErrorKind, StoreError};
+
+/// What went wrong on the way to an answer.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) remedy: Remedy,
+    pub(super) kind: ErrorKind,
+    advice: Cow<'static, str>,
+    database: Option<DatabaseError>,
+}
+
+/// What may help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// Nothing that we can do: the same would fail again.
+    None,
+    /// A unique index holds the row already: another place for the event.
+    AnotherPlace,
+    /// Another try.
+    Retry,
+    /// Another try, on another connection.
+    Reconnect,
+}
+
+impl Failure {
+    pub(super) fn new(remedy: Remedy, kind: ErrorKind, advice: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            remedy,
+            kind,
+            advice: advice.into(),
+            database: None,
+        }
+    }
+
+    /// The server did not answer in the time that a try gets.
+    pub(super) fn silent() -> Self {
+        Self::new(
+            Remedy::Reconnect,
+            ErrorKind::Timeout,
+            "the server did not answer within `queryTimeoutMs`; it may be overloaded, or a lock may be held",
+        )
+    }
+
+    /// A connection to `host` could not be made in time.
+    pub(super) fn unreachable(host: &str) -> Self {
+        Self::new(
+            Remedy::Reconnect,
+            ErrorKind::Unavailable,
+            format!(
+                "{host} did not answer within `connectTimeoutMs`; check the address, and that nothing blocks the way"
+            ),
+        )
+    }
+
+    /// A row holds what no row of ours would.
+    pub(super) fn odd_row(what: impl std::fmt::Display) -> Self {
+        Self::new(
+            Remedy::None,
+            ErrorKind::Corrupt,
+            format!("in one row {what}, which another program must have written; mend or delete the row"),
+        )
+    }
+
+    /// What `error` means for a try to connect to `host`. `hint` is what may be the reason if it refuses the password.
+    pub(super) fn of_connecting(error: &tokio_postgres::Error, host: &str, hint: Option<&str>) -> Self {
+        if let Some(refusal) = error.as_db_error() {
+            let mut failure = Self::of_refusal(refusal);
+            if failure.remedy == Remedy::None {
+                failure.kind = ErrorKind::Unavailable;
+                failure.advice = match refusal.code().code() {
+                    "28P01" | "28000" => format!(
+                        "{host} does not let this user in; check user, password and the server's pg_hba.conf{}",
+                        hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
+                    ),
+                    "3D000" => format!("{host} has no such database; create it, or check the name"),
+                    _ => format!("{host} refused the connection (see `cause`)"),
+                }
+                .into();
+            }
+            return failure;
+        }
+        let reason = reason_of(error);
+        let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        let (remedy, advice) = match source {
+            _ if let Some(advice) = tls::advice(error) => (
+                Remedy::None,
+                format!("the TLS handshake with {host} failed: {reason}; {advice}"),
+            ),
+            Some(source) if source.kind() == io::ErrorKind::PermissionDenied => (
+                Remedy::Reconnect,
+                format!("{host} can only be read, and a server that can be written to was asked for"),
+            ),
+            Some(_) => (
+                Remedy::Reconnect,
+                format!("{host} cannot be reached: {reason}; check the address, and that the server runs"),
+            ),
+            None if error.is_closed() => (
+                Remedy::Reconnect,
+                format!("{host} closed the connection; check that it is a Postgres server, and its log"),
+            ),
+            None => (
+                Remedy::None,
+                format!(
+                    "logging in at {host} failed: {reason}{}",
+                    hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
+                ),
+            ),
+        };
+        Self {
+            remedy,
+            kind: ErrorKind::Unavailable,
+            advice: advice.into(),
+            database: Some(DatabaseError {
+                message: reason,
+                code: None,
+            }),
+        }
+    }
+
+    fn of_refusal(refusal: &DbError) -> Self {
+        let code = refusal.code().code();
+        let (remedy, kind, advice) = describe(code);
+        Self {
+            remedy,
+            kind,
+            advice: advice.into(),
+            // Without the detail, which may hold values.
+            database: Some(DatabaseError {
+                message: refusal.message().to_owned(),
+                code: Some(DatabaseCode::SqlState(code.to_owned())),
+            }),
+        }
+    }
+
+    /// The error of a call that was `doing` something.
+    pub(super) fn into_error(self, doing: &str) -> StoreError {
+        StoreError {
+            kind: self.kind,
+            message: format!("{doing} failed: {}", self.advice),
+            database: self.database,
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    /// What the error means for a statement on a connection that was made.
+    fn from(error: tokio_postgres::Error) -> Self {
+        if let Some(refusal) = error.as_db_error() {
+            return Self::of_refusal(refusal);
+        }
+        let broke = error.is_closed() || error.source().is_some_and(<dyn std::error::Error>::is::<io::Error>);
+        let mut failure = if broke {
+            Self::new(
+                Remedy::Reconnect,
+                ErrorKind::Unavailable,
+                "the connection broke; the server may have been restarted, or the network",
+            )
+        } else {
+            Self::new(
+                Remedy::None,
+                ErrorKind::Internal,
+                "the server answered what no statement of ours expects; please report it",
+            )
+        };
+        failure.database = Some(DatabaseError {
+            message: reason_of(&error),
+            code: None,
+        });
+        failure
+    }
+}
+
+/// The error and its causes in one line.
+fn reason_of(error: &tokio_postgres::Error) -> String {
+    let mut reason = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !reason.contains(&text) {
+            reason = format!("{reason}: {text}");
+        }
+        source = cause.source();
+    }
+    reason
+}
+
+/// What a code means: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn describe(code: &str) -> (Remedy, ErrorKind, &'static str) {
+    match code {
+        "23505" => (
+            Remedy::AnotherPlace,
+            ErrorKind::InvalidArgument,
+            "a unique index of the table forbids it: an adopted table can hold an event's id only once, and may have rules of its own",
+        ),
+        "40001" | "40P01" | "55P03" => (
+            Remedy::Retry,
+            ErrorKind::Busy,
+            "other transactions were in the way until `queryTimeoutMs` was over; nothing was stored, try again",
+        ),
+        "57014" => (
+            Remedy::None,
+            ErrorKind::Timeout,
+            "the server ended the statement, most likely for its `statement_timeout`",
+        ),
+        "25006" => (
+            Remedy::Reconnect,
+            ErrorKind::Readonly,
+            "the server can only be read: it may be a standby; name all servers and `target_session_attrs=read-write`",
+        ),
+        "25P03" | "25P04" | "57P01" | "57P02" | "57P03" | "57P05" => (
+            Remedy::Reconnect,
+            ErrorKind::Unavailable,
+            "the server ended the connection; it may be restarting",
+        ),
+        "53300" => (
+            Remedy::Reconnect,
+            ErrorKind::Unavailable,
+            "the server has no connection left; lower `maxConnections`, raise the server's `max_connections`, or put a pooler in front",
+        ),
+        "53100" => (
+            Remedy::None,
+            ErrorKind::Full,
+            "the server's disk is full; nothing was stored, make room and try again",
+        ),
+        "42501" => (
+            Remedy::None,
+            ErrorKind::Unavailable,
+            "this user has no right to do that; grant SELECT, INSERT and UPDATE on the tables, and USAGE on their schema",
+        ),
+        "42P01" | "42703" | "3F000" | "42804" => (
+            Remedy::None,
+            ErrorKind::Schema,
+            "the tables were changed or dropped meanwhile; create a new driver, which makes them ready",
+        ),
+        "XX001" | "XX002" => (
+            Remedy::None,
+            ErrorKind::Corrupt,
+            "the database is damaged; see the server's log",
+        ),
+        _ => match code.get(..2).unwrap_or_default() {
+            "08" => (
+                Remedy::Reconnect,
+                ErrorKind::Unavailable,
+                "the connection broke; the server may have been restarted, or the network",
+            ),
+            "22" | "23" | "44" | "54" | "P0" => (
+                Remedy::None,
+                ErrorKind::InvalidArgument,
+                "the server does not take the row (see `cause`): a value may be too large for it, or a rule of the table's owner forbids it",
+            ),
+            "28" | "53" | "57" | "58" => (
+                Remedy::None,
+                ErrorKind::Unavailable,
+                "the server cannot do it now (see `cause` and the server's log)",
+            ),
+            _ => (
+                Remedy::None,
+                ErrorKind::Internal,
+                "the server refused the statement; the tables may have been changed by another program, else please report it",
+            ),
+        },
+    }
+}

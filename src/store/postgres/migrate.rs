@@ -1,0 +1,152 @@
+//! Makes a database's tables ready: runs the steps that `schema` finds missing, in one transaction under an advisory
+//! lock. `database` calls it before the first statement of a driver.
+
+use std::rc::Rc;
+
+use tokio_postgres::Client;
+
+use super::database::{Access, Database, Purpose};
+use super::error::Failure;
+use super::schema::{Step, Tables, VERSION, plan};
+use crate::store::error::{ErrorKind, StoreError};
+
+/// The advisory lock under which tables are changed: one a database, so that those who start at once go one by one.
+const LOCK: &str =
+    "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('sandbox-agent-persist migration', 0))";
+
+/// Beyond every index that a session can have.
+const FAR: i64 = 1 << 60;
+
+/// Makes the tables ready. It looks first, so that a user with no right but to read and write needs no other when there is
+/// nothing to do; without the right to migrate it fails with the list of what is missing.
+pub(super) async fn prepare(database: &Rc<Database>) -> Result<(), StoreError> {
+    let (tables, name) = (&database.options.tables, database.options.target.name());
+    let steps = database
+        .run(Purpose::Write, async |client| plan(client, tables).await)
+        .await
+        .map_err(|failure| failure.into_error(&format!("looking at the tables of {name}")))?
+        .map_err(|refusal| refusal.into_error(name))?;
+    if steps.is_empty() {
+        return Ok(());
+    }
+    if database.options.access != Access::Migrate {
+        return Err(not_ready(name, &steps));
+    }
+    // However long it takes: a large table is rewritten once.
+    database
+        .run_unlimited(Purpose::Write, async |client| migrate(client, tables).await)
+        .await
+        .map_err(|failure| failure.into_error(&format!("migrating {name} ({})", list(&steps))))?
+        .map_err(|refusal| refusal.into_error(name))
+}
+
+fn list(steps: &[Step]) -> String {
+    let list: Vec<String> = steps.iter().map(Step::to_string).collect();
+    list.join("; ")
+}
+
+fn not_ready(name: &str, steps: &[Step]) -> StoreError {
+    StoreError::new(
+        ErrorKind::Schema,
+        format!(
+            "the tables of {name} are not ready, and this driver must not change them (`migrate: false`). Missing: {}. \
+             Run a driver once with `migrate: true`, as a user who may create and alter them",
+            list(steps)
+        ),
+    )
+}
+
+async fn migrate(client: &Client, tables: &Tables) -> Result<Result<(), super::schema::Refusal>, Failure> {
+    client.batch_execute("BEGIN").await?;
+    let migrated = migrate_in_transaction(client, tables).await;
+    let end = if matches!(migrated, Ok(Ok(()))) {
+        "COMMIT"
+    } else {
+        "ROLLBACK"
+    };
+    let ended = client.batch_execute(end).await;
+    let migrated = migrated?;
+    ended?;
+    Ok(migrated)
+}
+
+async fn migrate_in_transaction(
+    client: &Client,
+    tables: &Tables,
+) -> Result<Result<(), super::schema::Refusal>, Failure> {
+    // These would end a migration that takes long, and are meant for statements.
+    client
+        .batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+        .await?;
+    client.batch_execute(LOCK).await?;
+    // Another process may have migrated while this one waited for the lock: look again.
+    let steps = match plan(client, tables).await? {
+        Ok(steps) => steps,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if steps.is_empty() {
+        return Ok(Ok(()));
+    }
+    for step in &steps {
+        client.batch_execute(&sql(tables, step)).await?;
+    }
+    let version = &tables.version;
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE IF NOT EXISTS {version} (version bigint NOT NULL);
+             INSERT INTO {version} SELECT {VERSION} WHERE NOT EXISTS (SELECT FROM {version});
+             UPDATE {version} SET version = {VERSION}"
+        ))
+        .await?;
+    Ok(Ok(()))
+}
+
+fn sql(tables: &Tables, step: &Step) -> String {
+    let (sessions, events) = (&tables.sessions, &tables.events);
+    match step {
+        Step::CreateSchema => format!("CREATE SCHEMA {}", tables.quoted_schema()),
+        // "C" compares bytes: the order that the SDK's own drivers have, the same on every server, and the quickest.
+        Step::CreateSessions => format!(
+            "CREATE TABLE {sessions} (id text COLLATE \"C\" NOT NULL PRIMARY KEY, agent text NOT NULL, \
+             agent_session_id text NOT NULL, last_connection_id text NOT NULL, created_at bigint NOT NULL, \
+             destroyed_at bigint, sandbox_id text, session_init_json json, config_options_json json, modes_json json, \
+             extra_json json);
+             CREATE INDEX ON {sessions} (created_at, id COLLATE \"C\")"
+        ),
+        // No index on `id`: random ids would halve the speed of writing.
+        Step::CreateEvents => format!(
+            "CREATE TABLE {events} (id text COLLATE \"C\" NOT NULL, event_index bigint NOT NULL, \
+             session_id text COLLATE \"C\" NOT NULL, created_at bigint NOT NULL, connection_id text NOT NULL, \
+             sender text NOT NULL, payload_json json NOT NULL, extra_json json);
+             CREATE UNIQUE INDEX ON {events} (session_id, event_index)"
+        ),
+        Step::AddColumn {
+            table,
+            column,
+            data_type,
+        } => format!(
+            "ALTER TABLE {}.\"{table}\" ADD COLUMN {column} {data_type}",
+            tables.quoted_schema()
+        ),
+        Step::ToJson { table, column } => format!(
+            "ALTER TABLE {}.\"{table}\" ALTER COLUMN {column} DROP DEFAULT, ALTER COLUMN {column} TYPE json USING {column}::json",
+            tables.quoted_schema()
+        ),
+        // By way of numbers that no session has, so that no two events meet at one index meanwhile.
+        Step::RepairIndexes => format!(
+            "LOCK TABLE {events} IN ACCESS EXCLUSIVE MODE;
+             ALTER TABLE {events} ALTER COLUMN event_index TYPE bigint;
+             UPDATE {events} AS stored SET event_index = renumbered.place + {FAR} FROM (
+               SELECT tableoid, ctid, row_number() OVER (
+                 PARTITION BY session_id ORDER BY event_index NULLS FIRST, created_at, id COLLATE \"C\") AS place
+               FROM {events} WHERE session_id IN (
+                 SELECT session_id FROM {events} WHERE event_index IS NULL
+                 UNION SELECT session_id FROM {events} GROUP BY session_id, event_index HAVING count(*) > 1)
+             ) AS renumbered WHERE stored.tableoid = renumbered.tableoid AND stored.ctid = renumbered.ctid;
+             UPDATE {events} SET event_index = event_index - {FAR} WHERE event_index > {FAR};
+             ALTER TABLE {events} ALTER COLUMN event_index SET NOT NULL"
+        ),
+        Step::UniquePlace => format!("CREATE UNIQUE INDEX ON {events} (session_id, event_index)"),
+        Step::SessionOrder => format!("CREATE INDEX ON {sessions} (created_at, id COLLATE \"C\")"),
+    }
+}

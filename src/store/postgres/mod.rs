@@ -1,0 +1,217 @@
+//! The Postgres backend: one thread that serves all connections of a driver. `bindings` calls [`PostgresStore`].
+//!
+//! [`PostgresStore`] is the handle that callers hold, and the thread's loops stand below it. `config`,
+//! `connection_string`, `passfile` and `tls` say where the database is and how to log in; `connection` makes
+//! connections and `database` keeps them, and tries again what a broken one left undone; `schema`, `catalog` and
+//! `migrate` make the tables ready; `batches`, `write`, `place` and `statement` write, `read` reads; `error` names what Postgres refuses.
+
+mod batches;
+mod catalog;
+mod config;
+mod connection;
+mod connection_string;
+mod database;
+mod error;
+mod migrate;
+mod passfile;
+mod place;
+mod read;
+mod schema;
+mod statement;
+mod tls;
+mod write;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::{LocalSet, spawn_local};
+
+pub use config::{ConnectionOptions, Environment, SslMode, SslOptions, Target};
+pub use database::{Access, PostgresOptions};
+pub use schema::Tables;
+
+use batches::Batches;
+use database::Database;
+use write::Writer;
+
+use super::commit::WriteRequest;
+use super::error::{ErrorKind, StoreError, catching_async};
+use super::{Answer, Deliver, ReadRequest, Store};
+
+/// How long connections get, once the last call is answered, to say goodbye to the server.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The store over a Postgres database. The writes of one session keep their order; those of different sessions may
+/// overtake each other.
+pub struct PostgresStore<T: Send + 'static> {
+    calls: mpsc::UnboundedSender<Call<T>>,
+    deliver: Deliver<T>,
+}
+
+/// A call, on its way to the store's thread.
+enum Call<T> {
+    Ready(T),
+    Write(WriteRequest, T),
+    Read(ReadRequest, T),
+    Close(Option<T>),
+}
+
+impl<T: Send + 'static> PostgresStore<T> {
+    /// Begins to connect.
+    pub fn open(options: PostgresOptions, deliver: Deliver<T>) -> Result<Self, StoreError> {
+        let not_started = |error: std::io::Error| {
+            StoreError::new(
+                ErrorKind::Unavailable,
+                format!("starting a thread failed: {error}; close drivers that are not used"),
+            )
+        };
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(not_started)?;
+        let (calls, received) = mpsc::unbounded_channel();
+        let store = Self {
+            calls,
+            deliver: Arc::clone(&deliver),
+        };
+        thread::Builder::new()
+            .name(String::from("persist-postgres"))
+            .spawn(move || run(runtime, options, received, &deliver))
+            .map_err(not_started)?;
+        Ok(store)
+    }
+
+    fn call(&self, call: Call<T>) {
+        let Err(mpsc::error::SendError(call)) = self.calls.send(call) else {
+            return;
+        };
+        // The thread has ended: the store is closed.
+        match call {
+            Call::Ready(ticket) | Call::Write(_, ticket) | Call::Read(_, ticket) => {
+                (self.deliver)(vec![(ticket, Err(StoreError::closed()))]);
+            }
+            Call::Close(Some(ticket)) => (self.deliver)(vec![(ticket, Ok(Answer::Done))]),
+            Call::Close(None) => {}
+        }
+    }
+}
+
+impl<T: Send + 'static> Store<T> for PostgresStore<T> {
+    fn ready(&self, ticket: T) {
+        self.call(Call::Ready(ticket));
+    }
+
+    fn write(&self, request: WriteRequest, ticket: T) {
+        self.call(Call::Write(request, ticket));
+    }
+
+    fn read(&self, request: ReadRequest, ticket: T) {
+        self.call(Call::Read(request, ticket));
+    }
+
+    fn close(&self, ticket: T) {
+        self.call(Call::Close(Some(ticket)));
+    }
+}
+
+impl<T: Send + 'static> Drop for PostgresStore<T> {
+    fn drop(&mut self) {
+        self.call(Call::Close(None));
+    }
+}
+
+/// The store's thread.
+fn run<T: 'static>(
+    runtime: Runtime,
+    options: PostgresOptions,
+    calls: mpsc::UnboundedReceiver<Call<T>>,
+    deliver: &Deliver<T>,
+) {
+    let closers = LocalSet::new().block_on(&runtime, serve(options, calls, deliver));
+    // A look-up of a host's name cannot be stopped, and must not hold up `close`.
+    runtime.shutdown_background();
+    deliver(closers.into_iter().map(|ticket| (ticket, Ok(Answer::Done))).collect());
+}
+
+/// Takes calls until the store is closed, works off what was called before, and comes back with those who wait for that.
+async fn serve<T: 'static>(
+    options: PostgresOptions,
+    mut calls: mpsc::UnboundedReceiver<Call<T>>,
+    deliver: &Deliver<T>,
+) -> Vec<T> {
+    // Every task holds one of these while it runs.
+    let (working, mut idle) = mpsc::channel::<()>(1);
+    let database = Rc::new(Database::new(options));
+    let batches = Rc::new(Batches::new());
+    {
+        let (batches, writer) = (Rc::clone(&batches), Writer::new(Rc::clone(&database)));
+        let (deliver, working) = (Arc::clone(deliver), working.clone());
+        let at_once = database.writers();
+        spawn_local(async move {
+            batches.commit_all(&writer, &deliver, at_once).await;
+            drop(working);
+        });
+    }
+    let reaper = spawn_local(Rc::clone(&database).close_idle_connections());
+    let mut closers = Vec::new();
+    while let Some(call) = calls.recv().await {
+        match call {
+            Call::Ready(ticket) => {
+                let (database, deliver, working) = (Rc::clone(&database), Arc::clone(deliver), working.clone());
+                spawn_local(async move {
+                    let result = catching_async("opening the database", database.prepared()).await;
+                    deliver(vec![(ticket, result.map(|()| Answer::Done))]);
+                    drop(working);
+                });
+            }
+            Call::Read(request, ticket) => {
+                let (database, deliver, working) = (Rc::clone(&database), Arc::clone(deliver), working.clone());
+                spawn_local(async move {
+                    let result = catching_async("reading", read::answer(&database, &request)).await;
+                    deliver(vec![(ticket, result)]);
+                    drop(working);
+                });
+            }
+            Call::Write(request, ticket) => {
+                if let Err(refused) = batches.push(request, ticket) {
+                    deliver(vec![refused]);
+                }
+            }
+            Call::Close(ticket) => {
+                closers.extend(ticket);
+                break;
+            }
+        }
+    }
+    batches.close();
+    drop(working);
+    // What was called before `close` is worked off, and what comes meanwhile is refused.
+    loop {
+        tokio::select! {
+            _ = idle.recv() => break,
+            Some(call) = calls.recv() => closers.extend(refuse(call, deliver)),
+        }
+    }
+    reaper.abort();
+    calls.close();
+    while let Some(call) = calls.recv().await {
+        closers.extend(refuse(call, deliver));
+    }
+    database.close(FAREWELL).await;
+    closers
+}
+
+/// Answers a call that came after `close`; another `close` waits with the first.
+fn refuse<T>(call: Call<T>, deliver: &Deliver<T>) -> Option<T> {
+    match call {
+        Call::Ready(ticket) | Call::Write(_, ticket) | Call::Read(_, ticket) => {
+            deliver(vec![(ticket, Err(StoreError::closed()))]);
+            None
+        }
+        Call::Close(ticket) => ticket,
+    }
+}

@@ -1,0 +1,224 @@
+//! The password file, `~/.pgpass`, as libpq reads it.
+
+use std::path::{Path, PathBuf};
+
+/// The directories of the server's socket that `localhost` stands for: PostgreSQL's own, and those of distributions.
+const DEFAULT_SOCKET_DIRECTORIES: [&str; 3] = ["/tmp", "/run/postgresql", "/var/run/postgresql"];
+
+/// A password file that was looked for.
+pub(super) enum Passfile {
+    /// There is none, and nobody said that there is one.
+    Absent,
+    /// It cannot be used, for this reason.
+    Unusable(String),
+    /// Its text.
+    Read { path: PathBuf, text: String },
+}
+
+/// Who logs in to what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Login<'a> {
+    /// A host's name or address, or the directory of a socket.
+    pub host: &'a str,
+    pub port: u16,
+    pub database: &'a str,
+    pub user: &'a str,
+}
+
+impl Passfile {
+    /// Reads the file that somebody named.
+    pub(super) fn named(path: &Path) -> Self {
+        match std::fs::metadata(path) {
+            Ok(found) => Self::read(path, &found),
+            Err(error) => Self::Unusable(format!("{} was not used: {error}", path.display())),
+        }
+    }
+
+    /// Reads the file at its usual place, if there is one.
+    pub(super) fn usual(path: &Path) -> Self {
+        match std::fs::metadata(path) {
+            Ok(found) => Self::read(path, &found),
+            Err(_) => Self::Absent,
+        }
+    }
+
+    fn read(path: &Path, found: &std::fs::Metadata) -> Self {
+        let unusable = |reason: &str| Self::Unusable(format!("{} was not used: {reason}", path.display()));
+        if !found.is_file() {
+            return unusable("it is not a plain file");
+        }
+        if is_open_to_others(found) {
+            return unusable("its permissions are too open, run chmod 0600 on it");
+        }
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::Read {
+                path: path.to_path_buf(),
+                text,
+            },
+            Err(error) => unusable(&error.to_string()),
+        }
+    }
+
+    /// The password of the first line that matches, or why there is none.
+    pub(super) fn password(&self, login: Login) -> Result<String, String> {
+        match self {
+            Self::Absent => Err(String::from(
+                "no password was given; write it into the connection string, PGPASSWORD or the password file",
+            )),
+            Self::Unusable(reason) => Err(reason.clone()),
+            Self::Read { path, text } => text.lines().find_map(|line| password_in(line, login)).ok_or_else(|| {
+                format!(
+                    "no line of {} matches this host, port, database and user",
+                    path.display()
+                )
+            }),
+        }
+    }
+}
+
+/// The password of a line `host:port:database:user:password`, if it is about this login.
+fn password_in(line: &str, login: Login) -> Option<String> {
+    let line = line.trim_end_matches('\r');
+    if line.starts_with('#') {
+        return None;
+    }
+    let host = if DEFAULT_SOCKET_DIRECTORIES.contains(&login.host) {
+        "localhost"
+    } else {
+        login.host
+    };
+    let mut rest = line;
+    for wanted in [host, &login.port.to_string(), login.database, login.user] {
+        let (field, after) = split_field(rest)?;
+        if field != "*" && unescape(field) != wanted {
+            return None;
+        }
+        rest = after;
+    }
+    let password = unescape(rest);
+    (!password.is_empty()).then_some(password)
+}
+
+/// A line's first field, as written, and what follows its colon.
+fn split_field(line: &str) -> Option<(&str, &str)> {
+    let mut escaped = false;
+    let end = line.find(|c| {
+        let ends = c == ':' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    })?;
+    Some((&line[..end], &line[end + 1..]))
+}
+
+fn unescape(field: &str) -> String {
+    let mut unescaped = String::with_capacity(field.len());
+    let mut characters = field.chars();
+    while let Some(c) = characters.next() {
+        // A backslash at the very end stands for itself.
+        unescaped.push(if c == '\\' { characters.next().unwrap_or(c) } else { c });
+    }
+    unescaped
+}
+
+#[cfg(unix)]
+fn is_open_to_others(found: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o077 != 0
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const LOGIN: Login = Login {
+        host: "db",
+        port: 5432,
+        database: "app",
+        user: "me",
+    };
+
+    fn look_up(text: &str, login: Login) -> Option<String> {
+        let file = Passfile::Read {
+            path: PathBuf::from("pgpass"),
+            text: String::from(text),
+        };
+        file.password(login).ok()
+    }
+
+    #[test]
+    fn the_first_line_that_matches_wins() {
+        let text = "\n# db:5432:app:me:comment\ndb:5433:app:me:port\ndb:5432:other:me:database\ndb:5432:app:you:user\n\
+                    db:5432:app:me:right\n*:*:*:*:any\n";
+        assert_eq!(look_up(text, LOGIN).unwrap(), "right");
+        assert_eq!(look_up(text, Login { host: "x", ..LOGIN }).unwrap(), "any");
+        assert_eq!(look_up(text, Login { port: 5433, ..LOGIN }).unwrap(), "port");
+        assert_eq!(look_up("db:5432:app:me", LOGIN), None);
+        assert_eq!(look_up("db:5432:app:me:", LOGIN), None);
+    }
+
+    #[test]
+    fn backslashes_escape_colons_and_backslashes() {
+        assert_eq!(look_up(r"db:*:*:*:a\:b\\c:d\", LOGIN).unwrap(), r"a:b\c:d\");
+        let address = Login { host: "::1", ..LOGIN };
+        assert_eq!(look_up(r"\:\:1:*:*:*:x", address).unwrap(), "x");
+        let star = Login { database: "*", ..LOGIN };
+        assert_eq!(look_up(r"db:*:\*:*:x", star).unwrap(), "x");
+        assert_eq!(look_up(r"db:*:\*:*:x", LOGIN), None);
+    }
+
+    #[test]
+    fn lines_may_end_as_on_windows() {
+        assert_eq!(look_up("db:*:*:*:x\r\n", LOGIN).unwrap(), "x");
+    }
+
+    #[test]
+    fn localhost_stands_for_the_usual_sockets() {
+        let socket = |host| Login { host, ..LOGIN };
+        assert_eq!(look_up("localhost:*:*:*:x", socket("/run/postgresql")).unwrap(), "x");
+        assert_eq!(look_up("localhost:*:*:*:x", socket("/srv/db")), None);
+        assert_eq!(look_up("/srv/db:*:*:*:x", socket("/srv/db")).unwrap(), "x");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_cannot_be_used_says_why() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pgpass");
+        assert!(
+            Passfile::named(&path)
+                .password(LOGIN)
+                .unwrap_err()
+                .contains("was not used")
+        );
+        assert!(
+            Passfile::usual(&path)
+                .password(LOGIN)
+                .unwrap_err()
+                .contains("PGPASSWORD")
+        );
+        assert!(
+            Passfile::named(directory.path())
+                .password(LOGIN)
+                .unwrap_err()
+                .contains("plain file")
+        );
+        std::fs::write(&path, "db:*:*:*:secret\n").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        assert!(
+            Passfile::usual(&path)
+                .password(LOGIN)
+                .unwrap_err()
+                .contains("chmod 0600")
+        );
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        assert_eq!(Passfile::usual(&path).password(LOGIN).unwrap(), "secret");
+        let other = Login { host: "x", ..LOGIN };
+        assert!(Passfile::usual(&path).password(other).unwrap_err().contains("no line"));
+    }
+}

@@ -1,0 +1,235 @@
+//! Where the events of one session go when others write to it too: free places are taken, events that are stored already
+//! are replaced, and those whose place is taken by another event get the next index, or are refused. `write` calls it.
+//!
+//! The session's other writers of this package are kept out by an advisory lock; whoever does not take it is met by the
+//! unique index, and then everything begins anew. An event's place is changed only when it is known to be taken, so a
+//! try of which nobody knows how it ended can be repeated: an event stored by it is found at the place it was given.
+
+use std::collections::HashMap;
+
+use futures_util::future::{join3, join4};
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::error::{Failure, Remedy};
+use super::schema::Tables;
+use super::statement::{Placed, Statements};
+use super::write::Numbered;
+use crate::store::commit::{Write, WriteResult};
+use crate::store::error::{ErrorKind, StoreError};
+use crate::store::model::{MAX_SAFE_INTEGER, SessionRecord};
+use crate::store::{Answer, IndexConflict};
+
+/// See the module's description.
+pub(super) struct Places<'a> {
+    session_id: &'a str,
+    writes: &'a [Numbered<'a>],
+    /// For each write that is an event, the index it is to be stored at.
+    indexes: Vec<i64>,
+    index_conflict: IndexConflict,
+    events_name: String,
+    lock_name: String,
+    stored: String,
+    were_free: bool,
+}
+
+/// What is to be done for the writes, by what is stored.
+struct Plan<'a> {
+    session: Option<&'a SessionRecord<'a>>,
+    insert: Vec<Placed<'a>>,
+    replace: Vec<Placed<'a>>,
+    answers: Vec<WriteResult>,
+}
+
+/// Waits for the session's other writers. Not the whole table's: each session has a number of its own.
+const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))";
+
+impl<'a> Places<'a> {
+    pub(super) fn new(
+        session_id: &'a str,
+        writes: &'a [Numbered<'a>],
+        tables: &Tables,
+        index_conflict: IndexConflict,
+    ) -> Self {
+        let events = &tables.events;
+        let index = |numbered: &Numbered<'_>| match numbered.write {
+            Write::InsertEvent(event) => event.event_index,
+            Write::UpdateSession(_) => 0,
+        };
+        Self {
+            session_id,
+            writes,
+            indexes: writes.iter().map(index).collect(),
+            index_conflict,
+            events_name: tables.events_name(),
+            lock_name: format!("{events} {session_id}"),
+            // One row at least, for the highest index.
+            stored: format!(
+                "SELECT highest.index, stored.event_index::bigint, stored.id \
+                 FROM (SELECT max(event_index)::bigint AS index FROM {events} WHERE session_id = $1) AS highest \
+                 LEFT JOIN {events} AS stored ON stored.session_id = $1 AND stored.event_index = ANY ($2)"
+            ),
+            were_free: true,
+        }
+    }
+
+    /// Whether every event found its own place free or its own.
+    pub(super) fn were_free(&self) -> bool {
+        self.were_free
+    }
+
+    /// One transaction that takes two round trips; says for each write what came of it.
+    pub(super) async fn store(
+        &mut self,
+        client: &Client,
+        statements: &Statements,
+    ) -> Result<Vec<WriteResult>, Failure> {
+        let mut tried: Option<Vec<i64>> = None;
+        loop {
+            match self.try_store(client, statements).await {
+                Err(failure) if failure.remedy == Remedy::AnotherPlace => {
+                    client.batch_execute("ROLLBACK").await?;
+                    // The same places again, though they are free: it is not them that are refused, but something else
+                    // in a row, by an index of the table's owner.
+                    if tried.as_ref() == Some(&self.indexes) {
+                        return Err(failure);
+                    }
+                    tried = Some(self.indexes.clone());
+                }
+                Err(failure) => {
+                    // A broken connection is dropped by the caller; another goes back to its pool.
+                    if failure.remedy != Remedy::Reconnect {
+                        client.batch_execute("ROLLBACK").await?;
+                    }
+                    return Err(failure);
+                }
+                stored => return stored,
+            }
+        }
+    }
+
+    async fn try_store(&mut self, client: &Client, statements: &Statements) -> Result<Vec<WriteResult>, Failure> {
+        let (highest, stored) = self.begin(client).await?;
+        let plan = self.plan(highest, stored);
+        let session: Vec<&SessionRecord<'_>> = plan.session.into_iter().collect();
+        // In the order in which every transaction of ours touches rows (`write::Rows`).
+        let (session, replaced, inserted, committed) = join4(
+            statements.update_sessions(client, &session),
+            statements.replace_events(client, &plan.replace),
+            statements.insert_events(client, &plan.insert),
+            client.batch_execute("COMMIT"),
+        )
+        .await;
+        session?;
+        let replaced = replaced?;
+        inserted?;
+        committed?;
+        if replaced < plan.replace.len() as u64 {
+            // Deleted meanwhile: their places are free now.
+            return Err(Failure::new(
+                Remedy::Retry,
+                ErrorKind::Busy,
+                "somebody deletes the session's events",
+            ));
+        }
+        Ok(plan.answers)
+    }
+
+    /// Begins the transaction, waits for the session's other writers, and reads the session's highest index and what is
+    /// stored at the places that are wanted.
+    async fn begin(&self, client: &Client) -> Result<(Option<i64>, HashMap<i64, String>), Failure> {
+        let lock: [(&(dyn ToSql + Sync), Type); 1] = [(&self.lock_name, Type::TEXT)];
+        let wanted: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&self.session_id, Type::TEXT), (&self.indexes, Type::INT8_ARRAY)];
+        let (began, locked, rows) = join3(
+            client.batch_execute("BEGIN"),
+            client.query_typed(LOCK, &lock),
+            client.query_typed(&self.stored, &wanted),
+        )
+        .await;
+        began?;
+        locked?;
+        let mut highest = None;
+        let mut stored = HashMap::new();
+        for row in rows? {
+            highest = row.try_get(0)?;
+            if let (Some(index), Some(id)) = (row.try_get(1)?, row.try_get(2)?) {
+                stored.insert(index, id);
+            }
+        }
+        Ok((highest, stored))
+    }
+
+    /// Gives every event its place, in the order of the calls.
+    fn plan(&mut self, highest: Option<i64>, stored: HashMap<i64, String>) -> Plan<'a> {
+        let mut plan = Plan {
+            session: None,
+            insert: Vec::new(),
+            replace: Vec::new(),
+            answers: Vec::with_capacity(self.writes.len()),
+        };
+        self.were_free = true;
+        let mut highest = highest.unwrap_or(-1);
+        // What is at a place, and where in `insert` or `replace` it stands if it is of this batch.
+        let mut taken: HashMap<i64, Taken<'a>> = HashMap::new();
+        for (index, id) in stored {
+            taken.insert(index, Taken::Stored(id));
+        }
+        for (numbered, index) in self.writes.iter().zip(&mut self.indexes) {
+            let event = match numbered.write {
+                Write::UpdateSession(record) => {
+                    plan.session = Some(record);
+                    plan.answers.push(Ok(Answer::Done));
+                    continue;
+                }
+                Write::InsertEvent(event) => event,
+            };
+            let answer = loop {
+                let placed = Placed { event, index: *index };
+                match taken.get(index) {
+                    None => {
+                        taken.insert(*index, Taken::Inserted(&event.id, plan.insert.len()));
+                        plan.insert.push(placed);
+                        highest = highest.max(*index);
+                    }
+                    Some(Taken::Stored(id)) if *id == event.id => {
+                        taken.insert(*index, Taken::Replaced(&event.id, plan.replace.len()));
+                        plan.replace.push(placed);
+                    }
+                    Some(Taken::Inserted(id, at)) if **id == event.id => plan.insert[*at] = placed,
+                    Some(Taken::Replaced(id, at)) if **id == event.id => plan.replace[*at] = placed,
+                    Some(_) => {
+                        self.were_free = false;
+                        if self.index_conflict == IndexConflict::Reject {
+                            break Err(StoreError::index_taken(&self.events_name));
+                        }
+                        if highest >= MAX_SAFE_INTEGER {
+                            break Err(StoreError::no_free_index(self.session_id));
+                        }
+                        *index = highest + 1;
+                        continue;
+                    }
+                }
+                break Ok(if *index == event.event_index {
+                    Answer::Done
+                } else {
+                    Answer::Reassigned(*index)
+                });
+            };
+            plan.answers.push(answer);
+        }
+        plan.insert.sort_unstable_by_key(|placed| placed.index);
+        plan.replace.sort_unstable_by_key(|placed| placed.index);
+        plan
+    }
+}
+
+/// What is at a place.
+enum Taken<'a> {
+    /// An event with this id, from before.
+    Stored(String),
+    /// An event of this batch, and where it stands among those to insert.
+    Inserted(&'a str, usize),
+    /// An event of this batch, and where it stands among those to replace.
+    Replaced(&'a str, usize),
+}

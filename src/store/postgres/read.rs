@@ -1,0 +1,213 @@
+//! What is read from Postgres: one session, a page of sessions, a page of events. Each call to the store runs it on a
+//! connection of its own.
+
+use std::borrow::Cow;
+use std::pin::pin;
+use std::rc::Rc;
+
+use futures_util::TryStreamExt;
+use tokio_postgres::types::{FromSql, ToSql, Type};
+use tokio_postgres::{Client, Row};
+
+use super::database::{Database, Purpose};
+use super::error::Failure;
+use super::schema::Tables;
+use crate::store::error::StoreError;
+use crate::store::model::{SessionEvent, SessionRecord, checked_json};
+use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
+use crate::store::{Answer, ReadRequest};
+
+/// JSON columns are read as text, whatever type a table in the field gives them.
+const SESSION_COLUMNS: &str = "id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, sandbox_id, \
+                               session_init_json::text, config_options_json::text, modes_json::text, extra_json::text";
+const EVENT_COLUMNS: &str =
+    "id, event_index::bigint, created_at, connection_id, sender, payload_json::text, extra_json::text";
+
+/// Answers one read.
+pub(super) async fn answer(database: &Rc<Database>, request: &ReadRequest) -> Result<Answer, StoreError> {
+    database.prepared().await?;
+    let tables = &database.options.tables;
+    let read = database.run(Purpose::Read, async |client| match request {
+        ReadRequest::GetSession { id } => session(client, tables, id).await,
+        ReadRequest::ListSessions { position, limit } => sessions(client, tables, position, *limit).await,
+        ReadRequest::ListEvents {
+            session_id,
+            position,
+            limit,
+        } => events(client, tables, session_id, position, *limit).await,
+    });
+    let doing = || format!("{} {}", request.doing(), database.options.target.name());
+    read.await.map_err(|failure| failure.into_error(&doing()))
+}
+
+async fn session(client: &Client, tables: &Tables, id: &str) -> Result<Answer, Failure> {
+    // Postgres has no text that holds U+0000, so there is no such session.
+    if id.contains('\0') {
+        return Ok(Answer::Absent);
+    }
+    let sql = format!("SELECT {SESSION_COLUMNS} FROM {} WHERE id = $1", tables.sessions);
+    let rows = client.query_typed(&sql, &[(&id, Type::TEXT)]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(Answer::Absent);
+    };
+    let mut text = String::new();
+    session_of(row)?.write_json(&mut text);
+    Ok(Answer::Json(text))
+}
+
+async fn sessions(
+    client: &Client,
+    tables: &Tables,
+    position: &Position<SessionKey>,
+    limit: u32,
+) -> Result<Answer, Failure> {
+    let select = format!("SELECT {SESSION_COLUMNS} FROM {}", tables.sessions);
+    let order = "ORDER BY created_at, id COLLATE \"C\" LIMIT $1";
+    let wanted = i64::from(limit) + 1;
+    let push = |row: &Row, page: &mut PageText<SessionKey>| {
+        let record = session_of(row)?;
+        let key = SessionKey {
+            created_at: record.created_at,
+            id: record.id.clone().into_owned(),
+        };
+        Ok(page.push(key, |out| record.write_json(out)))
+    };
+    let page = match position {
+        Position::Offset(offset) => {
+            let sql = format!("{select} {order} OFFSET $2");
+            page(
+                client,
+                &sql,
+                limit,
+                &[(&wanted, Type::INT8), (offset, Type::INT8)],
+                push,
+            )
+            .await?
+        }
+        Position::After(key) => {
+            let sql = format!("{select} WHERE (created_at, id COLLATE \"C\") > ($2, $3) {order}");
+            // No id holds U+0000: the sessions after such a one are those after what comes before it.
+            let id = key.id.split('\0').next().unwrap_or_default();
+            let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+                [(&wanted, Type::INT8), (&key.created_at, Type::INT8), (&id, Type::TEXT)];
+            page(client, &sql, limit, &parameters, push).await?
+        }
+    };
+    Ok(Answer::Json(page.text))
+}
+
+async fn events(
+    client: &Client,
+    tables: &Tables,
+    session_id: &str,
+    position: &Position<EventKey>,
+    limit: u32,
+) -> Result<Answer, Failure> {
+    if session_id.contains('\0') {
+        return Ok(Answer::Json(PageText::<EventKey>::new(limit).finish(false).text));
+    }
+    let (condition, offset, start) = match position {
+        Position::Offset(offset) => ("", "OFFSET $3", offset),
+        Position::After(EventKey(index)) => ("AND event_index > $3", "", index),
+    };
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS} FROM {} WHERE session_id = $2 {condition} ORDER BY event_index LIMIT $1 {offset}",
+        tables.events
+    );
+    let wanted = i64::from(limit) + 1;
+    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&wanted, Type::INT8), (&session_id, Type::TEXT), (start, Type::INT8)];
+    let page = page(
+        client,
+        &sql,
+        limit,
+        &parameters,
+        |row, page: &mut PageText<EventKey>| {
+            let event = event_of(row, session_id)?;
+            Ok(page.push(EventKey(event.event_index), |out| event.write_json(out)))
+        },
+    );
+    Ok(Answer::Json(page.await?.text))
+}
+
+/// Puts rows on a page until it is full; `push` says whether its row still belongs to it.
+async fn page<K: Key>(
+    client: &Client,
+    sql: &str,
+    limit: u32,
+    parameters: &[(&(dyn ToSql + Sync), Type)],
+    mut push: impl FnMut(&Row, &mut PageText<K>) -> Result<bool, Failure>,
+) -> Result<Page<K>, Failure> {
+    let mut page = PageText::new(limit);
+    let rows = client.query_typed_raw(
+        sql,
+        parameters.iter().map(|(value, data_type)| (*value, data_type.clone())),
+    );
+    let mut rows = pin!(rows.await?);
+    while let Some(row) = rows.try_next().await? {
+        if !push(&row, &mut page)? {
+            return Ok(page.finish(true));
+        }
+    }
+    Ok(page.finish(false))
+}
+
+fn session_of(row: &Row) -> Result<SessionRecord<'_>, Failure> {
+    Ok(SessionRecord {
+        id: text(row, 0)?,
+        agent: text(row, 1)?,
+        agent_session_id: text(row, 2)?,
+        last_connection_id: text(row, 3)?,
+        created_at: time(row, 4)?.unwrap_or_default(),
+        destroyed_at: time(row, 5)?,
+        sandbox_id: optional_text(row, 6)?.map(Cow::Borrowed),
+        session_init: optional_json(row, 7)?,
+        config_options: optional_json(row, 8)?,
+        modes: optional_json(row, 9)?,
+        extra: optional_json(row, 10)?,
+    })
+}
+
+fn event_of<'a>(row: &'a Row, session_id: &'a str) -> Result<SessionEvent<'a>, Failure> {
+    Ok(SessionEvent {
+        id: text(row, 0)?,
+        event_index: get(row, 1)?,
+        session_id: Cow::Borrowed(session_id),
+        created_at: time(row, 2)?.unwrap_or_default(),
+        connection_id: text(row, 3)?,
+        sender: text(row, 4)?,
+        payload: optional_json(row, 5)?.unwrap_or(Cow::Borrowed("null")),
+        extra: optional_json(row, 6)?,
+    })
+}
+
+fn get<'a, V: FromSql<'a>>(row: &'a Row, column: usize) -> Result<V, Failure> {
+    row.try_get(column).map_err(|_| {
+        let name = row.columns().get(column).map_or("?", tokio_postgres::Column::name);
+        Failure::odd_row(format_args!("column {name} holds a value of another type"))
+    })
+}
+
+/// A text column; a NULL that another program left in an adopted table reads as the empty string.
+fn text(row: &Row, column: usize) -> Result<Cow<'_, str>, Failure> {
+    Ok(Cow::Borrowed(optional_text(row, column)?.unwrap_or_default()))
+}
+
+fn optional_text(row: &Row, column: usize) -> Result<Option<&str>, Failure> {
+    get(row, column)
+}
+
+fn time(row: &Row, column: usize) -> Result<Option<i64>, Failure> {
+    get(row, column)
+}
+
+/// A column of JSON text, which must be one whole JSON value: it goes into the page's text as it is.
+fn optional_json(row: &Row, column: usize) -> Result<Option<Cow<'_, str>>, Failure> {
+    let Some(text) = optional_text(row, column)? else {
+        return Ok(None);
+    };
+    checked_json(text).map(|json| Some(Cow::Borrowed(json))).ok_or_else(|| {
+        let name = row.columns().get(column).map_or("?", tokio_postgres::Column::name);
+        Failure::odd_row(format_args!("column {name} holds text that is not JSON"))
+    })
+}

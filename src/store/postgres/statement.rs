@@ -1,0 +1,195 @@
+//! The statements that write: their SQL, and rows as the columns that are their parameters. `write` and `place` run them.
+//!
+//! Each is sent without a name and in one message with its parameters: a pooler between us and the server gives every
+//! transaction another connection, where a statement prepared before would not be known.
+
+use std::error::Error;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{IsNull, ToSql, Type, private::BytesMut};
+
+use super::error::Failure;
+use super::schema::Tables;
+use crate::store::model::{SessionEvent, SessionRecord};
+
+/// A parameter and its type.
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// An event, and the index that it is to be stored at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placed<'a> {
+    pub(super) event: &'a SessionEvent<'a>,
+    pub(super) index: i64,
+}
+
+/// The SQL for one driver's tables.
+#[derive(Debug)]
+pub(super) struct Statements {
+    insert_one_event: String,
+    insert_events: String,
+    replace_events: String,
+    update_sessions: String,
+}
+
+impl Statements {
+    pub(super) fn new(tables: &Tables) -> Self {
+        let (sessions, events) = (&tables.sessions, &tables.events);
+        let insert = format!(
+            "INSERT INTO {events} (id, event_index, session_id, created_at, connection_id, sender, payload_json, extra_json)"
+        );
+        let rows = "unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::json[], $8::json[])";
+        Self {
+            // Half as dear to plan as the one for many, which a session alone feels.
+            insert_one_event: format!("{insert} VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"),
+            insert_events: format!("{insert} SELECT * FROM {rows}"),
+            replace_events: format!(
+                "UPDATE {events} AS stored SET created_at = given.created_at, connection_id = given.connection_id, \
+                 sender = given.sender, payload_json = given.payload_json, extra_json = given.extra_json \
+                 FROM {rows} AS given (id, event_index, session_id, created_at, connection_id, sender, payload_json, extra_json) \
+                 WHERE stored.session_id = given.session_id AND stored.event_index = given.event_index AND stored.id = given.id"
+            ),
+            update_sessions: format!(
+                "INSERT INTO {sessions} (id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, sandbox_id, \
+                 session_init_json, config_options_json, modes_json, extra_json) \
+                 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], \
+                 $8::json[], $9::json[], $10::json[], $11::json[]) \
+                 ON CONFLICT (id) DO UPDATE SET agent = excluded.agent, agent_session_id = excluded.agent_session_id, \
+                 last_connection_id = excluded.last_connection_id, created_at = excluded.created_at, \
+                 destroyed_at = excluded.destroyed_at, sandbox_id = excluded.sandbox_id, \
+                 session_init_json = excluded.session_init_json, config_options_json = excluded.config_options_json, \
+                 modes_json = excluded.modes_json, extra_json = excluded.extra_json"
+            ),
+        }
+    }
+
+    /// Inserts events; fails when a place is taken.
+    pub(super) async fn insert_events(&self, client: &Client, events: &[Placed<'_>]) -> Result<u64, Failure> {
+        if events.is_empty() {
+            return Ok(0);
+        }
+        if let [Placed { event, index }] = events {
+            let payload = Json(&event.payload);
+            let extra = event.extra.as_deref().map(Json);
+            let parameters: [Parameter<'_>; 8] = [
+                (&event.id, Type::TEXT),
+                (index, Type::INT8),
+                (&event.session_id, Type::TEXT),
+                (&event.created_at, Type::INT8),
+                (&event.connection_id, Type::TEXT),
+                (&event.sender, Type::TEXT),
+                (&payload, Type::JSON),
+                (&extra, Type::JSON),
+            ];
+            return Ok(client.execute_typed(&self.insert_one_event, &parameters).await?);
+        }
+        Ok(client
+            .execute_typed(&self.insert_events, &EventColumns::of(events).parameters())
+            .await?)
+    }
+
+    /// Replaces events that are stored at their places already.
+    pub(super) async fn replace_events(&self, client: &Client, events: &[Placed<'_>]) -> Result<u64, Failure> {
+        if events.is_empty() {
+            return Ok(0);
+        }
+        Ok(client
+            .execute_typed(&self.replace_events, &EventColumns::of(events).parameters())
+            .await?)
+    }
+
+    /// Inserts sessions, or replaces those of the same ids. No id may be among them twice.
+    pub(super) async fn update_sessions(
+        &self,
+        client: &Client,
+        records: &[&SessionRecord<'_>],
+    ) -> Result<u64, Failure> {
+        if records.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<&str> = records.iter().map(|record| &*record.id).collect();
+        let agents: Vec<&str> = records.iter().map(|record| &*record.agent).collect();
+        let agent_session_ids: Vec<&str> = records.iter().map(|record| &*record.agent_session_id).collect();
+        let connection_ids: Vec<&str> = records.iter().map(|record| &*record.last_connection_id).collect();
+        let created: Vec<i64> = records.iter().map(|record| record.created_at).collect();
+        let destroyed: Vec<Option<i64>> = records.iter().map(|record| record.destroyed_at).collect();
+        let sandbox_ids: Vec<Option<&str>> = records.iter().map(|record| record.sandbox_id.as_deref()).collect();
+        let inits = json_column(records, |record| record.session_init.as_deref());
+        let config_options = json_column(records, |record| record.config_options.as_deref());
+        let modes = json_column(records, |record| record.modes.as_deref());
+        let extras = json_column(records, |record| record.extra.as_deref());
+        let parameters: [Parameter<'_>; 11] = [
+            (&ids, Type::TEXT_ARRAY),
+            (&agents, Type::TEXT_ARRAY),
+            (&agent_session_ids, Type::TEXT_ARRAY),
+            (&connection_ids, Type::TEXT_ARRAY),
+            (&created, Type::INT8_ARRAY),
+            (&destroyed, Type::INT8_ARRAY),
+            (&sandbox_ids, Type::TEXT_ARRAY),
+            (&inits, Type::JSON_ARRAY),
+            (&config_options, Type::JSON_ARRAY),
+            (&modes, Type::JSON_ARRAY),
+            (&extras, Type::JSON_ARRAY),
+        ];
+        Ok(client.execute_typed(&self.update_sessions, &parameters).await?)
+    }
+}
+
+/// Events, column by column.
+struct EventColumns<'a> {
+    ids: Vec<&'a str>,
+    indexes: Vec<i64>,
+    session_ids: Vec<&'a str>,
+    created: Vec<i64>,
+    connection_ids: Vec<&'a str>,
+    senders: Vec<&'a str>,
+    payloads: Vec<Json<'a>>,
+    extras: Vec<Option<Json<'a>>>,
+}
+
+impl<'a> EventColumns<'a> {
+    fn of(events: &[Placed<'a>]) -> Self {
+        Self {
+            ids: events.iter().map(|placed| &*placed.event.id).collect(),
+            indexes: events.iter().map(|placed| placed.index).collect(),
+            session_ids: events.iter().map(|placed| &*placed.event.session_id).collect(),
+            created: events.iter().map(|placed| placed.event.created_at).collect(),
+            connection_ids: events.iter().map(|placed| &*placed.event.connection_id).collect(),
+            senders: events.iter().map(|placed| &*placed.event.sender).collect(),
+            payloads: events.iter().map(|placed| Json(&placed.event.payload)).collect(),
+            extras: json_column(events, |placed| placed.event.extra.as_deref()),
+        }
+    }
+
+    fn parameters(&self) -> [Parameter<'_>; 8] {
+        [
+            (&self.ids, Type::TEXT_ARRAY),
+            (&self.indexes, Type::INT8_ARRAY),
+            (&self.session_ids, Type::TEXT_ARRAY),
+            (&self.created, Type::INT8_ARRAY),
+            (&self.connection_ids, Type::TEXT_ARRAY),
+            (&self.senders, Type::TEXT_ARRAY),
+            (&self.payloads, Type::JSON_ARRAY),
+            (&self.extras, Type::JSON_ARRAY),
+        ]
+    }
+}
+
+fn json_column<'a, R>(rows: &[R], text: impl Fn(&R) -> Option<&'a str>) -> Vec<Option<Json<'a>>> {
+    rows.iter().map(|row| text(row).map(Json)).collect()
+}
+
+/// JSON text as a parameter of type `json`, which the server keeps as it is.
+#[derive(Debug, Clone, Copy)]
+struct Json<'a>(&'a str);
+
+impl ToSql for Json<'_> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        self.0.to_sql(&Type::TEXT, out)
+    }
+
+    fn accepts(data_type: &Type) -> bool {
+        *data_type == Type::JSON
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}
