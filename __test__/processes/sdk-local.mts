@@ -1,20 +1,20 @@
 /**
- * A program that lets the SDK start the server, through the provider `local()`: `sdk-local.mts STEP FILE SESSION` with a
- * server binary and its environment in `SERVER_BINARY` and `SERVER_ENV`.
+ * A program that lets the SDK start the server, through the provider `local()`: `sdk-local.mts STEP STORAGE SESSION`
+ * with a server binary and its environment in `SERVER_BINARY` and `SERVER_ENV`.
  *
  * - `create` makes the session, and lets the agent stream until somebody kills it. It reports each event once stored.
- * - `resume` knows nothing but the file: it takes the sandbox from the session's record, resumes and prompts.
+ * - `resume` knows nothing but the storage: it takes the sandbox from the session's record, resumes and prompts.
  */
 import { SandboxAgent, type SandboxProvider } from "sandbox-agent";
 import { local } from "sandbox-agent/local";
 
 import { promptUntilStored, textsOf } from "../../examples/prompt.mts";
-import { SQLiteSessionPersistDriver } from "../../index.js";
+import { openPersist } from "./storage.mts";
 
 process.on("disconnect", () => process.exit(1));
 
-const [step, filename, sessionId] = process.argv.slice(2) as [string, string, string];
-const persist = new SQLiteSessionPersistDriver({ filename });
+const [step, storage, sessionId] = process.argv.slice(2) as [string, string, string];
+const persist = openPersist(JSON.parse(storage));
 
 const options = {
   binaryPath: process.env.SERVER_BINARY!,

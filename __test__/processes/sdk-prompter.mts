@@ -1,16 +1,16 @@
 /**
- * One of several processes that prompt one session at once: `sdk-prompter.mts BASE_URL FILE SESSION LABEL PROMPTS
+ * One of several processes that prompt one session at once: `sdk-prompter.mts BASE_URL STORAGE SESSION LABEL PROMPTS
  * UPDATES` resumes the session, waits for "go", prompts it, and reports each event that the SDK gave to the driver and
  * each that a listener got.
  */
 import { SandboxAgent, type SessionEvent } from "sandbox-agent";
 
 import { promptUntilStored } from "../../examples/prompt.mts";
-import { SQLiteSessionPersistDriver } from "../../index.js";
+import { openPersist } from "./storage.mts";
 
 process.on("disconnect", () => process.exit(1));
 
-const [baseUrl, filename, sessionId, label, prompts, updates] = process.argv.slice(2) as [
+const [baseUrl, storage, sessionId, label, prompts, updates] = process.argv.slice(2) as [
   string,
   string,
   string,
@@ -19,16 +19,16 @@ const [baseUrl, filename, sessionId, label, prompts, updates] = process.argv.sli
   string,
 ];
 
-/** Notes which events it was called with, and the place that the SDK wanted for each. */
-const offered: [id: string, eventIndex: number][] = [];
-class NotingDriver extends SQLiteSessionPersistDriver {
-  override insertEvent(id: string, event: SessionEvent): Promise<void> {
-    offered.push([event.id, event.eventIndex]);
-    return super.insertEvent(id, event);
-  }
-}
+const persist = openPersist(JSON.parse(storage));
 
-const persist = new NotingDriver({ filename });
+/** Which events the driver was called with, and the place that the SDK wanted for each. */
+const offered: [id: string, eventIndex: number][] = [];
+const insertEvent = persist.insertEvent.bind(persist);
+persist.insertEvent = (id: string, event: SessionEvent) => {
+  offered.push([event.id, event.eventIndex]);
+  return insertEvent(id, event);
+};
+
 const sdk = await SandboxAgent.connect({ baseUrl, persist });
 const heard: [id: string, eventIndex: number][] = [];
 sdk.onSessionEvent(sessionId, (event) => heard.push([event.id, event.eventIndex]));

@@ -1,17 +1,17 @@
 /**
- * A new process that resumes a session: `sdk-resume.mts BASE_URL FILE SESSION TEXT` prompts it with TEXT and reports
+ * A new process that resumes a session: `sdk-resume.mts BASE_URL STORAGE SESSION TEXT` prompts it with TEXT and reports
  * what the agent said, what the SDK sent it, and the session's record.
  */
 import { SandboxAgent } from "sandbox-agent";
 
 import { promptUntilStored, textsOf } from "../../examples/prompt.mts";
-import { SQLiteSessionPersistDriver } from "../../index.js";
+import { openPersist } from "./storage.mts";
 
 // When the test is gone, so is this.
 process.on("disconnect", () => process.exit(1));
 
-const [baseUrl, filename, sessionId, text] = process.argv.slice(2) as [string, string, string, string];
-const persist = new SQLiteSessionPersistDriver({ filename });
+const [baseUrl, storage, sessionId, text] = process.argv.slice(2) as [string, string, string, string];
+const persist = openPersist(JSON.parse(storage));
 const sdk = await SandboxAgent.connect({ baseUrl, persist });
 
 const session = await sdk.resumeSession(sessionId);

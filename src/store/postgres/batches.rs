@@ -64,9 +64,9 @@ impl<T> Batches<T> {
         let mut next_start = Instant::now();
         loop {
             if running.len() < at_once && (running.is_empty() || Instant::now() >= next_start) {
+                next_start = Instant::now() + PATIENCE;
                 let batch = self.take();
                 if !batch.is_empty() {
-                    next_start = Instant::now() + PATIENCE;
                     running.push(self.commit(writer, deliver, batch));
                 }
             }
@@ -77,13 +77,7 @@ impl<T> Batches<T> {
             tokio::select! {
                 Some(()) = running.next() => {}
                 () = self.wake.notified(), if running.is_empty() => {}
-                () = sleep_until(next_start), if !running.is_empty() && running.len() < at_once => {
-                    next_start = Instant::now() + PATIENCE;
-                    let batch = self.take();
-                    if !batch.is_empty() {
-                        running.push(self.commit(writer, deliver, batch));
-                    }
-                }
+                () = sleep_until(next_start), if !running.is_empty() && running.len() < at_once => {}
             }
         }
     }

@@ -135,14 +135,19 @@ impl Database {
         preparation.await
     }
 
-    /// Runs `work` on a connection until it is done, fails for good, or `queryTimeoutMs` is over. `work` must do no harm
-    /// when it runs again after a try of which nobody knows how it ended.
+    /// When what begins now must be done.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.options.query_timeout
+    }
+
+    /// Runs `work` on a connection until it is done, fails for good, or the deadline is over; once at least. `work` must
+    /// do no harm when it runs again after a try of which nobody knows how it ended.
     pub(super) async fn run<R>(
         &self,
         purpose: Purpose,
+        deadline: Instant,
         mut work: impl AsyncFnMut(&Client) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        let deadline = Instant::now() + self.options.query_timeout;
         let mut pause = Duration::ZERO;
         loop {
             let failure = match self.attempt(purpose, deadline, &mut work).await {
@@ -176,7 +181,10 @@ impl Database {
         deadline: Instant,
         work: &mut impl AsyncFnMut(&Client) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        let connection = self.connection(purpose).await?;
+        let patience = Instant::now() + SHORTEST_TRY;
+        let connection = timeout_at(deadline.max(patience), self.connection(purpose))
+            .await
+            .unwrap_or_else(|_| Err(Failure::not_connected()))?;
         // Half of what is left, so that a connection that went silent leaves time for another try.
         let left = deadline.saturating_duration_since(Instant::now());
         let limit = Instant::now() + (left / 2).max(SHORTEST_TRY);
@@ -213,6 +221,9 @@ impl Database {
         let Some(failure) = failure else {
             return;
         };
+        if failure.kind == ErrorKind::Schema {
+            self.preparation.take();
+        }
         if failure.kind == ErrorKind::Readonly {
             // The others lead to the same server, which is no longer the one that takes writes.
             self.writers.retain(|_, _| false);

@@ -44,9 +44,27 @@ impl Failure {
     /// The server did not answer in the time that a try gets.
     pub(super) fn silent() -> Self {
         Self::new(
-            Remedy::Reconnect,
+            Remedy::Retry,
             ErrorKind::Timeout,
             "the server did not answer within `queryTimeoutMs`; it may be overloaded, or a lock may be held",
+        )
+    }
+
+    /// There was no connection in the time that a try gets.
+    pub(super) fn not_connected() -> Self {
+        Self::new(
+            Remedy::Reconnect,
+            ErrorKind::Timeout,
+            "no connection could be made within `queryTimeoutMs`; check the address, and that nothing blocks the way",
+        )
+    }
+
+    /// The server did what it was told, and a row is not there all the same.
+    pub(super) fn swallowed(remedy: Remedy) -> Self {
+        Self::new(
+            remedy,
+            ErrorKind::InvalidArgument,
+            "a trigger or rule of the table's owner ignored the row; it was not stored",
         )
     }
 
@@ -207,7 +225,7 @@ fn describe(code: &str) -> (Remedy, ErrorKind, &'static str) {
             "other transactions were in the way until `queryTimeoutMs` was over; nothing was stored, try again",
         ),
         "57014" => (
-            Remedy::None,
+            Remedy::Retry,
             ErrorKind::Timeout,
             "the server ended the statement, most likely for its `statement_timeout`",
         ),
@@ -239,7 +257,7 @@ fn describe(code: &str) -> (Remedy, ErrorKind, &'static str) {
         "42P01" | "42703" | "3F000" | "42804" => (
             Remedy::None,
             ErrorKind::Schema,
-            "the tables were changed or dropped meanwhile; create a new driver, which makes them ready",
+            "the tables were changed or dropped meanwhile; the next call makes them ready again",
         ),
         "XX001" | "XX002" => (
             Remedy::None,

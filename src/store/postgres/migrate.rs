@@ -22,7 +22,9 @@ const FAR: i64 = 1 << 60;
 pub(super) async fn prepare(database: &Rc<Database>) -> Result<(), StoreError> {
     let (tables, name) = (&database.options.tables, database.options.target.name());
     let steps = database
-        .run(Purpose::Write, async |client| plan(client, tables).await)
+        .run(Purpose::Write, database.deadline(), async |client| {
+            plan(client, tables).await
+        })
         .await
         .map_err(|failure| failure.into_error(&format!("looking at the tables of {name}")))?
         .map_err(|refusal| refusal.into_error(name))?;

@@ -113,17 +113,19 @@ impl<'a> Places<'a> {
         let plan = self.plan(highest, stored);
         let session: Vec<&SessionRecord<'_>> = plan.session.into_iter().collect();
         // In the order in which every transaction of ours touches rows (`write::Rows`).
-        let (session, replaced, inserted, committed) = join4(
+        let (session_count, replaced, inserted, committed) = join4(
             statements.update_sessions(client, &session),
             statements.replace_events(client, &plan.replace),
             statements.insert_events(client, &plan.insert),
             client.batch_execute("COMMIT"),
         )
         .await;
-        session?;
+        let counts = (session_count?, inserted?);
         let replaced = replaced?;
-        inserted?;
         committed?;
+        if counts != (session.len() as u64, plan.insert.len() as u64) {
+            return Err(Failure::swallowed(Remedy::None));
+        }
         if replaced < plan.replace.len() as u64 {
             // Deleted meanwhile: their places are free now.
             return Err(Failure::new(

@@ -27,7 +27,7 @@ const EVENT_COLUMNS: &str =
 pub(super) async fn answer(database: &Rc<Database>, request: &ReadRequest) -> Result<Answer, StoreError> {
     database.prepared().await?;
     let tables = &database.options.tables;
-    let read = database.run(Purpose::Read, async |client| match request {
+    let read = database.run(Purpose::Read, database.deadline(), async |client| match request {
         ReadRequest::GetSession { id } => session(client, tables, id).await,
         ReadRequest::ListSessions { position, limit } => sessions(client, tables, position, *limit).await,
         ReadRequest::ListEvents {

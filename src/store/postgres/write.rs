@@ -2,15 +2,16 @@
 //! through group commit.
 //!
 //! Most batches are one statement, which is a transaction by itself. It only inserts: when a place is taken the server
-//! undoes all of it, and the sessions that are in the way are written by [`super::place`], one by one and with care.
+//! undoes all of it, and the sessions whose places are taken are written by [`super::place`], one by one and with care.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use futures_util::future::join4;
+use tokio::time::Instant;
 use tokio_postgres::Client;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::database::{Database, Purpose};
 use super::error::{Failure, Remedy};
@@ -53,8 +54,8 @@ impl Writer {
         }
     }
 
-    /// Commits the writes together, as far as they can be; those of contested sessions are handed back.
-    async fn commit_together<'a>(&self, writes: Vec<Numbered<'a>>, results: &mut Results) -> Vec<Numbered<'a>> {
+    /// Commits the writes together, as far as they can be; those that must be written session by session are handed back.
+    async fn commit_together<'a>(&self, writes: Vec<Numbered<'a>>, progress: &mut Progress) -> Vec<Numbered<'a>> {
         let mut left = Vec::new();
         let mut pieces = vec![writes];
         while let Some(piece) = pieces.pop() {
@@ -65,37 +66,40 @@ impl Writer {
             if piece.is_empty() {
                 continue;
             }
-            let statements = &self.statements;
             let rows = Rows::of(&piece);
-            let stored = self
-                .database
-                .run(Purpose::Write, async |client| rows.store(client, statements).await);
+            let stored = self.run(progress, async |client| rows.store(client, &self.statements).await);
             match stored.await {
-                Ok(()) => results.set(&piece, &Ok(Answer::Done)),
-                Err(failure) if failure.remedy == Remedy::AnotherPlace => match self.taken_sessions(&piece).await {
-                    // Whoever was in the way is gone, or another unique index refuses: the one write will tell.
-                    Ok(taken) if taken.is_empty() => match halves(piece) {
-                        Ok(halves) => pieces.extend(halves),
-                        Err(one) => left.extend(one),
-                    },
-                    Ok(taken) => {
-                        self.contested.borrow_mut().extend(taken);
-                        pieces.push(piece);
+                Ok(()) => progress.set(&piece, &Ok(Answer::Done)),
+                Err(failure) if failure.remedy == Remedy::AnotherPlace => {
+                    match self.taken_sessions(&piece, progress).await {
+                        // Whoever was in the way is gone, or something else refuses a row: the one write will tell.
+                        Ok(taken) if taken.is_empty() => match halves(piece) {
+                            Ok(halves) => pieces.extend(halves),
+                            Err(one) => left.extend(one),
+                        },
+                        Ok(taken) => {
+                            self.contested.borrow_mut().extend(taken);
+                            pieces.push(piece);
+                        }
+                        Err(failure) => self.fail(&piece, &failure, progress),
                     }
-                    Err(failure) => self.fail(&piece, &failure, results),
-                },
+                }
                 Err(failure) if failure.kind == ErrorKind::InvalidArgument => match halves(piece) {
                     Ok(halves) => pieces.extend(halves),
-                    Err(one) => self.fail(&one, &failure, results),
+                    Err(one) => self.fail(&one, &failure, progress),
                 },
-                Err(failure) => self.fail(&piece, &failure, results),
+                // A row of one session is locked, most likely: the others need not wait for it.
+                Err(failure) if failure.kind == ErrorKind::Timeout && failure.remedy == Remedy::Retry => {
+                    left.extend(piece);
+                }
+                Err(failure) => self.fail(&piece, &failure, progress),
             }
         }
         left
     }
 
     /// The sessions of events whose places are taken.
-    async fn taken_sessions(&self, piece: &[Numbered<'_>]) -> Result<Vec<String>, Failure> {
+    async fn taken_sessions(&self, piece: &[Numbered<'_>], progress: &mut Progress) -> Result<Vec<String>, Failure> {
         let (mut session_ids, mut indexes) = (Vec::new(), Vec::new());
         for numbered in piece {
             if let Write::InsertEvent(event) = numbered.write {
@@ -103,53 +107,57 @@ impl Writer {
                 indexes.push(event.event_index);
             }
         }
-        self.database
-            .run(Purpose::Write, async |client| {
-                let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-                    [(&session_ids, Type::TEXT_ARRAY), (&indexes, Type::INT8_ARRAY)];
-                let rows = client.query_typed(&self.taken, &parameters).await?;
-                Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
-            })
-            .await
+        let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&session_ids, Type::TEXT_ARRAY), (&indexes, Type::INT8_ARRAY)];
+        self.run(progress, async |client| {
+            let rows = client.query_typed(&self.taken, &parameters).await?;
+            Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
-    /// Commits the writes of one contested session.
-    async fn commit_alone(&self, session_id: &str, writes: &[Numbered<'_>], results: &mut Results) {
+    /// Commits the writes of one session, with care.
+    async fn commit_alone(&self, session_id: &str, writes: &[Numbered<'_>], progress: &mut Progress) {
+        let options = &self.database.options;
         let mut pieces = vec![writes];
         while let Some(piece) = pieces.pop() {
-            let options = &self.database.options;
             let mut places = Places::new(session_id, piece, &options.tables, options.index_conflict);
-            let statements = &self.statements;
-            let stored = self
-                .database
-                .run(Purpose::Write, async |client| places.store(client, statements).await)
-                .await;
-            match stored {
+            let stored = self.run(progress, async |client| places.store(client, &self.statements).await);
+            match stored.await {
                 Ok(answers) => {
-                    let mut contested = self.contested.borrow_mut();
                     if places.were_free() {
-                        contested.remove(session_id);
+                        self.contested.borrow_mut().remove(session_id);
                     } else {
-                        contested.insert(session_id.to_owned());
+                        self.contested.borrow_mut().insert(session_id.to_owned());
                     }
-                    drop(contested);
                     for (numbered, answer) in piece.iter().zip(answers) {
-                        results.set(&[*numbered], &answer);
+                        progress.set(&[*numbered], &answer);
                     }
                 }
                 // One by one, in their order, so that a bad one fails alone.
                 Err(failure) if failure.kind == ErrorKind::InvalidArgument && piece.len() > 1 => {
                     pieces.extend(piece.chunks(1).rev());
                 }
-                Err(failure) => self.fail(piece, &failure, results),
+                Err(failure) => self.fail(piece, &failure, progress),
             }
         }
     }
 
-    fn fail(&self, piece: &[Numbered<'_>], failure: &Failure, results: &mut Results) {
+    /// Runs one transaction. What is stored gives those that follow all their time again.
+    async fn run<R>(
+        &self,
+        progress: &mut Progress,
+        work: impl AsyncFnMut(&Client) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let done = self.database.run(Purpose::Write, progress.deadline, work).await?;
+        progress.deadline = self.database.deadline();
+        Ok(done)
+    }
+
+    fn fail(&self, piece: &[Numbered<'_>], failure: &Failure, progress: &mut Progress) {
         for numbered in piece {
             let doing = format!("{} {}", numbered.write.doing(), self.database.options.target.name());
-            results.set(&[*numbered], &Err(failure.clone().into_error(&doing)));
+            progress.set(&[*numbered], &Err(failure.clone().into_error(&doing)));
         }
     }
 }
@@ -159,13 +167,16 @@ impl AsyncBackend for Writer {
         if let Err(error) = self.database.prepared().await {
             return writes.iter().map(|_| Err(error.clone())).collect();
         }
-        let mut results = Results::new(writes.len());
+        let mut progress = Progress {
+            deadline: self.database.deadline(),
+            results: vec![None; writes.len()],
+        };
         let mut sound = Vec::with_capacity(writes.len());
         let mut places = HashSet::new();
         for (number, write) in writes.iter().enumerate() {
             let numbered = Numbered { number, write };
             if let Err(error) = check_text(write) {
-                results.set(&[numbered], &Err(error));
+                progress.set(&[numbered], &Err(error));
                 continue;
             }
             sound.push(numbered);
@@ -177,30 +188,31 @@ impl AsyncBackend for Writer {
                     .insert(event.session_id.clone().into_owned());
             }
         }
-        let mut left = self.commit_together(sound, &mut results).await;
+        let mut left = self.commit_together(sound, &mut progress).await;
         left.sort_unstable_by_key(|numbered| numbered.number);
         let mut sessions: BTreeMap<&str, Vec<Numbered<'_>>> = BTreeMap::new();
         for numbered in left {
             sessions.entry(numbered.write.session_id()).or_default().push(numbered);
         }
         for (session_id, writes) in sessions {
-            self.commit_alone(session_id, &writes, &mut results).await;
+            self.commit_alone(session_id, &writes, &mut progress).await;
         }
-        results.into_results()
+        progress.into_results()
     }
 }
 
-/// What has come of the writes of a batch.
-struct Results(Vec<Option<WriteResult>>);
+/// How far a batch has come.
+struct Progress {
+    /// When the next transaction must be done.
+    deadline: Instant,
+    /// What has come of the writes.
+    results: Vec<Option<WriteResult>>,
+}
 
-impl Results {
-    fn new(count: usize) -> Self {
-        Self(vec![None; count])
-    }
-
+impl Progress {
     fn set(&mut self, writes: &[Numbered<'_>], result: &WriteResult) {
         for numbered in writes {
-            self.0[numbered.number] = Some(result.clone());
+            self.results[numbered.number] = Some(result.clone());
         }
     }
 
@@ -211,10 +223,8 @@ impl Results {
                 "a write was forgotten by a mistake of sandbox-agent-persist; please report it",
             ))
         };
-        self.0
-            .into_iter()
-            .map(|result| result.unwrap_or_else(forgotten))
-            .collect()
+        let results = self.results.into_iter();
+        results.map(|result| result.unwrap_or_else(forgotten)).collect()
     }
 }
 
@@ -250,10 +260,10 @@ impl<'a> Rows<'a> {
 
     /// One transaction, and one round trip to the server.
     async fn store(&self, client: &Client, statements: &Statements) -> Result<(), Failure> {
-        if self.sessions.is_empty() {
-            statements.insert_events(client, &self.events).await?;
+        let (sessions, events) = if self.sessions.is_empty() {
+            (0, statements.insert_events(client, &self.events).await?)
         } else if self.events.is_empty() {
-            statements.update_sessions(client, &self.sessions).await?;
+            (statements.update_sessions(client, &self.sessions).await?, 0)
         } else {
             // All are sent before the first is answered. When one fails the server does not do those that follow, and takes
             // COMMIT for ROLLBACK.
@@ -265,9 +275,16 @@ impl<'a> Rows<'a> {
             )
             .await;
             began?;
-            sessions?;
-            events?;
+            let counts = (sessions?, events?);
             committed?;
+            counts
+        };
+        if sessions < self.sessions.len() as u64 {
+            return Err(Failure::swallowed(Remedy::None));
+        }
+        if events < self.events.len() as u64 {
+            // Those that are there are found at their places, and the others are tried once more, alone.
+            return Err(Failure::swallowed(Remedy::AnotherPlace));
         }
         Ok(())
     }
