@@ -7,7 +7,8 @@ use tokio_postgres::Client;
 
 use super::database::{Access, Database, Purpose};
 use super::error::Failure;
-use super::schema::{Step, Tables, VERSION, plan};
+use super::schema::{Refusal, Step, Tables, VERSION, plan};
+use super::statement::BEGIN;
 use crate::store::error::{ErrorKind, StoreError};
 
 /// The advisory lock under which tables are changed: one a database, so that those who start at once go one by one.
@@ -58,8 +59,8 @@ fn not_ready(name: &str, steps: &[Step]) -> StoreError {
     )
 }
 
-async fn migrate(client: &Client, tables: &Tables) -> Result<Result<(), super::schema::Refusal>, Failure> {
-    client.batch_execute("BEGIN").await?;
+async fn migrate(client: &Client, tables: &Tables) -> Result<Result<(), Refusal>, Failure> {
+    client.batch_execute(BEGIN).await?;
     let migrated = migrate_in_transaction(client, tables).await;
     let end = if matches!(migrated, Ok(Ok(()))) {
         "COMMIT"
@@ -72,10 +73,7 @@ async fn migrate(client: &Client, tables: &Tables) -> Result<Result<(), super::s
     Ok(migrated)
 }
 
-async fn migrate_in_transaction(
-    client: &Client,
-    tables: &Tables,
-) -> Result<Result<(), super::schema::Refusal>, Failure> {
+async fn migrate_in_transaction(client: &Client, tables: &Tables) -> Result<Result<(), Refusal>, Failure> {
     // These would end a migration that takes long, and are meant for statements.
     client
         .batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")

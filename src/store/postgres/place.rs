@@ -13,7 +13,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::error::{Failure, Remedy};
 use super::schema::Tables;
-use super::statement::{Placed, Statements};
+use super::statement::{BEGIN, Placed, Statements};
 use super::write::Numbered;
 use crate::store::commit::{Write, WriteResult};
 use crate::store::error::{ErrorKind, StoreError};
@@ -144,7 +144,7 @@ impl<'a> Places<'a> {
         let wanted: [(&(dyn ToSql + Sync), Type); 2] =
             [(&self.session_id, Type::TEXT), (&self.indexes, Type::INT8_ARRAY)];
         let (began, locked, rows) = join3(
-            client.batch_execute("BEGIN"),
+            client.batch_execute(BEGIN),
             client.query_typed(LOCK, &lock),
             client.query_typed(&self.stored, &wanted),
         )

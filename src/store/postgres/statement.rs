@@ -12,6 +12,10 @@ use super::error::Failure;
 use super::schema::Tables;
 use crate::store::model::{SessionEvent, SessionRecord};
 
+/// Begins a transaction. Each statement must see what was committed before it, whatever the database's default is: what
+/// is read after waiting for a lock must be what is there now.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
 /// A parameter and its type.
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 

@@ -16,7 +16,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::database::{Database, Purpose};
 use super::error::{Failure, Remedy};
 use super::place::Places;
-use super::statement::{Placed, Statements};
+use super::statement::{BEGIN, Placed, Statements};
 use crate::store::Answer;
 use crate::store::commit::{AsyncBackend, Write, WriteResult};
 use crate::store::error::{ErrorKind, StoreError};
@@ -268,7 +268,7 @@ impl<'a> Rows<'a> {
             // All are sent before the first is answered. When one fails the server does not do those that follow, and takes
             // COMMIT for ROLLBACK.
             let (began, sessions, events, committed) = join4(
-                client.batch_execute("BEGIN"),
+                client.batch_execute(BEGIN),
                 statements.update_sessions(client, &self.sessions),
                 statements.insert_events(client, &self.events),
                 client.batch_execute("COMMIT"),
