@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::error::Failure;
 
@@ -125,4 +125,29 @@ pub(super) async fn tables(client: &Client, schema: &str, names: &[&str]) -> Res
         }
     }
     Ok(tables)
+}
+
+/// The statements that turn a trigger off, and on again as it was.
+pub(super) struct Trigger {
+    pub(super) disable: String,
+    pub(super) enable: String,
+}
+
+/// The triggers of the table's owner that are on, those of its partitions too.
+pub(super) async fn triggers(client: &Client, quoted_table: &str) -> Result<Vec<Trigger>, Failure> {
+    let sql = "
+        SELECT format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', tgrelid::regclass, tgname),
+               format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', tgrelid::regclass,
+                      CASE tgenabled WHEN 'R' THEN 'REPLICA' WHEN 'A' THEN 'ALWAYS' ELSE '' END, tgname)
+        FROM pg_catalog.pg_trigger
+        WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgrelid IN (
+          SELECT $1::text::regclass UNION SELECT relid FROM pg_catalog.pg_partition_tree($1::text::regclass))";
+    let rows = client.query_typed(sql, &[(&quoted_table, Type::TEXT)]).await?;
+    let trigger = |row: &Row| {
+        Ok(Trigger {
+            disable: row.try_get(0)?,
+            enable: row.try_get(1)?,
+        })
+    };
+    rows.iter().map(trigger).collect()
 }

@@ -148,31 +148,48 @@ impl Database {
         deadline: Instant,
         mut work: impl AsyncFnMut(&Client) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
+        self.until_done(Some(deadline), async || {
+            self.attempt(purpose, deadline, &mut work).await
+        })
+        .await
+    }
+
+    /// The same for work that takes as long as it takes. When it fails, it is tried again until `queryTimeoutMs` is over.
+    pub(super) async fn run_unlimited<R>(
+        &self,
+        purpose: Purpose,
+        mut work: impl AsyncFnMut(&Client) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        self.until_done(None, async || {
+            let connection = self.connection(purpose).await?;
+            let result = work(&connection.client).await;
+            self.put_back(connection, result.as_ref().err());
+            result
+        })
+        .await
+    }
+
+    /// Tries until it is done, fails for good, or the deadline is over. Without one it is over `queryTimeoutMs` after the
+    /// first failure.
+    async fn until_done<R>(
+        &self,
+        deadline: Option<Instant>,
+        mut attempt: impl AsyncFnMut() -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let mut deadline = deadline;
         let mut pause = Duration::ZERO;
         loop {
-            let failure = match self.attempt(purpose, deadline, &mut work).await {
+            let failure = match attempt().await {
                 Ok(result) => return Ok(result),
                 Err(failure) if self.is_final(&failure) => return Err(failure),
                 Err(failure) => failure,
             };
-            if Instant::now() + pause + FIRST_PAUSE >= deadline {
+            if Instant::now() + pause + FIRST_PAUSE >= *deadline.get_or_insert_with(|| self.deadline()) {
                 return Err(failure);
             }
             sleep(pause).await;
             pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
         }
-    }
-
-    /// Runs `work` once, however long it takes.
-    pub(super) async fn run_unlimited<R>(
-        &self,
-        purpose: Purpose,
-        work: impl AsyncFnOnce(&Client) -> Result<R, Failure>,
-    ) -> Result<R, Failure> {
-        let connection = self.connection(purpose).await?;
-        let result = work(&connection.client).await;
-        self.put_back(connection, result.as_ref().err());
-        result
     }
 
     async fn attempt<R>(

@@ -159,6 +159,35 @@ impl Failure {
         }
     }
 
+    /// The same failure, if it is the database's word about one step of a migration.
+    pub(super) fn of_migration(self, step: &str) -> Self {
+        let Some(DatabaseError {
+            message,
+            code: Some(DatabaseCode::SqlState(code)),
+        }) = &self.database
+        else {
+            return self;
+        };
+        let advice = match code.as_str() {
+            "42501" => "let the owner of the schema and its tables open a driver once, or grant what is missing",
+            _ if matches!(
+                self.kind,
+                ErrorKind::InvalidArgument | ErrorKind::Internal | ErrorKind::Schema
+            ) =>
+            {
+                "nothing was changed. If something of the owner's depends on the table, such as a view, an index or a trigger, \
+                 drop it, open a driver, and create it again"
+            }
+            _ => return self,
+        };
+        Self {
+            remedy: Remedy::None,
+            kind: ErrorKind::Schema,
+            advice: format!("the server refused to {step}: {message}; {advice}").into(),
+            database: self.database,
+        }
+    }
+
     /// The error of a call that was `doing` something.
     pub(super) fn into_error(self, doing: &str) -> StoreError {
         StoreError {

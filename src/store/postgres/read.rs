@@ -2,6 +2,7 @@
 //! connection of its own.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -17,11 +18,9 @@ use crate::store::model::{SessionEvent, SessionRecord, checked_json};
 use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
 use crate::store::{Answer, ReadRequest};
 
-/// JSON columns are read as text, whatever type a table in the field gives them.
 const SESSION_COLUMNS: &str = "id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, sandbox_id, \
-                               session_init_json::text, config_options_json::text, modes_json::text, extra_json::text";
-const EVENT_COLUMNS: &str =
-    "id, event_index::bigint, created_at, connection_id, sender, payload_json::text, extra_json::text";
+                               session_init_json, config_options_json, modes_json, extra_json";
+const EVENT_COLUMNS: &str = "id, event_index::bigint, created_at, connection_id, sender, payload_json, extra_json";
 
 /// Answers one read.
 pub(super) async fn answer(database: &Rc<Database>, request: &ReadRequest) -> Result<Answer, StoreError> {
@@ -203,11 +202,35 @@ fn time(row: &Row, column: usize) -> Result<Option<i64>, Failure> {
 
 /// A column of JSON text, which must be one whole JSON value: it goes into the page's text as it is.
 fn optional_json(row: &Row, column: usize) -> Result<Option<Cow<'_, str>>, Failure> {
-    let Some(text) = optional_text(row, column)? else {
-        return Ok(None);
+    let json = match get(row, column)? {
+        None => return Ok(None),
+        // The server has seen to it.
+        Some(Json::Checked(json)) => Some(json),
+        Some(Json::Text(text)) => checked_json(text),
     };
-    checked_json(text).map(|json| Some(Cow::Borrowed(json))).ok_or_else(|| {
+    json.map(|json| Some(Cow::Borrowed(json))).ok_or_else(|| {
         let name = row.columns().get(column).map_or("?", tokio_postgres::Column::name);
         Failure::odd_row(format_args!("column {name} holds text that is not JSON"))
     })
+}
+
+/// The value of a JSON column. A table in the field may keep it as text.
+enum Json<'a> {
+    Checked(&'a str),
+    Text(&'a str),
+}
+
+impl<'a> FromSql<'a> for Json<'a> {
+    fn from_sql(data_type: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        let text = str::from_utf8(raw)?;
+        Ok(if *data_type == Type::JSON {
+            Self::Checked(text)
+        } else {
+            Self::Text(text)
+        })
+    }
+
+    fn accepts(data_type: &Type) -> bool {
+        *data_type == Type::JSON || <&str as FromSql>::accepts(data_type)
+    }
 }
