@@ -95,9 +95,14 @@ impl Failure {
             if failure.remedy == Remedy::None {
                 failure.kind = ErrorKind::Unavailable;
                 failure.advice = match refusal.code().code() {
-                    "28P01" | "28000" => format!(
-                        "{host} does not let this user in; check user, password and the server's pg_hba.conf{}",
+                    "28P01" => format!(
+                        "{host} does not know this user with this password; check both, and the server's pg_hba.conf{}",
                         hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
+                    ),
+                    "28000" => format!(
+                        "{host} does not let this user in: {}; check the server's pg_hba.conf and `sslmode`, and give a client \
+                         certificate (options.ssl.cert and key, or sslcert and sslkey) where it wants one",
+                        refusal.message()
                     ),
                     "3D000" => format!("{host} has no such database; create it, or check the name"),
                     _ => format!("{host} refused the connection (see `cause`)"),
