@@ -81,7 +81,7 @@ pub(super) async fn tables(client: &Client, schema: &str, names: &[&str]) -> Res
         FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        WHERE n.nspname = $1 AND c.relname = ANY ($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+        WHERE n.nspname = $1 AND c.relname = ANY ($2)";
     let of_ours: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
         [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
     for row in client.query_typed(columns, &of_ours).await? {
@@ -90,7 +90,10 @@ pub(super) async fn tables(client: &Client, schema: &str, names: &[&str]) -> Res
             "r" | "p" => Kind::Table,
             "v" => Kind::Other("a view"),
             "m" => Kind::Other("a materialized view"),
-            _ => Kind::Other("a foreign table"),
+            "f" => Kind::Other("a foreign table"),
+            "S" => Kind::Other("a sequence"),
+            "i" | "I" => Kind::Other("an index"),
+            _ => Kind::Other("a type"),
         };
         let Some(name) = row.try_get::<_, Option<String>>(2)? else {
             continue; // a table without columns

@@ -94,7 +94,7 @@ impl Connector {
         let (client, connection) = timeout(self.target.connect_timeout, connecting)
             .await
             .map_err(|_| Failure::unreachable(&host.name))?
-            .map_err(|error| Failure::of_connecting(&error, &host.name, host.password_hint.as_deref()))?;
+            .map_err(|error| Failure::of_connecting(&error, host))?;
         let alive = self.alive.upgrade();
         let socket = tokio::spawn(async move {
             // A connection that breaks fails the call that uses it, or is found closed before the next one.

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::error::Error as _;
 use std::io;
 
+use tokio_postgres::config::SslNegotiation;
 use tokio_postgres::error::DbError;
 
+use super::config::HostTarget;
 use super::tls;
 use crate::store::error::{DatabaseCode, DatabaseError, ErrorKind, StoreError};
 
@@ -88,8 +90,10 @@ impl Failure {
         )
     }
 
-    /// What `error` means for a try to connect to `host`. `hint` is what may be the reason if it refuses the password.
-    pub(super) fn of_connecting(error: &tokio_postgres::Error, host: &str, hint: Option<&str>) -> Self {
+    /// What `error` means for a try to connect to `target`.
+    pub(super) fn of_connecting(error: &tokio_postgres::Error, target: &HostTarget) -> Self {
+        let host = &target.name;
+        let hint = target.password_hint.as_ref();
         if let Some(refusal) = error.as_db_error() {
             let mut failure = Self::of_refusal(refusal);
             if failure.remedy == Remedy::None {
@@ -121,6 +125,14 @@ impl Failure {
             Some(source) if source.kind() == io::ErrorKind::PermissionDenied => (
                 Remedy::Reconnect,
                 format!("{host} can only be read, and a server that can be written to was asked for"),
+            ),
+            // It looks the same when a server is being stopped.
+            Some(_) if target.config.get_ssl_negotiation() == SslNegotiation::Direct => (
+                Remedy::Reconnect,
+                format!(
+                    "{host} cannot be reached: {reason}; check the address, that the server runs, and {}",
+                    tls::DIRECT
+                ),
             ),
             Some(_) => (
                 Remedy::Reconnect,

@@ -2,6 +2,7 @@
 //! lock. `database` calls it before the first statement of a driver.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio_postgres::Client;
 
@@ -9,12 +10,15 @@ use super::catalog;
 use super::database::{Access, Database, Purpose};
 use super::error::Failure;
 use super::schema::{Refusal, Step, Tables, VERSION, plan};
-use super::statement::BEGIN;
+use super::statement::begin;
 use crate::store::error::{ErrorKind, StoreError};
 
 /// The advisory lock under which tables are changed: one a database, so that those who start at once go one by one.
 const LOCK: &str =
     "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('sandbox-agent-persist migration', 0))";
+
+/// A replica that vanishes in the middle of a migration keeps the others waiting for so long.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Beyond every index that a session can have.
 const FAR: i64 = 1 << 60;
@@ -61,7 +65,7 @@ fn not_ready(name: &str, steps: &[Step]) -> StoreError {
 }
 
 async fn migrate(client: &Client, tables: &Tables) -> Result<Result<(), Refusal>, Failure> {
-    client.batch_execute(BEGIN).await?;
+    client.batch_execute(&begin(SILENCE)).await?;
     let migrated = migrate_in_transaction(client, tables).await;
     let end = if matches!(migrated, Ok(Ok(()))) {
         "COMMIT"
@@ -77,7 +81,7 @@ async fn migrate(client: &Client, tables: &Tables) -> Result<Result<(), Refusal>
 async fn migrate_in_transaction(client: &Client, tables: &Tables) -> Result<Result<(), Refusal>, Failure> {
     // These would end a migration that takes long, and are meant for statements.
     client
-        .batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+        .batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
         .await?;
     client.batch_execute(LOCK).await?;
     // Another process may have migrated while this one waited for the lock: look again.

@@ -13,7 +13,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::error::{Failure, Remedy};
 use super::schema::Tables;
-use super::statement::{BEGIN, Placed, Statements};
+use super::statement::{Placed, Statements};
 use super::write::Numbered;
 use crate::store::commit::{Write, WriteResult};
 use crate::store::error::{ErrorKind, StoreError};
@@ -109,7 +109,7 @@ impl<'a> Places<'a> {
     }
 
     async fn try_store(&mut self, client: &Client, statements: &Statements) -> Result<Vec<WriteResult>, Failure> {
-        let (highest, stored) = self.begin(client).await?;
+        let (highest, stored) = self.begin(client, statements).await?;
         let plan = self.plan(highest, stored);
         let session: Vec<&SessionRecord<'_>> = plan.session.into_iter().collect();
         // In the order in which every transaction of ours touches rows (`write::Rows`).
@@ -139,12 +139,16 @@ impl<'a> Places<'a> {
 
     /// Begins the transaction, waits for the session's other writers, and reads the session's highest index and what is
     /// stored at the places that are wanted.
-    async fn begin(&self, client: &Client) -> Result<(Option<i64>, HashMap<i64, String>), Failure> {
+    async fn begin(
+        &self,
+        client: &Client,
+        statements: &Statements,
+    ) -> Result<(Option<i64>, HashMap<i64, String>), Failure> {
         let lock: [(&(dyn ToSql + Sync), Type); 1] = [(&self.lock_name, Type::TEXT)];
         let wanted: [(&(dyn ToSql + Sync), Type); 2] =
             [(&self.session_id, Type::TEXT), (&self.indexes, Type::INT8_ARRAY)];
         let (began, locked, rows) = join3(
-            client.batch_execute(BEGIN),
+            client.batch_execute(&statements.begin),
             client.query_typed(LOCK, &lock),
             client.query_typed(&self.stored, &wanted),
         )

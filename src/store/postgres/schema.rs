@@ -172,13 +172,17 @@ async fn refuse_version(client: &Client, tables: &Tables, found: Option<&Table>)
     let Some(table) = found else {
         return Ok(None);
     };
-    if table.kind != Kind::Table || table.columns.len() != 1 || !table.columns.contains_key("version") {
+    let version = table.columns.get("version");
+    if table.kind != Kind::Table
+        || table.columns.len() != 1
+        || version.is_none_or(|column| column.data_type != "bigint")
+    {
         return Ok(Some(Refusal::Foreign {
             table: tables.version_name(),
-            reason: String::from("it should have one column, version"),
+            reason: String::from("it should have one column, version, of type bigint"),
         }));
     }
-    let sql = format!("SELECT max(version)::bigint FROM {}", tables.version);
+    let sql = format!("SELECT max(version) FROM {}", tables.version);
     let row = client.query_typed(&sql, &[]).await?;
     let version: Option<i64> = row.first().map(|row| row.try_get(0)).transpose()?.flatten();
     Ok(version.filter(|version| *version > VERSION).map(Refusal::NewerVersion))

@@ -4,6 +4,7 @@
 //! transaction another connection, where a statement prepared before would not be known.
 
 use std::error::Error;
+use std::time::Duration;
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{IsNull, ToSql, Type, private::BytesMut};
@@ -12,9 +13,15 @@ use super::error::Failure;
 use super::schema::Tables;
 use crate::store::model::{SessionEvent, SessionRecord};
 
-/// Begins a transaction. Each statement must see what was committed before it, whatever the database's default is: what
-/// is read after waiting for a lock must be what is there now.
-pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// Begins a transaction. Each statement sees what was committed before it, whatever the database's default is: what is
+/// read after waiting for a lock must be what is there now. A transaction whose client has gone silent is ended by the
+/// server after `silence`, so that its locks keep nobody out for longer.
+pub(super) fn begin(silence: Duration) -> String {
+    format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {}",
+        silence.as_millis().clamp(100, 60_000)
+    )
+}
 
 /// A parameter and its type.
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -29,6 +36,7 @@ pub(super) struct Placed<'a> {
 /// The SQL for one driver's tables.
 #[derive(Debug)]
 pub(super) struct Statements {
+    pub(super) begin: String,
     insert_one_event: String,
     insert_events: String,
     replace_events: String,
@@ -36,13 +44,15 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    pub(super) fn new(tables: &Tables) -> Self {
+    pub(super) fn new(tables: &Tables, query_timeout: Duration) -> Self {
         let (sessions, events) = (&tables.sessions, &tables.events);
         let insert = format!(
             "INSERT INTO {events} (id, event_index, session_id, created_at, connection_id, sender, payload_json, extra_json)"
         );
         let rows = "unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::json[], $8::json[])";
         Self {
+            // Soon enough for another try.
+            begin: begin((query_timeout / 8).min(Duration::from_secs(5))),
             // Half as dear to plan as the one for many, which a session alone feels.
             insert_one_event: format!("{insert} VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"),
             insert_events: format!("{insert} SELECT * FROM {rows}"),

@@ -94,6 +94,9 @@ impl MakeTlsConnect<Socket> for TlsConnector {
     }
 }
 
+/// What a server must be for `sslnegotiation=direct`.
+pub(super) const DIRECT: &str = "sslnegotiation=direct needs PostgreSQL 17 or newer, or a proxy that knows it";
+
 /// What to do about a connection that failed in its TLS handshake; nothing if it failed elsewhere.
 #[must_use]
 pub fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
@@ -127,9 +130,7 @@ pub fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
             | AlertDescription::CertificateUnknown
             | AlertDescription::CertificateRevoked,
         ) => "the server does not accept the client certificate",
-        NoApplicationProtocol | AlertReceived(AlertDescription::NoApplicationProtocol) => {
-            "sslnegotiation=direct needs PostgreSQL 17 or newer, or a proxy that knows it"
-        }
+        NoApplicationProtocol | AlertReceived(AlertDescription::NoApplicationProtocol) => DIRECT,
         AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::ProtocolVersion) | PeerIncompatible(_) => {
             "the server must offer TLS 1.2 or 1.3"
         }

@@ -16,7 +16,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::database::{Database, Purpose};
 use super::error::{Failure, Remedy};
 use super::place::Places;
-use super::statement::{BEGIN, Placed, Statements};
+use super::statement::{Placed, Statements};
 use crate::store::Answer;
 use crate::store::commit::{AsyncBackend, Write, WriteResult};
 use crate::store::error::{ErrorKind, StoreError};
@@ -43,7 +43,7 @@ impl Writer {
     pub(super) fn new(database: Rc<Database>) -> Self {
         let tables = &database.options.tables;
         Self {
-            statements: Statements::new(tables),
+            statements: Statements::new(tables, database.options.query_timeout),
             taken: format!(
                 "SELECT DISTINCT session_id FROM {} JOIN unnest($1::text[], $2::bigint[]) AS given (session_id, event_index) \
                  USING (session_id, event_index)",
@@ -268,7 +268,7 @@ impl<'a> Rows<'a> {
             // All are sent before the first is answered. When one fails the server does not do those that follow, and takes
             // COMMIT for ROLLBACK.
             let (began, sessions, events, committed) = join4(
-                client.batch_execute(BEGIN),
+                client.batch_execute(&statements.begin),
                 statements.update_sessions(client, &self.sessions),
                 statements.insert_events(client, &self.events),
                 client.batch_execute("COMMIT"),
