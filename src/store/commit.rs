@@ -119,12 +119,6 @@ pub trait Backend {
     fn commit(&mut self, writes: &[Write<'_>]) -> Vec<WriteResult>;
 }
 
-/// The same for a backend that waits for its database without holding a thread.
-pub trait AsyncBackend {
-    /// As [`Backend::commit`]. Several batches may be under way, but not two that write to one session.
-    fn commit(&self, writes: &[Write<'_>]) -> impl Future<Output = Vec<WriteResult>>;
-}
-
 /// A write and its caller's ticket.
 pub type Queued<T> = (WriteRequest, T);
 
@@ -198,6 +192,20 @@ impl<T> WriteQueue<T> {
         batch
     }
 
+    /// The first write that waits and is of this kind.
+    pub fn find(&self, wanted: impl Fn(&WriteRequest) -> bool) -> Option<&WriteRequest> {
+        let mut waiting = self.waiting.iter().take(MAX_LEFT).map(|(request, _)| request);
+        waiting.find(|request| wanted(request))
+    }
+
+    /// Puts writes that were taken back where they were, before all others.
+    pub fn put_back(&mut self, writes: Vec<Queued<T>>) {
+        for queued in writes.into_iter().rev() {
+            self.bytes += queued.0.bytes();
+            self.waiting.push_front(queued);
+        }
+    }
+
     /// Takes everything out, for a store that will not write it.
     pub fn drain(&mut self) -> impl Iterator<Item = T> + '_ {
         self.bytes = 0;
@@ -211,30 +219,37 @@ pub fn commit_batch<T>(backend: &mut impl Backend, batch: Vec<Queued<T>>) -> Vec
     let results = catching(COMMITTING, || {
         let batch = Batch::parse(&requests);
         let results = backend.commit(&batch.writes);
-        Ok(batch.merge(results))
+        Ok(batch.merge(results, Err))
     });
-    answer(tickets, results)
+    let results = results.unwrap_or_else(|error| vec![Err(error); requests.len()]);
+    tickets.into_iter().zip(results).collect()
 }
 
-/// The same for a backend that waits for its database without holding a thread.
-pub async fn commit_batch_async<T>(backend: &impl AsyncBackend, batch: Vec<Queued<T>>) -> Vec<Completion<T>> {
-    let (requests, tickets): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+/// The same for a backend that waits for its database without holding a thread. Writes that `commit` comes back with
+/// nothing for are handed back, to be committed another time.
+pub async fn commit_batch_async<T>(
+    batch: Vec<Queued<T>>,
+    commit: impl AsyncFnOnce(&[Write<'_>]) -> Vec<Option<WriteResult>>,
+) -> (Vec<Completion<T>>, Vec<Queued<T>>) {
     let results = catching_async(COMMITTING, async {
-        let batch = Batch::parse(&requests);
-        let results = backend.commit(&batch.writes).await;
-        Ok(batch.merge(results))
+        let batch = Batch::parse(batch.iter().map(|(request, _)| request));
+        let results = commit(&batch.writes).await;
+        Ok(batch.merge(results, |error| Some(Err(error))))
     });
-    answer(tickets, results.await)
+    let results = results
+        .await
+        .unwrap_or_else(|error| vec![Some(Err(error)); batch.len()]);
+    let (mut completions, mut left) = (Vec::with_capacity(batch.len()), Vec::new());
+    for ((request, ticket), result) in batch.into_iter().zip(results) {
+        match result {
+            Some(result) => completions.push((ticket, result)),
+            None => left.push((request, ticket)),
+        }
+    }
+    (completions, left)
 }
 
 const COMMITTING: &str = "committing a batch";
-
-fn answer<T>(tickets: Vec<T>, results: Result<Vec<WriteResult>, StoreError>) -> Vec<Completion<T>> {
-    match results {
-        Ok(results) => tickets.into_iter().zip(results).collect(),
-        Err(error) => tickets.into_iter().map(|ticket| (ticket, Err(error.clone()))).collect(),
-    }
-}
 
 /// A batch whose texts have been read: the writes that are sound, and where the others stood.
 struct Batch<'a> {
@@ -243,10 +258,9 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn parse(requests: &'a [WriteRequest]) -> Self {
-        let mut writes = Vec::with_capacity(requests.len());
-        let mut refused = Vec::new();
-        for (position, request) in requests.iter().enumerate() {
+    fn parse(requests: impl IntoIterator<Item = &'a WriteRequest>) -> Self {
+        let (mut writes, mut refused) = (Vec::new(), Vec::new());
+        for (position, request) in requests.into_iter().enumerate() {
             match request.parse() {
                 Ok(write) => writes.push(write),
                 Err(error) => refused.push((position, error)),
@@ -256,10 +270,10 @@ impl<'a> Batch<'a> {
     }
 
     /// What came of each write as it was called, from what came of those that are sound.
-    fn merge(self, mut results: Vec<WriteResult>) -> Vec<WriteResult> {
+    fn merge<R>(self, mut results: Vec<R>, refusal: impl Fn(StoreError) -> R) -> Vec<R> {
         // In ascending order of position, so that each lands where its write was.
         for (position, error) in self.refused {
-            results.insert(position, Err(error));
+            results.insert(position, refusal(error));
         }
         results
     }

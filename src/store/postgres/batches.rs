@@ -1,8 +1,11 @@
 //! Which writes are committed together, and when. The store's thread runs [`Batches::commit_all`] for as long as it lives.
 //!
-//! One batch at a time is the quickest where the server is near: two at once are half as large and cost as much each. So
-//! another one is begun beside it only when that takes long, because the server is far, the batch is large, or a lock is
-//! held: the writes of other sessions do not wait for that. A session's own writes always do.
+//! Writes of all sessions share a batch, but for sessions that are in the way of others: somebody else writes to them as
+//! well, or holds a lock on them ([`Writer::is_apart`]). Such a session has batches of its own, beside the shared ones.
+//!
+//! One shared batch at a time is the quickest where the server is near: two at once are half as large and cost as much
+//! each. So another one is begun beside it only when it takes long, because the server is far or the batch is large. A
+//! session's own writes always wait for each other.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -17,11 +20,12 @@ use super::write::Writer;
 use crate::store::commit::{MAX_QUEUE_BYTES, Queued, WriteQueue, WriteRequest, commit_batch_async};
 use crate::store::{Completion, Deliver};
 
-/// How long a batch may take before another one is begun beside it.
+/// How long a shared batch may take before another one is begun beside it.
 const PATIENCE: Duration = Duration::from_millis(10);
 
 /// The writes that wait.
 pub(super) struct Batches<T> {
+    writer: Writer,
     state: RefCell<State<T>>,
     wake: Notify,
 }
@@ -33,9 +37,19 @@ struct State<T> {
     closing: bool,
 }
 
+/// Whose writes a batch holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Those of all sessions that get along.
+    Shared,
+    /// Those of one session that does not.
+    Apart,
+}
+
 impl<T> Batches<T> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(writer: Writer) -> Self {
         Self {
+            writer,
             state: RefCell::new(State {
                 queue: WriteQueue::new(MAX_QUEUE_BYTES),
                 busy: HashSet::new(),
@@ -59,25 +73,38 @@ impl<T> Batches<T> {
     }
 
     /// Commits what is pushed, at most `at_once` batches at a time, until it is closed and nothing waits.
-    pub(super) async fn commit_all(&self, writer: &Writer, deliver: &Deliver<T>, at_once: usize) {
+    pub(super) async fn commit_all(&self, deliver: &Deliver<T>, at_once: usize) {
         let mut running = FuturesUnordered::new();
-        let mut next_start = Instant::now();
+        let (mut shared, mut apart) = (0, 0);
+        let mut next_shared = Instant::now();
         loop {
-            if running.len() < at_once && (running.is_empty() || Instant::now() >= next_start) {
-                next_start = Instant::now() + PATIENCE;
-                let batch = self.take();
+            // Sessions with a lock on them may take all of their time, and must leave a connection to the others.
+            while running.len() < at_once
+                && (apart + 1 < at_once || running.is_empty())
+                && let Some(batch) = self.take_apart()
+            {
+                apart += 1;
+                running.push(self.commit(Kind::Apart, batch, deliver));
+            }
+            if running.len() < at_once && (shared == 0 || Instant::now() >= next_shared) {
+                next_shared = Instant::now() + PATIENCE;
+                let batch = self.take_shared();
                 if !batch.is_empty() {
-                    running.push(self.commit(writer, deliver, batch));
+                    shared += 1;
+                    running.push(self.commit(Kind::Shared, batch, deliver));
                 }
             }
             if running.is_empty() && self.is_finished() {
                 return;
             }
-            // With a batch under way, the next one is begun when that ends or takes long.
+            // With a shared batch under way, what is pushed waits for its end, or for the end of patience.
             tokio::select! {
-                Some(()) = running.next() => {}
-                () = self.wake.notified(), if running.is_empty() => {}
-                () = sleep_until(next_start), if !running.is_empty() && running.len() < at_once => {}
+                Some(kind) = running.next() => match kind {
+                    Kind::Shared => shared -= 1,
+                    Kind::Apart => apart -= 1,
+                },
+                () = self.wake.notified(), if shared == 0 || self.writer.any_apart() => {}
+                () = sleep_until(next_shared), if shared > 0 && running.len() < at_once => {}
             }
         }
     }
@@ -87,23 +114,49 @@ impl<T> Batches<T> {
         state.closing && state.queue.is_empty()
     }
 
-    /// The next batch: all that waits, but for sessions that have a write under way.
-    fn take(&self) -> Vec<Queued<T>> {
+    /// All that waits, but for sessions that have a write under way and those that have batches of their own.
+    fn take_shared(&self) -> Vec<Queued<T>> {
         let State { queue, busy, .. } = &mut *self.state.borrow_mut();
-        let batch = queue.take_batch(|request| busy.contains(&*request.session_id()));
-        busy.extend(batch.iter().map(|(request, _)| request.session_id().into_owned()));
+        let batch = queue.take_batch(|request| {
+            let session_id = request.session_id();
+            busy.contains(&*session_id) || self.writer.is_apart(&session_id)
+        });
+        busy.extend(batch.iter().map(session_of));
         batch
     }
 
-    async fn commit(&self, writer: &Writer, deliver: &Deliver<T>, batch: Vec<Queued<T>>) {
-        let sessions: Vec<String> = batch
-            .iter()
-            .map(|(request, _)| request.session_id().into_owned())
-            .collect();
-        deliver(commit_batch_async(writer, batch).await);
+    /// All that waits of the first session that has batches of its own, and no write under way.
+    fn take_apart(&self) -> Option<Vec<Queued<T>>> {
+        if !self.writer.any_apart() {
+            return None;
+        }
+        let State { queue, busy, .. } = &mut *self.state.borrow_mut();
+        let first = queue.find(|request| {
+            let session_id = request.session_id();
+            !busy.contains(&*session_id) && self.writer.is_apart(&session_id)
+        })?;
+        let session = first.session_id().into_owned();
+        let batch = queue.take_batch(|request| *request.session_id() != *session);
+        busy.insert(session);
+        Some(batch)
+    }
+
+    async fn commit(&self, kind: Kind, batch: Vec<Queued<T>>, deliver: &Deliver<T>) -> Kind {
+        let sessions: Vec<String> = batch.iter().map(session_of).collect();
+        let (completions, left) = match kind {
+            Kind::Shared => commit_batch_async(batch, async |writes| self.writer.commit_shared(writes).await).await,
+            Kind::Apart => commit_batch_async(batch, async |writes| self.writer.commit_apart(writes).await).await,
+        };
+        deliver(completions);
         let mut state = self.state.borrow_mut();
+        state.queue.put_back(left);
         for session in &sessions {
             state.busy.remove(session);
         }
+        kind
     }
+}
+
+fn session_of<T>((request, _): &Queued<T>) -> String {
+    request.session_id().into_owned()
 }

@@ -1,6 +1,7 @@
 //! Connections: how one is made, whether it may still be used, and how it is given up. `database` keeps them in pools.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
@@ -55,6 +56,8 @@ impl Connection {
 pub(super) struct Connector {
     target: Target,
     max_lifetime: Option<Duration>,
+    /// Connections that were used last before this time are not used again.
+    distrusted: Mutex<Option<Instant>>,
     /// Every connection's task holds a strong one until it ends.
     alive: mpsc::WeakSender<()>,
 }
@@ -64,8 +67,20 @@ impl Connector {
         Self {
             target,
             max_lifetime,
+            distrusted: Mutex::new(None),
             alive,
         }
+    }
+
+    /// Lets nobody use again what waits in the pool now.
+    pub(super) fn distrust(&self) {
+        *self.distrusted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn trusts(&self, metrics: &Metrics) -> bool {
+        let distrusted = *self.distrusted.lock().unwrap_or_else(PoisonError::into_inner);
+        let last_used = metrics.recycled.unwrap_or(metrics.created);
+        distrusted.is_none_or(|distrusted| last_used > distrusted)
     }
 
     /// Tries the hosts one after another.
@@ -123,6 +138,10 @@ impl Manager for Connector {
         if !connection.is_usable() {
             return discard();
         }
+        if !self.trusts(metrics) {
+            connection.socket.abort();
+            return discard();
+        }
         if metrics.last_used() < TRUSTED_FOR {
             return Ok(());
         }
@@ -131,6 +150,7 @@ impl Manager for Connector {
             Ok(Err(_)) => discard(),
             Err(_) => {
                 connection.socket.abort();
+                self.distrust();
                 discard()
             }
         }

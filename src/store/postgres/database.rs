@@ -82,6 +82,8 @@ pub(super) struct Database {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Write,
+    /// Writes of several sessions: given up at the first silence, since a lock on one of them should not hold up the others.
+    SharedWrite,
     Read,
 }
 
@@ -148,7 +150,7 @@ impl Database {
         deadline: Instant,
         mut work: impl AsyncFnMut(&Client) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        self.until_done(Some(deadline), async || {
+        self.until_done(purpose, Some(deadline), async || {
             self.attempt(purpose, deadline, &mut work).await
         })
         .await
@@ -160,7 +162,7 @@ impl Database {
         purpose: Purpose,
         mut work: impl AsyncFnMut(&Client) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        self.until_done(None, async || {
+        self.until_done(purpose, None, async || {
             let connection = self.connection(purpose).await?;
             let result = work(&connection.client).await;
             self.put_back(connection, result.as_ref().err());
@@ -173,6 +175,7 @@ impl Database {
     /// first failure.
     async fn until_done<R>(
         &self,
+        purpose: Purpose,
         deadline: Option<Instant>,
         mut attempt: impl AsyncFnMut() -> Result<R, Failure>,
     ) -> Result<R, Failure> {
@@ -181,7 +184,7 @@ impl Database {
         loop {
             let failure = match attempt().await {
                 Ok(result) => return Ok(result),
-                Err(failure) if self.is_final(&failure) => return Err(failure),
+                Err(failure) if self.is_final(&failure, purpose) => return Err(failure),
                 Err(failure) => failure,
             };
             if Instant::now() + pause + FIRST_PAUSE >= *deadline.get_or_insert_with(|| self.deadline()) {
@@ -203,10 +206,15 @@ impl Database {
             .await
             .unwrap_or_else(|_| Err(Failure::not_connected()))?;
         // Half of what is left, so that a connection that went silent leaves time for another try.
-        let left = deadline.saturating_duration_since(Instant::now());
-        let limit = Instant::now() + (left / 2).max(SHORTEST_TRY);
+        let half = deadline.saturating_duration_since(Instant::now()) / 2;
+        let time = match purpose {
+            Purpose::SharedWrite => half.min(self.options.query_timeout / 8),
+            Purpose::Write | Purpose::Read => half,
+        };
+        let limit = Instant::now() + time.max(SHORTEST_TRY);
         let Ok(result) = timeout_at(limit, work(&connection.client)).await else {
             Object::take(connection).abandon();
+            self.distrust_connections();
             return Err(Failure::silent());
         };
         self.put_back(connection, result.as_ref().err());
@@ -215,7 +223,7 @@ impl Database {
 
     async fn connection(&self, purpose: Purpose) -> Result<Object<Connector>, Failure> {
         let pool = match purpose {
-            Purpose::Write => &self.writers,
+            Purpose::Write | Purpose::SharedWrite => &self.writers,
             Purpose::Read => &self.readers,
         };
         let timeouts = Timeouts {
@@ -243,18 +251,24 @@ impl Database {
         }
         if failure.kind == ErrorKind::Readonly {
             // The others lead to the same server, which is no longer the one that takes writes.
-            self.writers.retain(|_, _| false);
+            self.distrust_connections();
         }
         if failure.remedy == Remedy::Reconnect || !connection.is_usable() {
             drop(Object::take(connection));
         }
     }
 
+    /// What made one connection useless may have made all of them so: those that nobody uses now are not used again.
+    fn distrust_connections(&self) {
+        self.writers.manager().distrust();
+        self.readers.manager().distrust();
+    }
+
     /// Whether another try cannot help.
-    fn is_final(&self, failure: &Failure) -> bool {
+    fn is_final(&self, failure: &Failure, purpose: Purpose) -> bool {
         match failure.remedy {
             Remedy::None | Remedy::AnotherPlace => true,
-            Remedy::Retry => false,
+            Remedy::Retry => purpose == Purpose::SharedWrite && failure.is_silence(),
             // A server that only reads stays as it is, unless there may be another.
             Remedy::Reconnect => {
                 failure.kind == ErrorKind::Readonly

@@ -205,6 +205,11 @@ impl Failure {
         }
     }
 
+    /// Whether the server had the statement and did not answer.
+    pub(super) fn is_silence(&self) -> bool {
+        self.kind == ErrorKind::Timeout && self.remedy == Remedy::Retry
+    }
+
     /// The error of a call that was `doing` something.
     pub(super) fn into_error(self, doing: &str) -> StoreError {
         StoreError {
@@ -304,6 +309,11 @@ fn describe(code: &str) -> (Remedy, ErrorKind, &'static str) {
             Remedy::None,
             ErrorKind::Schema,
             "the tables were changed or dropped meanwhile; the next call makes them ready again",
+        ),
+        "22021" | "22P05" => (
+            Remedy::None,
+            ErrorKind::InvalidArgument,
+            "the database's encoding cannot hold this text; use a database with the encoding UTF8",
         ),
         "XX001" | "XX002" => (
             Remedy::None,

@@ -146,13 +146,13 @@ async fn serve<T: 'static>(
     // Every task holds one of these while it runs.
     let (working, mut idle) = mpsc::channel::<()>(1);
     let database = Rc::new(Database::new(options));
-    let batches = Rc::new(Batches::new());
+    let batches = Rc::new(Batches::new(Writer::new(Rc::clone(&database))));
     {
-        let (batches, writer) = (Rc::clone(&batches), Writer::new(Rc::clone(&database)));
+        let batches = Rc::clone(&batches);
         let (deliver, working) = (Arc::clone(deliver), working.clone());
         let at_once = database.writers();
         spawn_local(async move {
-            batches.commit_all(&writer, &deliver, at_once).await;
+            batches.commit_all(&deliver, at_once).await;
             drop(working);
         });
     }

@@ -23,7 +23,7 @@ use crate::store::{Answer, IndexConflict};
 /// See the module's description.
 pub(super) struct Places<'a> {
     session_id: &'a str,
-    writes: &'a [Numbered<'a>],
+    writes: Vec<Numbered<'a>>,
     /// For each write that is an event, the index it is to be stored at.
     indexes: Vec<i64>,
     index_conflict: IndexConflict,
@@ -47,7 +47,7 @@ const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtexte
 impl<'a> Places<'a> {
     pub(super) fn new(
         session_id: &'a str,
-        writes: &'a [Numbered<'a>],
+        writes: Vec<Numbered<'a>>,
         tables: &Tables,
         index_conflict: IndexConflict,
     ) -> Self {
@@ -58,8 +58,8 @@ impl<'a> Places<'a> {
         };
         Self {
             session_id,
-            writes,
             indexes: writes.iter().map(index).collect(),
+            writes,
             index_conflict,
             events_name: tables.events_name(),
             lock_name: format!("{events} {session_id}"),
@@ -71,6 +71,26 @@ impl<'a> Places<'a> {
             ),
             were_free: true,
         }
+    }
+
+    /// The writes whose places these are.
+    pub(super) fn writes(&self) -> &[Numbered<'a>] {
+        &self.writes
+    }
+
+    /// Each write by itself, with the place that it was given.
+    pub(super) fn split(self) -> impl DoubleEndedIterator<Item = Self> {
+        let Self { writes, indexes, .. } = self;
+        writes.into_iter().zip(indexes).map(move |(write, index)| Self {
+            session_id: self.session_id,
+            writes: vec![write],
+            indexes: vec![index],
+            index_conflict: self.index_conflict,
+            events_name: self.events_name.clone(),
+            lock_name: self.lock_name.clone(),
+            stored: self.stored.clone(),
+            were_free: true,
+        })
     }
 
     /// Whether every event found its own place free or its own.

@@ -2,7 +2,7 @@
 //! through group commit.
 //!
 //! Most batches are one statement, which is a transaction by itself. It only inserts: when a place is taken the server
-//! undoes all of it, and the sessions whose places are taken are written by [`super::place`], one by one and with care.
+//! undoes all of it, and the sessions whose places are taken are set apart, to be written by [`super::place`] with care.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -18,7 +18,7 @@ use super::error::{Failure, Remedy};
 use super::place::Places;
 use super::statement::{Placed, Statements};
 use crate::store::Answer;
-use crate::store::commit::{AsyncBackend, Write, WriteResult};
+use crate::store::commit::{Write, WriteResult};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::model::SessionRecord;
 
@@ -27,9 +27,8 @@ pub(super) struct Writer {
     database: Rc<Database>,
     statements: Statements,
     taken: String,
-    /// Sessions that somebody else writes to as well, as it seems: an event of theirs found its place taken, and none
-    /// has found it free since.
-    contested: RefCell<HashSet<String>>,
+    /// Sessions that are not committed together with others.
+    apart: RefCell<HashSet<String>>,
 }
 
 /// A write, and where it stands in its batch.
@@ -49,53 +48,132 @@ impl Writer {
                  USING (session_id, event_index)",
                 tables.events
             ),
-            contested: RefCell::new(HashSet::new()),
+            apart: RefCell::new(HashSet::new()),
             database,
         }
     }
 
-    /// Commits the writes together, as far as they can be; those that must be written session by session are handed back.
-    async fn commit_together<'a>(&self, writes: Vec<Numbered<'a>>, progress: &mut Progress) -> Vec<Numbered<'a>> {
-        let mut left = Vec::new();
-        let mut pieces = vec![writes];
-        while let Some(piece) = pieces.pop() {
-            let (contested, piece): (Vec<_>, Vec<_>) = piece
-                .into_iter()
-                .partition(|numbered| self.contested.borrow().contains(numbered.write.session_id()));
-            left.extend(contested);
+    /// Whether the session must have batches of its own: an event of it found its place taken, or it may have a lock on it,
+    /// and it has not been written without trouble since.
+    pub(super) fn is_apart(&self, session_id: &str) -> bool {
+        self.apart.borrow().contains(session_id)
+    }
+
+    /// Whether there is such a session.
+    pub(super) fn any_apart(&self) -> bool {
+        !self.apart.borrow().is_empty()
+    }
+
+    /// Commits writes of many sessions. There is no result for those of sessions that turn out to need batches of their
+    /// own; nothing of these is stored.
+    pub(super) async fn commit_shared(&self, writes: &[Write<'_>]) -> Vec<Option<WriteResult>> {
+        let mut progress = match self.begin(writes).await {
+            Ok(progress) => progress,
+            Err(results) => return results,
+        };
+        let mut pieces = vec![progress.sound(writes)];
+        let mut places = HashSet::new();
+        for numbered in &pieces[0] {
+            if let Write::InsertEvent(event) = numbered.write
+                && !places.insert((&*event.session_id, event.event_index))
+            {
+                self.set_apart([event.session_id.clone().into_owned()]);
+            }
+        }
+        while let Some(mut piece) = pieces.pop() {
+            piece.retain(|numbered| !self.is_apart(numbered.write.session_id()));
             if piece.is_empty() {
                 continue;
             }
             let rows = Rows::of(&piece);
-            let stored = self.run(progress, async |client| rows.store(client, &self.statements).await);
+            let purpose = if of_one_session(&piece) {
+                Purpose::Write
+            } else {
+                Purpose::SharedWrite
+            };
+            let stored = self.run(purpose, &mut progress, async |client| {
+                rows.store(client, &self.statements).await
+            });
             match stored.await {
                 Ok(()) => progress.set(&piece, &Ok(Answer::Done)),
                 Err(failure) if failure.remedy == Remedy::AnotherPlace => {
-                    match self.taken_sessions(&piece, progress).await {
+                    match self.taken_sessions(&piece, &mut progress).await {
                         // Whoever was in the way is gone, or something else refuses a row: the one write will tell.
                         Ok(taken) if taken.is_empty() => match halves(piece) {
                             Ok(halves) => pieces.extend(halves),
-                            Err(one) => left.extend(one),
+                            Err(one) => self.set_apart(session_ids(&one)),
                         },
                         Ok(taken) => {
-                            self.contested.borrow_mut().extend(taken);
+                            self.set_apart(taken);
                             pieces.push(piece);
                         }
-                        Err(failure) => self.fail(&piece, &failure, progress),
+                        Err(failure) => self.fail(&piece, &failure, &mut progress),
                     }
                 }
                 Err(failure) if failure.kind == ErrorKind::InvalidArgument => match halves(piece) {
                     Ok(halves) => pieces.extend(halves),
-                    Err(one) => self.fail(&one, &failure, progress),
+                    Err(one) => self.fail(&one, &failure, &mut progress),
                 },
                 // A row of one session is locked, most likely: the others need not wait for it.
-                Err(failure) if failure.kind == ErrorKind::Timeout && failure.remedy == Remedy::Retry => {
-                    left.extend(piece);
+                Err(failure) if failure.is_silence() && purpose == Purpose::SharedWrite => {
+                    self.set_apart(session_ids(&piece));
                 }
-                Err(failure) => self.fail(&piece, &failure, progress),
+                Err(failure) => self.fail(&piece, &failure, &mut progress),
             }
         }
-        left
+        progress.results
+    }
+
+    /// Commits writes of one session, with care.
+    pub(super) async fn commit_apart(&self, writes: &[Write<'_>]) -> Vec<Option<WriteResult>> {
+        let mut progress = match self.begin(writes).await {
+            Ok(progress) => progress,
+            Err(results) => return results,
+        };
+        let options = &self.database.options;
+        let sound = progress.sound(writes);
+        let Some(session_id) = sound.first().map(|numbered| numbered.write.session_id()) else {
+            return progress.results;
+        };
+        let mut pieces = vec![Places::new(session_id, sound, &options.tables, options.index_conflict)];
+        while let Some(mut places) = pieces.pop() {
+            let stored = self.run(Purpose::Write, &mut progress, async |client| {
+                places.store(client, &self.statements).await
+            });
+            match stored.await {
+                Ok(answers) => {
+                    if places.were_free() {
+                        self.apart.borrow_mut().remove(session_id);
+                    } else {
+                        self.set_apart([session_id.to_owned()]);
+                    }
+                    for (numbered, answer) in places.writes().iter().zip(answers) {
+                        progress.set(&[*numbered], &answer);
+                    }
+                }
+                // One by one, in their order, so that a bad one fails alone.
+                Err(failure) if failure.kind == ErrorKind::InvalidArgument && places.writes().len() > 1 => {
+                    pieces.extend(places.split().rev());
+                }
+                Err(failure) => self.fail(places.writes(), &failure, &mut progress),
+            }
+        }
+        progress.results
+    }
+
+    fn set_apart(&self, sessions: impl IntoIterator<Item = String>) {
+        self.apart.borrow_mut().extend(sessions);
+    }
+
+    /// Waits until the tables are ready; when they cannot be, that is the result of every write.
+    async fn begin(&self, writes: &[Write<'_>]) -> Result<Progress, Vec<Option<WriteResult>>> {
+        match self.database.prepared().await {
+            Ok(()) => Ok(Progress {
+                deadline: self.database.deadline(),
+                results: vec![None; writes.len()],
+            }),
+            Err(error) => Err(vec![Some(Err(error)); writes.len()]),
+        }
     }
 
     /// The sessions of events whose places are taken.
@@ -109,47 +187,21 @@ impl Writer {
         }
         let parameters: [(&(dyn ToSql + Sync), Type); 2] =
             [(&session_ids, Type::TEXT_ARRAY), (&indexes, Type::INT8_ARRAY)];
-        self.run(progress, async |client| {
+        self.run(Purpose::Write, progress, async |client| {
             let rows = client.query_typed(&self.taken, &parameters).await?;
             Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
         })
         .await
     }
 
-    /// Commits the writes of one session, with care.
-    async fn commit_alone(&self, session_id: &str, writes: &[Numbered<'_>], progress: &mut Progress) {
-        let options = &self.database.options;
-        let mut pieces = vec![writes];
-        while let Some(piece) = pieces.pop() {
-            let mut places = Places::new(session_id, piece, &options.tables, options.index_conflict);
-            let stored = self.run(progress, async |client| places.store(client, &self.statements).await);
-            match stored.await {
-                Ok(answers) => {
-                    if places.were_free() {
-                        self.contested.borrow_mut().remove(session_id);
-                    } else {
-                        self.contested.borrow_mut().insert(session_id.to_owned());
-                    }
-                    for (numbered, answer) in piece.iter().zip(answers) {
-                        progress.set(&[*numbered], &answer);
-                    }
-                }
-                // One by one, in their order, so that a bad one fails alone.
-                Err(failure) if failure.kind == ErrorKind::InvalidArgument && piece.len() > 1 => {
-                    pieces.extend(piece.chunks(1).rev());
-                }
-                Err(failure) => self.fail(piece, &failure, progress),
-            }
-        }
-    }
-
     /// Runs one transaction. What is stored gives those that follow all their time again.
     async fn run<R>(
         &self,
+        purpose: Purpose,
         progress: &mut Progress,
         work: impl AsyncFnMut(&Client) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        let done = self.database.run(Purpose::Write, progress.deadline, work).await?;
+        let done = self.database.run(purpose, progress.deadline, work).await?;
         progress.deadline = self.database.deadline();
         Ok(done)
     }
@@ -159,45 +211,6 @@ impl Writer {
             let doing = format!("{} {}", numbered.write.doing(), self.database.options.target.name());
             progress.set(&[*numbered], &Err(failure.clone().into_error(&doing)));
         }
-    }
-}
-
-impl AsyncBackend for Writer {
-    async fn commit(&self, writes: &[Write<'_>]) -> Vec<WriteResult> {
-        if let Err(error) = self.database.prepared().await {
-            return writes.iter().map(|_| Err(error.clone())).collect();
-        }
-        let mut progress = Progress {
-            deadline: self.database.deadline(),
-            results: vec![None; writes.len()],
-        };
-        let mut sound = Vec::with_capacity(writes.len());
-        let mut places = HashSet::new();
-        for (number, write) in writes.iter().enumerate() {
-            let numbered = Numbered { number, write };
-            if let Err(error) = check_text(write) {
-                progress.set(&[numbered], &Err(error));
-                continue;
-            }
-            sound.push(numbered);
-            if let Write::InsertEvent(event) = write
-                && !places.insert((&*event.session_id, event.event_index))
-            {
-                self.contested
-                    .borrow_mut()
-                    .insert(event.session_id.clone().into_owned());
-            }
-        }
-        let mut left = self.commit_together(sound, &mut progress).await;
-        left.sort_unstable_by_key(|numbered| numbered.number);
-        let mut sessions: BTreeMap<&str, Vec<Numbered<'_>>> = BTreeMap::new();
-        for numbered in left {
-            sessions.entry(numbered.write.session_id()).or_default().push(numbered);
-        }
-        for (session_id, writes) in sessions {
-            self.commit_alone(session_id, &writes, &mut progress).await;
-        }
-        progress.into_results()
     }
 }
 
@@ -216,16 +229,29 @@ impl Progress {
         }
     }
 
-    fn into_results(self) -> Vec<WriteResult> {
-        let forgotten = || {
-            Err(StoreError::new(
-                ErrorKind::Internal,
-                "a write was forgotten by a mistake of sandbox-agent-persist; please report it",
-            ))
-        };
-        let results = self.results.into_iter();
-        results.map(|result| result.unwrap_or_else(forgotten)).collect()
+    /// The writes that Postgres can store at all; the others are refused.
+    fn sound<'a>(&mut self, writes: &'a [Write<'a>]) -> Vec<Numbered<'a>> {
+        let mut sound = Vec::with_capacity(writes.len());
+        for (number, write) in writes.iter().enumerate() {
+            let numbered = Numbered { number, write };
+            match check_text(write) {
+                Ok(()) => sound.push(numbered),
+                Err(error) => self.set(&[numbered], &Err(error)),
+            }
+        }
+        sound
     }
+}
+
+fn session_ids(piece: &[Numbered<'_>]) -> Vec<String> {
+    let ids = piece.iter().map(|numbered| numbered.write.session_id());
+    ids.map(str::to_owned).collect()
+}
+
+fn of_one_session(piece: &[Numbered<'_>]) -> bool {
+    let mut ids = piece.iter().map(|numbered| numbered.write.session_id());
+    let first = ids.next();
+    ids.all(|id| Some(id) == first)
 }
 
 /// The rows of writes that are committed together, in the order in which every transaction of ours touches rows: sessions
