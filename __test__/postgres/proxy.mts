@@ -193,16 +193,16 @@ class Link {
 
   silence(): void {
     this.#silent = true;
-    this.#client.pause();
-    this.#server?.pause();
+    stopReading(this.#client);
+    if (this.#server) stopReading(this.#server);
   }
 
   resume(target: Target): void {
     this.#silent = false;
     this.#server ??= this.#connect(target);
     for (const bytes of this.#withheld.splice(0)) this.#client.write(bytes);
-    this.#client.resume();
-    this.#server.resume();
+    goOnReading(this.#client);
+    goOnReading(this.#server);
   }
 
   cut(how: "close" | "reset" = "close"): void {
@@ -371,4 +371,28 @@ class Messages {
     }
     return found;
   }
+}
+
+/** What Node has for a socket's reading; a stream's `pause` alone still reads on, and hears the other side's end. */
+interface Handle {
+  reading: boolean;
+  readStart(): void;
+  readStop(): void;
+}
+
+/** As if the network were gone: not even the end of the other side is heard. */
+function stopReading(socket: Socket): void {
+  socket.pause();
+  const handle = (socket as Socket & { _handle?: Handle | null })._handle;
+  handle?.readStop();
+  if (handle) handle.reading = false;
+}
+
+function goOnReading(socket: Socket): void {
+  const handle = (socket as Socket & { _handle?: Handle | null })._handle;
+  if (handle && !socket.connecting) {
+    handle.readStart();
+    handle.reading = true;
+  }
+  socket.resume();
 }
