@@ -1,21 +1,25 @@
 /**
  * A session outlives everything that made it: the server is killed, the SDK and the driver are dropped, all are started
- * anew on the same SQLite file, and the agent gets its history back. `npm start` runs this.
+ * anew on the same SQLite file, and the agent gets its history back. `npm start` runs this; `npm start -- --postgres` does
+ * it with a Postgres server, which is there for this only.
  */
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 
 import { SandboxAgent } from "sandbox-agent";
 
 // In your own project: from "sandbox-agent-persist".
-import { SQLiteSessionPersistDriver } from "../index.js";
+import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../index.js";
+import { startPostgres } from "./postgres.mts";
 import { promptUntilStored, textsOf } from "./prompt.mts";
 import { startServer } from "./server.mts";
 
 const SESSION = "my-session";
 const SECRET = "My favourite colour is teal.";
-const filename = join(mkdtempSync(join(tmpdir(), "sandbox-agent-persist-")), "sandbox-agent.db");
+const { postgres: withPostgres } = parseArgs({ options: { postgres: { type: "boolean" } } }).values;
+const storage = withPostgres ? await prepareServer() : prepareFile();
 
 let step = 0;
 function tell(text: string): void {
@@ -24,16 +28,54 @@ function tell(text: string): void {
 }
 
 function show(label: string, text: string): void {
-  console.log(`   ${label.padEnd(6)} ${text}`);
+  console.log(`   ${label.padEnd(withPostgres ? 8 : 6)} ${text}`);
+}
+
+/** Where the sessions are kept. */
+interface Storage {
+  /** What it is, in one word. */
+  kind: string;
+  place: string;
+  /** What the first step does to it. */
+  opening: string;
+  open(): SQLiteSessionPersistDriver | PostgresSessionPersistDriver;
+  /** Ends it, if it is to end, and says what is left. */
+  end(): Promise<string>;
+}
+
+function prepareFile(): Storage {
+  const filename = join(mkdtempSync(join(tmpdir(), "sandbox-agent-persist-")), "sandbox-agent.db");
+  return {
+    kind: "file",
+    place: filename,
+    opening: "open an SQLite file",
+    open: () => new SQLiteSessionPersistDriver({ filename }),
+    end: async () =>
+      `The session is still in ${filename}. It is an ordinary SQLite file: look into it, and delete its directory when done.`,
+  };
+}
+
+async function prepareServer(): Promise<Storage> {
+  const postgres = await startPostgres();
+  return {
+    kind: "database",
+    place: `${postgres.database} at ${postgres.host}:${postgres.port}`,
+    opening: "open a database of a Postgres server",
+    open: () => new PostgresSessionPersistDriver({ connectionString: postgres.url }),
+    end: async () => {
+      await postgres.cleanup();
+      return "The Postgres server was there for this only: it is stopped, and its directory is removed.";
+    },
+  };
 }
 
 /** The server, the driver and the SDK, all new. */
 async function startAll() {
   const server = await startServer();
-  const persist = new SQLiteSessionPersistDriver({ filename });
+  const persist = storage.open();
   const sdk = await SandboxAgent.connect({ baseUrl: server.baseUrl, persist });
   show("server", `${server.baseUrl}, process ${server.pid}`);
-  show("file", filename);
+  show(storage.kind, storage.place);
   return { server, persist, sdk };
 }
 
@@ -47,7 +89,7 @@ async function endAll({ server, persist, sdk }: Awaited<ReturnType<typeof startA
   await server.cleanup();
 }
 
-tell("Start the sandbox-agent server, open an SQLite file, and connect the SDK to both.");
+tell(`Start the sandbox-agent server, ${storage.opening}, and connect the SDK to both.`);
 const first = await startAll();
 
 tell("Create a session and prompt it.");
@@ -57,14 +99,14 @@ show("agent", textsOf(await promptUntilStored(created, SECRET)).join(""));
 const before = await first.persist.listEvents({ sessionId: SESSION });
 show("stored", `${before.items.length} events of the session "${SESSION}"`);
 
-tell("Kill the server with SIGKILL, drop the SDK and close the driver. Only the file is left.");
+tell(`Kill the server with SIGKILL, drop the SDK and close the driver. Only the ${storage.kind} is left.`);
 await endAll(first);
-show("left", filename);
+show("left", storage.place);
 
-tell("Start all of them anew, on the same file.");
+tell(`Start all of them anew, on the same ${storage.kind}.`);
 const second = await startAll();
 
-tell("Resume the session and prompt it again. The SDK reads the history from the file and sends it along.");
+tell(`Resume the session and prompt it again. The SDK reads the history from the ${storage.kind} and sends it along.`);
 const resumed = await second.sdk.resumeSession(SESSION);
 const question = "What do you know about me?";
 show("you", question);
@@ -73,9 +115,10 @@ const answer = textsOf(events).join("");
 show("agent", answer);
 
 await endAll(second);
+const left = await storage.end();
 
 if (!answer.includes("messages of history") || !answer.includes(SECRET)) {
-  console.error(`\nThe agent did not receive the history of the session. The file is ${filename}.`);
+  console.error(`\nThe agent did not receive the history of the session. ${left}`);
   process.exit(1);
 }
 
@@ -86,6 +129,4 @@ tell("The agent remembers. This is how the history that it received begins:");
 for (const line of replay.text.split("\n").slice(0, 5)) {
   console.log(`   | ${line.length > 110 ? `${line.slice(0, 109)}…` : line}`);
 }
-console.log(
-  `\nThe session is still in ${filename}. It is an ordinary SQLite file: look into it, and delete its directory when done.`,
-);
+console.log(`\n${left}`);

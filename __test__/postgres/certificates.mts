@@ -39,6 +39,14 @@ export function makeAuthority(name = "Test authority"): Authority {
   return { cert, issue: (request) => issue({ cert, key }, request) };
 }
 
+/** A certificate that only its own key vouches for, as a self-hosted server has it. */
+export function makeSelfSigned(hosts: string[]): Certificate {
+  const key = makeKey("ec", "pkcs8");
+  const names = hosts.map((host) => `${isIP(host) ? "IP" : "DNS"}:${host}`);
+  const usage = ["basicConstraints = critical, CA:true", `subjectAltName = ${names.join(", ")}`];
+  return { cert: sign(key, hosts[0] ?? "nobody", usage.join("\n"), false), key };
+}
+
 function issue(authority: Certificate, request: Request): Certificate {
   const { hosts = [], client, expired = false, algorithm = "ec", keyFormat = "pkcs8" } = request;
   const key = makeKey(algorithm, keyFormat);

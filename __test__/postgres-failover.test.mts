@@ -1,0 +1,104 @@
+/** A standby that takes over: a driver that names both servers goes on, and nothing that was acknowledged is lost. */
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+
+import { PostgresSessionPersistDriver } from "../index.js";
+import { startLoad } from "./postgres/load.mts";
+import { query, startServer, type TestServer } from "./postgres/server.mts";
+import { type Standby, startStandby } from "./postgres/standby.mts";
+import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+
+function open(t: TestContext, connectionString: string, options = {}): PostgresSessionPersistDriver {
+  const driver = new PostgresSessionPersistDriver({ connectionString, ...options });
+  t.after(() => driver.close());
+  return driver;
+}
+
+/** A URL with both, of which the one that can be written to is wanted. */
+function both(first: TestServer, second: TestServer, attributes = "read-write"): string {
+  const { user, password, database } = first;
+  const hosts = [first, second].map(({ host, port }) => `${host}:${port}`).join(",");
+  return `postgresql://${user}:${password}@${hosts}/${database}?target_session_attrs=${attributes}`;
+}
+
+async function pair(t: TestContext, synchronous: boolean): Promise<{ primary: TestServer; standby: Standby }> {
+  const primary = await startServer();
+  t.after(primary.cleanup);
+  const standby = await startStandby(primary, { synchronous });
+  t.after(standby.cleanup);
+  return { primary, standby };
+}
+
+for (const end of ["SIGKILL", "SIGQUIT", "SIGINT"] as const) {
+  test(`the primary is ended by ${end} under load and its synchronous standby promoted`, async (t) => {
+    const { primary, standby } = await pair(t, true);
+    // In both orders: the standby must also be passed over while it is one.
+    const loads = [
+      await startLoad(t, { connectionString: both(primary, standby), schema: "one" }),
+      await startLoad(t, { connectionString: both(standby, primary, "primary"), schema: "two" }),
+    ];
+    await Promise.all(loads.map((load) => load.progress(50)));
+    await primary.kill(end);
+    await standby.promote();
+    await Promise.all(loads.map((load) => load.progress(50)));
+    await Promise.all(loads.map((load) => load.stop()));
+    await loads[0].check(`${standby.url}?options=-csearch_path%3Done`);
+    await loads[1].check(`${standby.url}?options=-csearch_path%3Dtwo`);
+  });
+}
+
+test("a primary that becomes read-only is left for the server that takes writes", async (t) => {
+  const { primary, standby } = await pair(t, false);
+  const load = await startLoad(t, { connectionString: both(primary, standby) });
+  const driver = open(t, both(primary, standby));
+  await load.progress(50);
+  await driver.insertEvent("s", eventAt("s", 1));
+
+  await query(primary.url, "ALTER SYSTEM SET default_transaction_read_only = on");
+  await query(primary.url, "SELECT pg_reload_conf()");
+  // A new connection is born with it when the others have been told. Who had begun before may still come to an end.
+  while ((await query(primary.url, "SHOW transaction_read_only"))[0].transaction_read_only !== "on") await delay(10);
+  const [{ now }] = await query(primary.url, "SELECT clock_timestamp()::text AS now");
+  const early = "SELECT FROM pg_stat_activity WHERE application_name = 'sandbox-agent-persist' AND xact_start < $1";
+  while ((await query(primary.url, early, [now])).length > 0) await delay(10);
+  await standby.catchUp();
+  await standby.promote();
+
+  await driver.insertEvent("s", eventAt("s", 2));
+  await driver.updateSession(sessionOf("s"));
+  await load.progress(50);
+  await load.stop();
+  await load.check(standby.url);
+  const events = await query(standby.url, "SELECT id FROM events WHERE session_id = 's' ORDER BY event_index");
+  assert.deepEqual(events, [{ id: "s-1" }, { id: "s-2" }]);
+});
+
+test("a server that can only be read, and no other, is ERR_PERSIST_READONLY for writes, and is read", async (t) => {
+  const { primary, standby } = await pair(t, false);
+  const writer = open(t, primary.url);
+  await writer.insertEvent("s", eventAt("s", 1));
+  await writer.updateSession(sessionOf("s"));
+  await standby.catchUp();
+
+  const driver = open(t, standby.url);
+  await driver.ready();
+  assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1)]);
+  assert.deepEqual(await driver.getSession("s"), sessionOf("s"));
+  const readonly = { name: "Error", code: "ERR_PERSIST_READONLY", sqlState: "25006", message: /target_session_attrs/ };
+  const writes = [driver.insertEvent("s", eventAt("s", 2)), driver.updateSession(sessionOf("s", { agent: "other" }))];
+  await Promise.all(writes.map((write) => assert.rejects(write, readonly)));
+  // Where there are no tables, none can be made.
+  await assert.rejects(open(t, standby.url, { schema: "other" }).ready(), readonly);
+
+  const unfit = open(t, `${standby.url}?target_session_attrs=read-write`, { queryTimeoutMs: 500 });
+  await assert.rejects(unfit.insertEvent("s", eventAt("s", 2)), {
+    code: "ERR_PERSIST_UNAVAILABLE",
+    message: /only be read/,
+  });
+
+  await primary.stop("immediate");
+  await standby.promote();
+  await Promise.all([driver, unfit].map((one) => one.insertEvent("s", eventAt("s", 2))));
+  assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1), eventAt("s", 2)]);
+});
