@@ -56,6 +56,9 @@ pub enum Access {
 /// How many connections write at once at most (ARCHITECTURE.md, "Connections").
 const MAX_WRITERS: u32 = 4;
 
+/// What part of `queryTimeoutMs` the writes of several sessions are tried together.
+pub(super) const SHARED_PART: u32 = 8;
+
 /// The first pause between two tries; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
@@ -208,7 +211,7 @@ impl Database {
         // Half of what is left, so that a connection that went silent leaves time for another try.
         let half = deadline.saturating_duration_since(Instant::now()) / 2;
         let time = match purpose {
-            Purpose::SharedWrite => half.min(self.options.query_timeout / 8),
+            Purpose::SharedWrite => half.min(self.options.query_timeout / SHARED_PART),
             Purpose::Write | Purpose::Read => half,
         };
         let limit = Instant::now() + time.max(SHORTEST_TRY);

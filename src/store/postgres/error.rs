@@ -96,6 +96,10 @@ impl Failure {
         let hint = target.password_hint.as_ref();
         if let Some(refusal) = error.as_db_error() {
             let mut failure = Self::of_refusal(refusal);
+            // PgBouncer's word for it.
+            if refusal.message().starts_with("unsupported startup parameter") {
+                failure.remedy = Remedy::None;
+            }
             if failure.remedy == Remedy::None {
                 failure.kind = ErrorKind::Unavailable;
                 failure.advice = match refusal.code().code() {
@@ -106,6 +110,11 @@ impl Failure {
                     "28000" => format!(
                         "{host} does not let this user in: {}; check the server's pg_hba.conf and `sslmode`, and give a client \
                          certificate (options.ssl.cert and key, or sslcert and sslkey) where it wants one",
+                        refusal.message()
+                    ),
+                    "08P01" => format!(
+                        "{host} is a pooler that does not take all of our settings: {}; take them out of the connection string \
+                         and the environment (`options`, PGOPTIONS), or let the pooler ignore them",
                         refusal.message()
                     ),
                     "3D000" => format!("{host} has no such database; create it, or check the name"),

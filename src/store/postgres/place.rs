@@ -13,7 +13,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::error::{Failure, Remedy};
 use super::schema::Tables;
-use super::statement::{Placed, Statements};
+use super::statement::{Placed, Replaced, Statements};
 use super::write::Numbered;
 use crate::store::commit::{Write, WriteResult};
 use crate::store::error::{ErrorKind, StoreError};
@@ -140,19 +140,22 @@ impl<'a> Places<'a> {
             client.batch_execute("COMMIT"),
         )
         .await;
-        let counts = (session_count?, inserted?);
-        let replaced = replaced?;
+        let (session_count, replaced, inserted) = (session_count?, replaced?, inserted?);
         committed?;
-        if counts != (session.len() as u64, plan.insert.len() as u64) {
+        if session_count != session.len() as u64 || inserted != plan.insert.len() as u64 {
             return Err(Failure::swallowed(Remedy::None));
         }
-        if replaced < plan.replace.len() as u64 {
-            // Deleted meanwhile: their places are free now.
-            return Err(Failure::new(
-                Remedy::Retry,
-                ErrorKind::Busy,
-                "somebody deletes the session's events",
-            ));
+        match replaced {
+            Replaced::All => {}
+            Replaced::Swallowed => return Err(Failure::swallowed(Remedy::None)),
+            // Their places are free now.
+            Replaced::Deleted => {
+                return Err(Failure::new(
+                    Remedy::Retry,
+                    ErrorKind::Busy,
+                    "somebody deletes the session's events",
+                ));
+            }
         }
         Ok(plan.answers)
     }

@@ -33,6 +33,17 @@ pub(super) struct Placed<'a> {
     pub(super) index: i64,
 }
 
+/// What came of replacing events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replaced {
+    /// They are as they were given.
+    All,
+    /// Somebody has deleted one meanwhile.
+    Deleted,
+    /// One is there and was not changed: a trigger or rule of the table's owner ignored the statement.
+    Swallowed,
+}
+
 /// The SQL for one driver's tables.
 #[derive(Debug)]
 pub(super) struct Statements {
@@ -56,11 +67,20 @@ impl Statements {
             // Half as dear to plan as the one for many, which a session alone feels.
             insert_one_event: format!("{insert} VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"),
             insert_events: format!("{insert} SELECT * FROM {rows}"),
+            // Rows that are as they should be are left alone: a retry costs nothing, and no trigger sees it.
             replace_events: format!(
-                "UPDATE {events} AS stored SET created_at = given.created_at, connection_id = given.connection_id, \
-                 sender = given.sender, payload_json = given.payload_json, extra_json = given.extra_json \
-                 FROM {rows} AS given (id, event_index, session_id, created_at, connection_id, sender, payload_json, extra_json) \
-                 WHERE stored.session_id = given.session_id AND stored.event_index = given.event_index AND stored.id = given.id"
+                "WITH given (id, event_index, session_id, created_at, connection_id, sender, payload_json, extra_json) AS (\
+                   SELECT * FROM {rows}), \
+                 present AS (SELECT {same} AS same FROM given JOIN {events} AS stored ON {place}), \
+                 changed AS (UPDATE {events} AS stored SET created_at = given.created_at, \
+                   connection_id = given.connection_id, sender = given.sender, payload_json = given.payload_json, \
+                   extra_json = given.extra_json FROM given WHERE {place} AND NOT {same} RETURNING 1) \
+                 SELECT (SELECT count(*) FROM present), \
+                   (SELECT count(*) FROM present WHERE same) + (SELECT count(*) FROM changed)",
+                place = "stored.session_id = given.session_id AND stored.event_index = given.event_index AND stored.id = given.id",
+                same = "(stored.created_at, stored.connection_id, stored.sender, stored.payload_json::text, \
+                        stored.extra_json::text) IS NOT DISTINCT FROM (given.created_at, given.connection_id, given.sender, \
+                        given.payload_json::text, given.extra_json::text)"
             ),
             update_sessions: format!(
                 "INSERT INTO {sessions} (id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, sandbox_id, \
@@ -102,13 +122,25 @@ impl Statements {
     }
 
     /// Replaces events that are stored at their places already.
-    pub(super) async fn replace_events(&self, client: &Client, events: &[Placed<'_>]) -> Result<u64, Failure> {
+    pub(super) async fn replace_events(&self, client: &Client, events: &[Placed<'_>]) -> Result<Replaced, Failure> {
         if events.is_empty() {
-            return Ok(0);
+            return Ok(Replaced::All);
         }
-        Ok(client
-            .execute_typed(&self.replace_events, &EventColumns::of(events).parameters())
-            .await?)
+        let parameters = EventColumns::of(events);
+        let rows = client
+            .query_typed(&self.replace_events, &parameters.parameters())
+            .await?;
+        let count = |column: usize| match rows.first() {
+            Some(row) => row.try_get::<_, i64>(column),
+            None => Ok(0),
+        };
+        let (present, as_given) = (count(0)?, count(1)?);
+        let wanted = i64::try_from(events.len()).unwrap_or(i64::MAX);
+        Ok(match () {
+            () if as_given == wanted => Replaced::All,
+            () if present < wanted => Replaced::Deleted,
+            () => Replaced::Swallowed,
+        })
     }
 
     /// Inserts sessions, or replaces those of the same ids. No id may be among them twice.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::database::{Database, Purpose};
+use super::database::{Database, Purpose, SHARED_PART};
 use super::error::{Failure, Remedy};
 use super::place::Places;
 use super::statement::{Placed, Statements};
@@ -131,6 +131,8 @@ impl Writer {
             Err(results) => return results,
         };
         let options = &self.database.options;
+        // What a shared batch may have taken of their time.
+        progress.deadline -= options.query_timeout / SHARED_PART;
         let sound = progress.sound(writes);
         let Some(session_id) = sound.first().map(|numbered| numbered.write.session_id()) else {
             return progress.results;
