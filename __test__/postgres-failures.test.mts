@@ -137,7 +137,7 @@ test("a server that ends, comes back and ends again is no event for a process wi
   await server.start();
   assert.deepEqual(await report(), [undefined, undefined]);
   await server.stop("fast");
+  t.after(server.start);
   child.send("end");
   assert.deepEqual(await child.ended, { code: 0, signal: null, stderr: "" });
-  await server.start();
 });

@@ -6,6 +6,7 @@ use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
 use super::Options;
+use crate::bindings::arguments::{object, wrong};
 use crate::bindings::error::Failure;
 use crate::store::error::StoreError;
 use crate::store::postgres::{
@@ -199,7 +200,13 @@ pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Postgre
     let options = Options::of("options", options, |given| {
         unknown("options", given, &NAMES, &NAMES_OF_PG)
     })?;
-    let ssl = Options::of("options.ssl", options.given("ssl")?, |given| {
+    let ssl = options.given("ssl")?;
+    if let Some(value) = ssl.filter(|value| object("options.ssl", *value).is_err()) {
+        // `pg` takes true and false.
+        let wanted = "an object with `mode`, such as `{ mode: \"verify-full\" }`";
+        return Err(wrong("options.ssl", wanted, &value));
+    }
+    let ssl = Options::of("options.ssl", ssl, |given| {
         unknown("options.ssl", given, &SSL_NAMES, &SSL_NAMES_OF_PG)
     })?;
     let connection = ConnectionOptions {
