@@ -60,6 +60,19 @@ pub enum ReadRequest {
 }
 
 impl ReadRequest {
+    /// The id that is looked for, or after; empty if there is none.
+    fn text(&self) -> &str {
+        match self {
+            Self::GetSession { id } => id,
+            Self::ListSessions {
+                position: Position::After(key),
+                ..
+            } => &key.id,
+            Self::ListSessions { .. } => "",
+            Self::ListEvents { session_id, .. } => session_id,
+        }
+    }
+
     /// What an error says was being done; the name of the database follows.
     fn doing(&self) -> String {
         match self {

@@ -214,6 +214,13 @@ impl Failure {
         }
     }
 
+    /// Whether the database's encoding does not have a text of ours. The code alone does not tell this from a text of its
+    /// own that UTF8 does not have.
+    pub(super) fn is_about_our_text(&self) -> bool {
+        let message = self.database.as_ref().map(|database| database.message.as_str());
+        message.is_some_and(|message| message.contains("in encoding \"UTF8\" has no equivalent"))
+    }
+
     /// Whether the server had the statement and did not answer.
     pub(super) fn is_silence(&self) -> bool {
         self.kind == ErrorKind::Timeout && self.remedy == Remedy::Retry

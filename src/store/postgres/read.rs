@@ -25,6 +25,9 @@ const EVENT_COLUMNS: &str = "id, event_index::bigint, created_at, connection_id,
 /// Answers one read.
 pub(super) async fn answer(database: &Rc<Database>, request: &ReadRequest) -> Result<Answer, StoreError> {
     database.prepared().await?;
+    if request.text().contains('\0') {
+        return Ok(nothing(request)); // Postgres has no text that holds U+0000
+    }
     let tables = &database.options.tables;
     let read = database.run(Purpose::Read, database.deadline(), async |client| match request {
         ReadRequest::GetSession { id } => session(client, tables, id).await,
@@ -35,15 +38,28 @@ pub(super) async fn answer(database: &Rc<Database>, request: &ReadRequest) -> Re
             limit,
         } => events(client, tables, session_id, position, *limit).await,
     });
-    let doing = || format!("{} {}", request.doing(), database.options.target.name());
-    read.await.map_err(|failure| failure.into_error(&doing()))
+    match read.await {
+        // An id that the database's encoding does not have is the id of nothing in it.
+        Err(failure) if failure.is_about_our_text() => Ok(nothing(request)),
+        Err(failure) => {
+            let doing = format!("{} {}", request.doing(), database.options.target.name());
+            Err(failure.into_error(&doing))
+        }
+        Ok(answer) => Ok(answer),
+    }
+}
+
+/// The answer when there is no such session.
+fn nothing(request: &ReadRequest) -> Answer {
+    match request {
+        ReadRequest::GetSession { .. } => Answer::Absent,
+        ReadRequest::ListSessions { limit, .. } | ReadRequest::ListEvents { limit, .. } => {
+            Answer::Json(PageText::<EventKey>::new(*limit).finish(false).text)
+        }
+    }
 }
 
 async fn session(client: &Client, tables: &Tables, id: &str) -> Result<Answer, Failure> {
-    // Postgres has no text that holds U+0000, so there is no such session.
-    if id.contains('\0') {
-        return Ok(Answer::Absent);
-    }
     let sql = format!("SELECT {SESSION_COLUMNS} FROM {} WHERE id = $1", tables.sessions);
     let rows = client.query_typed(&sql, &[(&id, Type::TEXT)]).await?;
     let Some(row) = rows.first() else {
@@ -85,10 +101,11 @@ async fn sessions(
         }
         Position::After(key) => {
             let sql = format!("{select} WHERE (created_at, id COLLATE \"C\") > ($2, $3) {order}");
-            // No id holds U+0000: the sessions after such a one are those after what comes before it.
-            let id = key.id.split('\0').next().unwrap_or_default();
-            let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-                [(&wanted, Type::INT8), (&key.created_at, Type::INT8), (&id, Type::TEXT)];
+            let parameters: [(&(dyn ToSql + Sync), Type); 3] = [
+                (&wanted, Type::INT8),
+                (&key.created_at, Type::INT8),
+                (&key.id, Type::TEXT),
+            ];
             page(client, &sql, limit, &parameters, push).await?
         }
     };
@@ -102,9 +119,6 @@ async fn events(
     position: &Position<EventKey>,
     limit: u32,
 ) -> Result<Answer, Failure> {
-    if session_id.contains('\0') {
-        return Ok(Answer::Json(PageText::<EventKey>::new(limit).finish(false).text));
-    }
     let (condition, offset, start) = match position {
         Position::Offset(offset) => ("", "OFFSET $3", offset),
         Position::After(EventKey(index)) => ("AND event_index > $3", "", index),
