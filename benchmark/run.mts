@@ -1,286 +1,49 @@
 /**
- * `npm run bench`: this driver beside the drivers that users write today, in one run on one machine.
+ * `npm run bench`: this package's drivers beside the drivers that users write today, in one run on one machine.
  *
- * Every figure comes from a process of its own (`side.mts`) on a fresh file; the sides take turns, `ROUNDS` times. Prints
- * medians and spread, and writes `docs/benchmark.md` and the README's chart, `docs/benchmark.svg`.
+ * Every figure comes from a process of its own (`side.mts`) on a fresh file or schema; the sides take turns, `ROUNDS`
+ * times. Prints medians and spread, and writes `docs/benchmark.md` and the README's chart, `docs/benchmark.svg`.
+ * `BENCH_ONLY=sqlite` or `postgres` prints one half and writes nothing.
  */
-import { execFile, execFileSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir, totalmem } from "node:os";
+import { writeFileSync } from "node:fs";
+import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 
-import Database from "better-sqlite3";
+import { chart } from "./chart.mts";
+import { root, ROUNDS } from "./measure.mts";
+import { benchPostgres } from "./postgres.mts";
+import { page, say, versionIn } from "./report.mts";
+import { benchSqlite } from "./sqlite.mts";
 
-import { startServer } from "../examples/server.mts";
-import { chart, type Bars } from "./chart.mts";
-import type { Side } from "./side.mts";
-
-const ROUNDS = Number(process.env["BENCH_ROUNDS"] ?? 5);
-const SECONDS = Number(process.env["BENCH_SECONDS"] ?? 2);
-
-const run = promisify(execFile);
-const root = fileURLToPath(new URL("..", import.meta.url));
-const directory = mkdtempSync(join(tmpdir(), "sandbox-agent-persist-bench-"));
-const output: string[] = [];
-
-interface Figures {
-  [name: string]: number;
+const only = process.env["BENCH_ONLY"];
+if (only !== undefined && only !== "sqlite" && only !== "postgres") {
+  throw new Error(`BENCH_ONLY is ${JSON.stringify(only)}: it may be sqlite, postgres, or absent`);
 }
 
-/** Runs one side of one case in its own process. */
-async function side(name: Side, caseName: string, file: string, ...rest: (string | number)[]): Promise<Figures> {
-  const script = join(root, "benchmark", "side.mts");
-  const words = ["--import", "tsx", script, name, caseName, file, ...rest.map(String)];
-  const { stdout } = await run(process.execPath, words, { cwd: root });
-  return JSON.parse(stdout) as Figures;
-}
-
-function freshFile(): string {
-  return join(mkdtempSync(join(directory, "case-")), "bench.db");
-}
-
-/** Runs every side `ROUNDS` times, taking turns, and collects each side's figures. */
-async function alternate<Name extends string>(
-  sides: readonly Name[],
-  once: (side: Name) => Promise<Figures>,
-): Promise<Record<Name, Figures[]>> {
-  const all = Object.fromEntries(sides.map((name) => [name, []])) as unknown as Record<Name, Figures[]>;
-  for (let round = 0; round < ROUNDS; round += 1) {
-    for (const name of sides) all[name].push(await once(name));
-  }
-  return all;
-}
-
-function median(figures: Figures[], name: string): number {
-  const sorted = figures.map((figure) => figure[name] ?? Number.NaN).sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
-/** `median (lowest to highest)`. */
-function spread(figures: Figures[], name: string, digits = 0): string {
-  const values = figures.map((figure) => figure[name] ?? Number.NaN);
-  const show = (value: number) =>
-    value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  return `${show(median(figures, name))} (${show(Math.min(...values))} to ${show(Math.max(...values))})`;
-}
-
-function say(line: string): void {
-  console.log(line);
-  output.push(line);
-}
-
-function table(head: string[], rows: string[][]): void {
-  say(`| ${head.join(" | ")} |`);
-  say(`| ${head.map(() => "---").join(" | ")} |`);
-  for (const row of rows) say(`| ${row.join(" | ")} |`);
-  say("");
-}
-
-/** A ratio beside what the project promises itself. */
-function ratio(value: number, target: number): string {
-  return `${value.toFixed(1)}x (${value >= target ? "" : "missed, "}wanted ${target}x)`;
-}
-
-function versions(): string {
-  const version = (file: string) => (JSON.parse(readFileSync(join(root, file), "utf8")) as { version: string }).version;
-  const { sqlite } = new Database(":memory:").prepare("SELECT sqlite_version() AS sqlite").get() as { sqlite: string };
-  return [
-    `sandbox-agent-persist ${version("package.json")}`,
-    `better-sqlite3 ${version("node_modules/better-sqlite3/package.json")} with SQLite ${sqlite}`,
-    `sandbox-agent ${version("node_modules/sandbox-agent/package.json")}`,
-    `Node ${process.version}`,
-  ].join(", ");
-}
-
-/** The same inserts from Rust alone; it builds the program first. */
-function limitProgram(): (file: string, sessions: number, durability: string) => Figures {
-  const messages = execFileSync("cargo", ["bench", "--no-run", "--bench", "limit", "--message-format", "json"], {
-    cwd: root,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-    maxBuffer: 64 << 20,
-  });
-  const program = messages
-    .split("\n")
-    .filter((line) => line.includes('"executable":"'))
-    .map((line) => JSON.parse(line) as { target: { name: string }; executable: string })
-    .find((message) => message.target.name === "limit");
-  if (!program) throw new Error("cargo built no program named limit");
-  return (file, sessions, durability) =>
-    JSON.parse(
-      execFileSync(program.executable, [file, String(sessions), String(SECONDS), durability], { encoding: "utf8" }),
-    ) as Figures;
-}
-
-async function inserts(): Promise<void> {
-  const limit = limitProgram();
-  const cases: [sessions: number, durability: "full" | "normal", pasted: number, tuned: number][] = [
-    [1, "full", 3, 1],
-    [8, "full", 15, 3],
-    [32, "full", 40, 7],
-    [512, "full", 80, 12],
-    [32, "normal", Number.NaN, 3],
-  ];
-  const rows: string[][] = [];
-  const delays: string[][] = [];
-  const bars: Bars[] = [];
-  for (const [sessions, durability, overPasted, overTuned] of cases) {
-    const sides = durability === "full" ? (["ours", "tuned", "pasted"] as const) : (["ours", "tuned"] as const);
-    const all = await alternate<"ours" | "tuned" | "pasted" | "rust">([...sides, "rust"], async (name) => {
-      const file = freshFile();
-      const figures =
-        name === "rust"
-          ? limit(file, sessions, durability)
-          : await side(name, "insert", file, sessions, SECONDS, durability);
-      rmSync(join(file, ".."), { recursive: true });
-      return figures;
-    });
-    const label = `${sessions} session${sessions > 1 ? "s" : ""}${durability === "normal" ? ", `normal`" : ""}`;
-    const ours = median(all.ours, "perSecond");
-    rows.push([
-      label,
-      spread(all.ours, "perSecond"),
-      spread(all.tuned, "perSecond"),
-      ratio(ours / median(all.tuned, "perSecond"), overTuned),
-      durability === "full" ? spread(all.pasted, "perSecond") : "",
-      durability === "full" ? ratio(ours / median(all.pasted, "perSecond"), overPasted) : "",
-      `${spread(all.rust, "perSecond")}: ours is ${Math.round((ours / median(all.rust, "perSecond")) * 100)}%`,
-    ]);
-    delays.push([label, spread(all.ours, "delayP99", 1), spread(all.ours, "delayMax", 1)]);
-    if (durability === "full") {
-      bars.push({
-        label,
-        values: sides.map((name) => ({ side: name, value: median(all[name], "perSecond") })),
-      });
-    }
-  }
-  say("## Durable inserts, events a second");
-  say("");
-  say("Each session awaits every insert; events of about 440 bytes. `rust` is the same store without Node: the limit.");
-  say("");
-  table(["case", "ours", "tuned", "ours / tuned", "pasted", "ours / pasted", "rust"], rows);
-  say("## Delay of the event loop while they write flat out, in ms");
-  say("");
-  say(
-    "Wanted at 32 sessions: p99 under 3, max under 20; at 512: max under 60. Neither baseline lets the loop turn at all.",
-  );
-  say("");
-  table(["case", "p99", "max"], delays);
+say("# Benchmark");
+say("");
+say("Written by `npm run bench`. *pasted* is what users paste into their projects today, *tuned* the best that a good");
+say("engineer gets out of better-sqlite3 at the same durability; all stand in `benchmark/drivers/`.");
+say(
+  `Every figure is the median of ${ROUNDS} runs (lowest to highest), the sides taking turns, each in a process of its own.`,
+);
+say("*wanted* is what the project set out to reach.");
+say("");
+const gib = Math.round(totalmem() / 2 ** 30);
+say(
+  `sandbox-agent-persist ${versionIn()}, sandbox-agent ${versionIn("node_modules/sandbox-agent")}, ` +
+    `Node ${process.version}. ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), ${gib} GiB, ${process.platform} ${process.arch}.`,
+);
+say("");
+const sqlite = only === "postgres" ? [] : await benchSqlite();
+const postgres = only === "sqlite" ? [] : await benchPostgres();
+if (only === undefined) {
+  writeFileSync(join(root, "docs", "benchmark.md"), page());
   writeFileSync(
     join(root, "docs", "benchmark.svg"),
-    chart("Durable inserts, events a second", "each session awaits every insert; longer is better", bars),
+    chart("Durable inserts, events a second", "each session awaits every insert; longer is better", [
+      ...sqlite,
+      ...postgres,
+    ]),
   );
-}
-
-/** Files with a session of 100,000 events named "history", one a side, with the same events in the same order. */
-async function histories(): Promise<Record<Side, string>> {
-  const files = { ours: freshFile(), tuned: freshFile(), pasted: freshFile() };
-  await side("ours", "fill", files.ours, 100_000, "normal");
-  await side("tuned", "fill", files.tuned, 100_000, "normal");
-  // The same tables; pasted would take minutes to fill them. Its journal is SQLite's default one.
-  copyFileSync(files.tuned, files.pasted);
-  const database = new Database(files.pasted);
-  database.pragma("journal_mode = DELETE");
-  database.close();
-  return files;
-}
-
-/** One row of milliseconds: ours beside both baselines. */
-function besideBaselines(all: Record<Side, Figures[]>, overTuned: number, overPasted: number): void {
-  const ours = median(all.ours, "milliseconds");
-  table(
-    ["ours", "tuned", "tuned / ours", "pasted", "pasted / ours"],
-    [
-      [
-        spread(all.ours, "milliseconds"),
-        spread(all.tuned, "milliseconds"),
-        ratio(median(all.tuned, "milliseconds") / ours, overTuned),
-        spread(all.pasted, "milliseconds"),
-        ratio(median(all.pasted, "milliseconds") / ours, overPasted),
-      ],
-    ],
-  );
-}
-
-async function scans(files: Record<Side, string>): Promise<void> {
-  const all = await alternate(["ours", "tuned", "pasted"] as const, (name) => side(name, "scan", files[name], 500));
-  say("## Reading a session of 100,000 events in pages of 500, in ms");
-  say("");
-  besideBaselines(all, 1.2, 6);
-  say("Time a session, ours, and memory over idle while reading it (wanted: linear, and under 100 MB):");
-  say("");
-  const rows: string[][] = [];
-  for (const events of [10_000, 100_000, 1_000_000]) {
-    const file = freshFile();
-    await side("ours", "fill", file, events, "normal");
-    const figures = (await alternate(["ours"] as const, (name) => side(name, "scan", file, 500))).ours;
-    rmSync(join(file, ".."), { recursive: true });
-    rows.push([
-      events.toLocaleString("en-US"),
-      spread(figures, "milliseconds"),
-      `${((median(figures, "milliseconds") / events) * 1000).toFixed(2)} us`,
-      `${spread(figures, "overIdle")} MB`,
-    ]);
-  }
-  table(["events", "ms", "an event", "memory over idle"], rows);
-}
-
-async function resumes(files: Record<Side, string>): Promise<void> {
-  const server = await startServer();
-  try {
-    const all = await alternate(["ours", "tuned", "pasted"] as const, (name) =>
-      side(name, "resume", files[name], server.baseUrl),
-    );
-    say("## The SDK's `resumeSession` of a session of 100,000 events, on the real server, in ms");
-    say("");
-    besideBaselines(all, 1.2, 10);
-  } finally {
-    await server.cleanup();
-  }
-}
-
-async function lookups(): Promise<void> {
-  const rows: string[][] = [];
-  for (const writers of [0, 32]) {
-    const { ours } = await alternate(["ours"] as const, (name) => side(name, "lookup", freshFile(), writers));
-    rows.push([
-      writers === 0 ? "alone" : `while ${writers} sessions write`,
-      spread(ours, "median"),
-      spread(ours, "p99"),
-    ]);
-  }
-  say("## `getSession`, in us");
-  say("");
-  say("Wanted: a median under 100 alone, under 1,000 while 32 sessions write.");
-  say("");
-  table(["", "median", "p99"], rows);
-}
-
-try {
-  say("# Benchmark");
-  say("");
-  say(
-    "Written by `npm run bench`. *pasted* is what users paste into their projects today, *tuned* the best that a good",
-  );
-  say("engineer gets out of better-sqlite3 at the same durability; both stand in `benchmark/drivers/`.");
-  say(
-    `Every figure is the median of ${ROUNDS} runs (lowest to highest), the sides taking turns, each in a process of its own.`,
-  );
-  say("*wanted* is what the project set out to reach.");
-  say("");
-  const gib = Math.round(totalmem() / 2 ** 30);
-  say(
-    `${versions()}. ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), ${gib} GiB, ${process.platform} ${process.arch}.`,
-  );
-  say("");
-  await inserts();
-  const files = await histories();
-  await scans(files);
-  await resumes(files);
-  await lookups();
-  writeFileSync(join(root, "docs", "benchmark.md"), `${output.join("\n").trimEnd()}\n`);
-} finally {
-  rmSync(directory, { recursive: true, force: true });
 }

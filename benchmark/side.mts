@@ -1,75 +1,80 @@
 /**
- * One side of one case, in a process of its own: `side.mts SIDE CASE FILE ARGUMENTS...` prints its figures as JSON.
- * `run.mts` starts it.
+ * One side of one case, in a process of its own: `side.mts DATABASE SIDE CASE PLACE ARGUMENTS...`, where the place is a
+ * file, or a schema of the server that the `PG*` variables name. It says that it is ready, waits until its standard input
+ * ends, and prints its figures as JSON. `measure.mts` starts it.
  */
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 
-import { SandboxAgent, type SessionEvent, type SessionPersistDriver } from "sandbox-agent";
+import { SandboxAgent, type SessionPersistDriver } from "sandbox-agent";
 
-import { SQLiteSessionPersistDriver } from "../index.js";
+import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../index.js";
+import { PastedPostgresDriver } from "./drivers/pasted-postgres.mts";
 import { PastedDriver } from "./drivers/pasted.mts";
 import { TunedDriver } from "./drivers/tuned.mts";
+import { eventAt } from "./event.mts";
+import { quantile } from "./measure.mts";
 
 export type Side = "ours" | "tuned" | "pasted";
 type Driver = SessionPersistDriver & { close(): Promise<void> };
 
-export function openDriver(side: Side, filename: string, durability: "full" | "normal" = "full"): Driver {
-  if (side === "ours") return new SQLiteSessionPersistDriver({ filename, durability });
-  return side === "tuned" ? new TunedDriver(filename, durability) : new PastedDriver(filename);
+function openDriver(database: string, side: string, place: string, durability: "full" | "normal"): Driver {
+  switch (`${database} ${side}`) {
+    case "sqlite ours":
+      return new SQLiteSessionPersistDriver({ filename: place, durability });
+    case "sqlite tuned":
+      return new TunedDriver(place, durability);
+    case "sqlite pasted":
+      return new PastedDriver(place);
+    case "postgres ours":
+      return new PostgresSessionPersistDriver({ schema: place });
+    case "postgres pasted":
+      return new PastedPostgresDriver(place);
+    default:
+      throw new Error(`there is no ${side} for ${database}`);
+  }
 }
 
-/** An event of about 440 bytes of JSON text, as an agent streams them. */
-export function eventAt(sessionId: string, eventIndex: number): SessionEvent {
-  return {
-    id: randomUUID(),
-    eventIndex,
-    sessionId,
-    createdAt: Date.now(),
-    connectionId: "0d4cf2ad-7a25-4bf5-a2d6-2e6a9e9d3c11",
-    sender: "agent",
-    payload: {
-      jsonrpc: "2.0",
-      method: "session/update",
-      params: {
-        sessionId: "agent-session-17",
-        update: {
-          sessionUpdate: "agent_message_chunk",
-          content: { type: "text", text: `chunk ${eventIndex}: the quick brown fox jumps over the lazy dog, again` },
-        },
-      },
-    },
-  };
-}
-
-/** `sessions` sessions write for `seconds`, each awaiting every insert: events a second, and the loop's delay in ms. */
+/**
+ * `sessions` sessions write for `seconds`, each awaiting every insert: events a second, the loop's delay in ms, the
+ * process's CPU time for each in us, and how long each took, in us.
+ */
 async function insert(driver: Driver, sessions: number, seconds: number) {
   const delays: number[] = [];
+  const latencies: number[] = [];
   let last = performance.now();
   const timer = setInterval(() => {
     const now = performance.now();
     delays.push(Math.max(0, now - last - 1));
     last = now;
   }, 1);
-  let total = 0;
+  const cpuBefore = process.cpuUsage();
   const start = performance.now();
   const end = start + seconds * 1000;
   await Promise.all(
     Array.from({ length: sessions }, async () => {
       const sessionId = randomUUID();
-      for (let index = 1; performance.now() < end; index += 1) {
+      let before = performance.now();
+      for (let index = 1; before < end; index += 1) {
         await driver.insertEvent(sessionId, eventAt(sessionId, index));
-        total += 1;
+        const now = performance.now();
+        latencies.push(Math.round((now - before) * 1000));
+        before = now;
       }
     }),
   );
-  const perSecond = (total / (performance.now() - start)) * 1000;
+  const perSecond = (latencies.length / (performance.now() - start)) * 1000;
+  const { user, system } = process.cpuUsage(cpuBefore);
   clearInterval(timer);
-  delays.sort((a, b) => a - b);
   return {
     perSecond,
-    delayP99: delays.length > 0 ? delays[Math.floor(delays.length * 0.99)] : null,
-    delayMax: delays.at(-1) ?? null,
+    // There is none when the loop never turned.
+    delayP99: delays.length > 0 ? quantile(delays, 0.99) : null,
+    delayMax: delays.length > 0 ? quantile(delays, 1) : null,
+    cpu: (user + system) / latencies.length,
+    events: latencies.length,
+    latencies,
   };
 }
 
@@ -107,6 +112,19 @@ async function scan(driver: Driver, pages: number) {
   return { milliseconds: performance.now() - start, events, overIdle: (peak - idle) / 1e6 };
 }
 
+/** `JSON.parse` alone of such pages, from memory: no driver that gives values can be quicker. */
+function parse(count: number, limit: number) {
+  const pages: string[] = [];
+  for (let index = 1; index <= count;) {
+    const items = Array.from({ length: Math.min(limit, count - index + 1) }, () => eventAt("history", index++));
+    pages.push(JSON.stringify({ items, nextCursor: String(index) }));
+  }
+  let events = 0;
+  const start = performance.now();
+  for (const page of pages) events += (JSON.parse(page) as { items: unknown[] }).items.length;
+  return { milliseconds: performance.now() - start, events };
+}
+
 /** The SDK's `resumeSession` on a real server: milliseconds. */
 async function resume(driver: Driver, baseUrl: string) {
   const sdk = await SandboxAgent.connect({ baseUrl, persist: driver });
@@ -139,22 +157,25 @@ async function lookup(driver: Driver, writers: number) {
   return { median: times[Math.floor(times.length / 2)], p99: times[Math.floor(times.length * 0.99)] };
 }
 
-const [side, name, filename, ...rest] = process.argv.slice(2);
-if (process.argv[1]?.endsWith("side.mts") && side && name && filename) {
-  const numbers = rest.map(Number);
-  const driver = openDriver(side as Side, filename, rest.includes("normal") ? "normal" : "full");
-  const cases: Record<string, () => Promise<object>> = {
-    insert: () => insert(driver, numbers[0] ?? 1, numbers[1] ?? 2),
-    fill: () => fill(driver, numbers[0] ?? 0),
-    scan: () => scan(driver, numbers[0] ?? 500),
-    resume: () => resume(driver, rest[0] ?? ""),
-    lookup: () => lookup(driver, numbers[0] ?? 0),
-  };
-  const run = cases[name];
-  if (!run) throw new Error(`no case ${name}; there are ${Object.keys(cases).join(", ")}`);
-  const result = await run();
-  process.emit("cpu" as never);
-  await driver.close();
-  if (!existsSync(filename)) throw new Error(`the driver left no file at ${filename}`);
-  console.log(JSON.stringify(result));
-}
+const [database = "", side = "", name = "", place = "", ...rest] = process.argv.slice(2);
+const numbers = rest.map(Number);
+const driver = openDriver(database, side, place, rest.includes("normal") ? "normal" : "full");
+const cases: Record<string, () => Promise<object>> = {
+  insert: async () => ({ ...(await insert(driver, numbers[0] ?? 1, numbers[1] ?? 2)), latencies: undefined }),
+  "insert-with-latencies": () => insert(driver, numbers[0] ?? 1, numbers[1] ?? 2),
+  fill: () => fill(driver, numbers[0] ?? 0),
+  scan: () => scan(driver, numbers[0] ?? 500),
+  parse: async () => parse(numbers[0] ?? 0, numbers[1] ?? 500),
+  resume: () => resume(driver, rest[0] ?? ""),
+  lookup: () => lookup(driver, numbers[0] ?? 0),
+};
+const run = cases[name];
+if (!run) throw new Error(`no case ${name}; there are ${Object.keys(cases).join(", ")}`);
+// Opening is no part of any figure.
+await driver.getSession("nobody");
+console.log("ready");
+await once(process.stdin.resume(), "end");
+const result = await run();
+await driver.close();
+if (database === "sqlite" && !existsSync(place)) throw new Error(`the driver left no file at ${place}`);
+console.log(JSON.stringify(result));

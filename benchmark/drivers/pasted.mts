@@ -12,6 +12,7 @@ import type {
   SessionRecord,
 } from "sandbox-agent";
 
+import { next, page } from "./offset.mts";
 import { eventOf, eventRow, recordOf, recordRow, TABLES, type EventRow, type RecordRow } from "./rows.mts";
 
 export class PastedDriver implements SessionPersistDriver {
@@ -72,12 +73,4 @@ export class PastedDriver implements SessionPersistDriver {
   async close(): Promise<void> {
     this.#database.close();
   }
-}
-
-function page(request: ListPageRequest): { offset: number; limit: number } {
-  return { offset: Number.parseInt(request.cursor ?? "0", 10), limit: request.limit ?? 100 };
-}
-
-function next(offset: number, count: number): string | undefined {
-  return offset < count ? String(offset) : undefined;
 }

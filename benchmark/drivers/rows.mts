@@ -1,4 +1,4 @@
-/** The tables of the field's 0.4 layout, and their rows, for both better-sqlite3 baselines. */
+/** The tables of the field's 0.4 layout, and their rows, for the baselines. */
 import type { SessionEvent, SessionRecord } from "sandbox-agent";
 
 export const TABLES = `

@@ -1,0 +1,43 @@
+/** The page that the bench writes: lines of Markdown, printed as they come. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { median, root, type Figures } from "./measure.mts";
+
+const lines: string[] = [];
+
+export function say(line: string): void {
+  console.log(line);
+  lines.push(line);
+}
+
+export function table(head: string[], rows: string[][]): void {
+  say(`| ${head.join(" | ")} |`);
+  say(`| ${head.map(() => "---").join(" | ")} |`);
+  for (const row of rows) say(`| ${row.join(" | ")} |`);
+  say("");
+}
+
+/** `median (lowest to highest)`. */
+export function spread(figures: Figures[], name: string, digits = 0): string {
+  const values = figures.map((figure) => figure[name] ?? Number.NaN);
+  const show = (value: number) =>
+    value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return `${show(median(figures, name))} (${show(Math.min(...values))} to ${show(Math.max(...values))})`;
+}
+
+/** A ratio beside what the project promises itself. */
+export function ratio(value: number, target: number): string {
+  return `${value.toFixed(1)}x (${value >= target ? "" : "missed, "}wanted ${target}x)`;
+}
+
+/** The version in a `package.json` of this folder of the project; its own one's, if none is named. */
+export function versionIn(folder = ""): string {
+  const { version } = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8")) as { version: string };
+  return version;
+}
+
+/** All that was said. */
+export function page(): string {
+  return `${lines.join("\n").trimEnd()}\n`;
+}

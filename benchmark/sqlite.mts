@@ -1,0 +1,208 @@
+/** The SQLite half of the bench: this driver beside two on better-sqlite3. `run.mts` runs it. */
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import Database from "better-sqlite3";
+
+import { startServer } from "../examples/server.mts";
+import type { Bars } from "./chart.mts";
+import { alternate, median, root, runSide, SECONDS, type Figures } from "./measure.mts";
+import { ratio, say, spread, table, versionIn } from "./report.mts";
+import type { Side } from "./side.mts";
+
+let directory: string;
+
+function side(name: Side, caseName: string, file: string, ...rest: (string | number)[]): Promise<Figures> {
+  return runSide(["sqlite", name, caseName, file, ...rest]);
+}
+
+function freshFile(): string {
+  return join(mkdtempSync(join(directory, "case-")), "bench.db");
+}
+
+function versions(): string {
+  const { sqlite } = new Database(":memory:").prepare("SELECT sqlite_version() AS sqlite").get() as { sqlite: string };
+  return `better-sqlite3 ${versionIn("node_modules/better-sqlite3")} with SQLite ${sqlite}`;
+}
+
+/** The same inserts from Rust alone; it builds the program first. */
+function limitProgram(): (file: string, sessions: number, durability: string) => Figures {
+  const messages = execFileSync("cargo", ["bench", "--no-run", "--bench", "limit", "--message-format", "json"], {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+    maxBuffer: 64 << 20,
+  });
+  const program = messages
+    .split("\n")
+    .filter((line) => line.includes('"executable":"'))
+    .map((line) => JSON.parse(line) as { target: { name: string }; executable: string })
+    .find((message) => message.target.name === "limit");
+  if (!program) throw new Error("cargo built no program named limit");
+  return (file, sessions, durability) =>
+    JSON.parse(
+      execFileSync(program.executable, [file, String(sessions), String(SECONDS), durability], { encoding: "utf8" }),
+    ) as Figures;
+}
+
+async function inserts(): Promise<Bars[]> {
+  const limit = limitProgram();
+  const cases: [sessions: number, durability: "full" | "normal", pasted: number, tuned: number][] = [
+    [1, "full", 3, 1],
+    [8, "full", 15, 3],
+    [32, "full", 40, 7],
+    [512, "full", 80, 12],
+    [32, "normal", Number.NaN, 3],
+  ];
+  const rows: string[][] = [];
+  const delays: string[][] = [];
+  const bars: Bars[] = [];
+  for (const [sessions, durability, overPasted, overTuned] of cases) {
+    const sides = durability === "full" ? (["ours", "tuned", "pasted"] as const) : (["ours", "tuned"] as const);
+    const all = await alternate<"ours" | "tuned" | "pasted" | "rust">([...sides, "rust"], async (name) => {
+      const file = freshFile();
+      const figures =
+        name === "rust"
+          ? limit(file, sessions, durability)
+          : await side(name, "insert", file, sessions, SECONDS, durability);
+      rmSync(join(file, ".."), { recursive: true });
+      return figures;
+    });
+    const label = `${sessions} session${sessions > 1 ? "s" : ""}${durability === "normal" ? ", `normal`" : ""}`;
+    const ours = median(all.ours, "perSecond");
+    rows.push([
+      label,
+      spread(all.ours, "perSecond"),
+      spread(all.tuned, "perSecond"),
+      ratio(ours / median(all.tuned, "perSecond"), overTuned),
+      durability === "full" ? spread(all.pasted, "perSecond") : "",
+      durability === "full" ? ratio(ours / median(all.pasted, "perSecond"), overPasted) : "",
+      `${spread(all.rust, "perSecond")}: ours is ${Math.round((ours / median(all.rust, "perSecond")) * 100)}%`,
+    ]);
+    delays.push([label, spread(all.ours, "delayP99", 1), spread(all.ours, "delayMax", 1)]);
+    if (durability === "full") {
+      bars.push({
+        label: `SQLite, ${label}`,
+        values: sides.map((name) => ({ side: name, value: median(all[name], "perSecond") })),
+      });
+    }
+  }
+  say("### Durable inserts, events a second");
+  say("");
+  say("Each session awaits every insert; events of about 440 bytes. `rust` is the same store without Node: the limit.");
+  say("");
+  table(["case", "ours", "tuned", "ours / tuned", "pasted", "ours / pasted", "rust"], rows);
+  say("### Delay of the event loop while they write flat out, in ms");
+  say("");
+  say(
+    "Wanted at 32 sessions: p99 under 3, max under 20; at 512: max under 60. Neither baseline lets the loop turn at all.",
+  );
+  say("");
+  table(["case", "p99", "max"], delays);
+  return bars;
+}
+
+/** Files with a session of 100,000 events named "history", one a side, with the same events in the same order. */
+async function histories(): Promise<Record<Side, string>> {
+  const files = { ours: freshFile(), tuned: freshFile(), pasted: freshFile() };
+  await side("ours", "fill", files.ours, 100_000, "normal");
+  await side("tuned", "fill", files.tuned, 100_000, "normal");
+  // The same tables; pasted would take minutes to fill them. Its journal is SQLite's default one.
+  copyFileSync(files.tuned, files.pasted);
+  const database = new Database(files.pasted);
+  database.pragma("journal_mode = DELETE");
+  database.close();
+  return files;
+}
+
+/** One row of milliseconds: ours beside both baselines. */
+function besideBaselines(all: Record<Side, Figures[]>, overTuned: number, overPasted: number): void {
+  const ours = median(all.ours, "milliseconds");
+  table(
+    ["ours", "tuned", "tuned / ours", "pasted", "pasted / ours"],
+    [
+      [
+        spread(all.ours, "milliseconds"),
+        spread(all.tuned, "milliseconds"),
+        ratio(median(all.tuned, "milliseconds") / ours, overTuned),
+        spread(all.pasted, "milliseconds"),
+        ratio(median(all.pasted, "milliseconds") / ours, overPasted),
+      ],
+    ],
+  );
+}
+
+async function scans(files: Record<Side, string>): Promise<void> {
+  const all = await alternate(["ours", "tuned", "pasted"] as const, (name) => side(name, "scan", files[name], 500));
+  say("### Reading a session of 100,000 events in pages of 500, in ms");
+  say("");
+  besideBaselines(all, 1.2, 6);
+  say("Time a session, ours, and memory over idle while reading it (wanted: linear, and under 100 MB):");
+  say("");
+  const rows: string[][] = [];
+  for (const events of [10_000, 100_000, 1_000_000]) {
+    const file = freshFile();
+    await side("ours", "fill", file, events, "normal");
+    const figures = (await alternate(["ours"] as const, (name) => side(name, "scan", file, 500))).ours;
+    rmSync(join(file, ".."), { recursive: true });
+    rows.push([
+      events.toLocaleString("en-US"),
+      spread(figures, "milliseconds"),
+      `${((median(figures, "milliseconds") / events) * 1000).toFixed(2)} us`,
+      `${spread(figures, "overIdle")} MB`,
+    ]);
+  }
+  table(["events", "ms", "an event", "memory over idle"], rows);
+}
+
+async function resumes(files: Record<Side, string>): Promise<void> {
+  const server = await startServer();
+  try {
+    const all = await alternate(["ours", "tuned", "pasted"] as const, (name) =>
+      side(name, "resume", files[name], server.baseUrl),
+    );
+    say("### The SDK's `resumeSession` of a session of 100,000 events, on the real server, in ms");
+    say("");
+    besideBaselines(all, 1.2, 10);
+  } finally {
+    await server.cleanup();
+  }
+}
+
+async function lookups(): Promise<void> {
+  const rows: string[][] = [];
+  for (const writers of [0, 32]) {
+    const { ours } = await alternate(["ours"] as const, (name) => side(name, "lookup", freshFile(), writers));
+    rows.push([
+      writers === 0 ? "alone" : `while ${writers} sessions write`,
+      spread(ours, "median"),
+      spread(ours, "p99"),
+    ]);
+  }
+  say("### `getSession`, in us");
+  say("");
+  say("Wanted: a median under 100 alone, under 1,000 while 32 sessions write.");
+  say("");
+  table(["", "median", "p99"], rows);
+}
+
+/** Runs all of it; gives the bars of the chart. */
+export async function benchSqlite(): Promise<Bars[]> {
+  directory = mkdtempSync(join(tmpdir(), "sandbox-agent-persist-bench-"));
+  try {
+    say("## SQLite");
+    say("");
+    say(`Beside ${versions()}.`);
+    say("");
+    const bars = await inserts();
+    const files = await histories();
+    await scans(files);
+    await resumes(files);
+    await lookups();
+    return bars;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
