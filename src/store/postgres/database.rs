@@ -85,7 +85,7 @@ pub(super) struct Database {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Write,
-    /// Writes of several sessions: given up at the first silence, since a lock on one of them should not hold up the others.
+    /// Writes of several sessions: a lock on one of them should not hold up the others, so they are not tried together again.
     SharedWrite,
     Read,
 }
@@ -271,7 +271,7 @@ impl Database {
     fn is_final(&self, failure: &Failure, purpose: Purpose) -> bool {
         match failure.remedy {
             Remedy::None | Remedy::AnotherPlace => true,
-            Remedy::Retry => purpose == Purpose::SharedWrite && failure.is_silence(),
+            Remedy::Retry => purpose == Purpose::SharedWrite,
             // A server that only reads stays as it is, unless there may be another.
             Remedy::Reconnect => {
                 failure.kind == ErrorKind::Readonly

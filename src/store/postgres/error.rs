@@ -221,11 +221,6 @@ impl Failure {
         message.is_some_and(|message| message.contains("in encoding \"UTF8\" has no equivalent"))
     }
 
-    /// Whether the server had the statement and did not answer.
-    pub(super) fn is_silence(&self) -> bool {
-        self.kind == ErrorKind::Timeout && self.remedy == Remedy::Retry
-    }
-
     /// The error of a call that was `doing` something.
     pub(super) fn into_error(self, doing: &str) -> StoreError {
         StoreError {

@@ -44,8 +44,8 @@ impl Writer {
         Self {
             statements: Statements::new(tables, database.options.query_timeout),
             taken: format!(
-                "SELECT DISTINCT session_id FROM {} JOIN unnest($1::text[], $2::bigint[]) AS given (session_id, event_index) \
-                 USING (session_id, event_index)",
+                "SELECT DISTINCT given.session_id FROM unnest($1::text[], $2::bigint[]) AS given (session_id, event_index) \
+                 JOIN {} AS stored ON stored.session_id = given.session_id AND stored.event_index = given.event_index",
                 tables.events
             ),
             apart: RefCell::new(HashSet::new()),
@@ -65,7 +65,7 @@ impl Writer {
     }
 
     /// Commits writes of many sessions. There is no result for those of sessions that turn out to need batches of their
-    /// own; nothing of these is stored.
+    /// own; whether anything of these is stored is not known.
     pub(super) async fn commit_shared(&self, writes: &[Write<'_>]) -> Vec<Option<WriteResult>> {
         let mut progress = match self.begin(writes).await {
             Ok(progress) => progress,
@@ -115,7 +115,7 @@ impl Writer {
                     Err(one) => self.fail(&one, &failure, &mut progress),
                 },
                 // A row of one session is locked, most likely: the others need not wait for it.
-                Err(failure) if failure.is_silence() && purpose == Purpose::SharedWrite => {
+                Err(failure) if failure.remedy == Remedy::Retry && purpose == Purpose::SharedWrite => {
                     self.set_apart(session_ids(&piece));
                 }
                 Err(failure) => self.fail(&piece, &failure, &mut progress),
