@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { after, describe, test, type TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 
 import { PostgresSessionPersistDriver } from "../index.js";
 import { type Load, startLoad } from "./postgres/load.mts";
@@ -216,7 +217,7 @@ test(`every acknowledged write survives the SIGKILL of its process at a random m
     load = await startLoad(t, { connectionString: url }, load);
     // One round in five dies while it connects, or makes the tables: the first among them.
     if (round % 5 > 0) await load.progress(randomInt(1, 100));
-    await new Promise((resolve) => setTimeout(resolve, randomInt(0, 8)));
+    await delay(randomInt(0, 8));
     await load.kill();
     // The server notices the end of a client only when it has done what that had asked for.
     await terminateAll(url);

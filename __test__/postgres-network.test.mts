@@ -1,6 +1,7 @@
 /** A network that goes silent: calls end in time, what can be stored elsewhere is, and all works again afterwards. */
 import assert from "node:assert/strict";
 import { after, describe, test, type TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 
 import { type PostgresSessionPersistDriverOptions, PostgresSessionPersistDriver } from "../index.js";
 import { otherProgram } from "./postgres/other-program.mts";
@@ -98,7 +99,7 @@ describe("a network that goes silent", PATIENCE, () => {
     proxy.pause();
     const write = driver.insertEvent("s", eventAt("s", 1));
     // The first is given up before there is a second one.
-    while (proxy.opened < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (proxy.opened < 2) await delay(20);
     proxy.resume();
     await write;
     assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1)]);
@@ -150,7 +151,7 @@ describe("a network that goes silent", PATIENCE, () => {
     await warmUp(driver);
     proxy.pauseExisting();
     // The time after which the driver asks a connection whether it still lives.
-    await new Promise((resolve) => setTimeout(resolve, 5_500));
+    await delay(5_500);
     await Promise.all([driver.insertEvent("s", eventAt("s", 2)), driver.getSession("s")]);
     assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1), eventAt("s", 2)]);
   });
@@ -159,7 +160,7 @@ describe("a network that goes silent", PATIENCE, () => {
     const { driver, proxy } = await setUp(t, { idleTimeoutMs: 200 });
     await warmUp(driver);
     const { opened } = proxy;
-    while (proxy.open > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (proxy.open > 0) await delay(20);
     await driver.insertEvent("s", eventAt("s", 2));
     assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1), eventAt("s", 2)]);
     assert.ok(proxy.opened > opened);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { after, describe, test, type TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 
 import { type PostgresSessionPersistDriverOptions, PostgresSessionPersistDriver } from "../index.js";
 import { type NetworkProxy, startProxy } from "./postgres/proxy.mts";
@@ -196,7 +197,8 @@ for (const [what, lose] of LOSSES) {
 }
 
 test("what a connection that was silent still holds is stored by it no second time", async (t) => {
-  const { driver, proxy, insert, stored } = await setUp(t, { queryTimeoutMs: 2_000 });
+  const applicationName = "silent";
+  const { driver, proxy, insert, stored } = await setUp(t, { queryTimeoutMs: 2_000, applicationName });
   await insert("taken", 1);
   for (let round = 1; round <= 3; round += 1) {
     proxy.pauseExisting();
@@ -205,8 +207,11 @@ test("what a connection that was silent still holds is stored by it no second ti
       driver.insertEvent("taken", eventAt("taken", round)),
     ]);
     proxy.resume();
-    while (proxy.open > 1) await new Promise((resolve) => setTimeout(resolve, 20));
   }
+  await driver.close();
+  // When the server has closed its side too, it has done all that it was asked for.
+  const left = "SELECT FROM pg_stat_activity WHERE application_name = $1";
+  while ((await query(server.url, left, [applicationName])).length > 0) await delay(20);
   assert.deepEqual(
     await stored("s"),
     [1, 2, 3].map((index) => [`s-${index}`, index]),
