@@ -77,21 +77,34 @@ impl<T> Batches<T> {
         let mut running = FuturesUnordered::new();
         let (mut shared, mut apart) = (0, 0);
         let mut next_shared = Instant::now();
+        let mut last = Kind::Shared;
         loop {
-            // Sessions with a lock on them may take all of their time, and must leave a connection to the others.
-            while running.len() < at_once
-                && (apart + 1 < at_once || running.is_empty())
-                && let Some(batch) = self.take_apart()
-            {
-                apart += 1;
-                running.push(self.commit(Kind::Apart, batch, deliver));
-            }
-            if running.len() < at_once && (shared == 0 || Instant::now() >= next_shared) {
-                next_shared = Instant::now() + PATIENCE;
-                let batch = self.take_shared();
-                if !batch.is_empty() {
-                    shared += 1;
-                    running.push(self.commit(Kind::Shared, batch, deliver));
+            // On a single connection they take turns.
+            let order = match last {
+                Kind::Apart if at_once == 1 => [Kind::Shared, Kind::Apart],
+                _ => [Kind::Apart, Kind::Shared],
+            };
+            for kind in order {
+                match kind {
+                    // Sessions with a lock on them may take all of their time, and must leave a connection to the others.
+                    Kind::Apart => {
+                        while running.len() < at_once
+                            && (apart + 1 < at_once || running.is_empty())
+                            && let Some(batch) = self.take_apart()
+                        {
+                            apart += 1;
+                            running.push(self.commit(Kind::Apart, batch, deliver));
+                        }
+                    }
+                    Kind::Shared if running.len() < at_once && (shared == 0 || Instant::now() >= next_shared) => {
+                        next_shared = Instant::now() + PATIENCE;
+                        let batch = self.take_shared();
+                        if !batch.is_empty() {
+                            shared += 1;
+                            running.push(self.commit(Kind::Shared, batch, deliver));
+                        }
+                    }
+                    Kind::Shared => {}
                 }
             }
             if running.is_empty() && self.is_finished() {
@@ -99,10 +112,13 @@ impl<T> Batches<T> {
             }
             // With a shared batch under way, what is pushed waits for its end, or for the end of patience.
             tokio::select! {
-                Some(kind) = running.next() => match kind {
-                    Kind::Shared => shared -= 1,
-                    Kind::Apart => apart -= 1,
-                },
+                Some(kind) = running.next() => {
+                    last = kind;
+                    match kind {
+                        Kind::Shared => shared -= 1,
+                        Kind::Apart => apart -= 1,
+                    }
+                }
                 () = self.wake.notified(), if shared == 0 || self.writer.any_apart() => {}
                 () = sleep_until(next_shared), if shared > 0 && running.len() < at_once => {}
             }
