@@ -311,8 +311,8 @@ export interface PostgresSessionPersistDriverOptions {
    */
   tablePrefix?: string
   /**
-   * How many connections the driver opens at most, as they are needed: two write, the others read. An integer from 2 to
-   * 10000.
+   * How many connections the driver opens at most, as they are needed. Half of them, and no more than four, write; the
+   * others read. An integer from 2 to 10000.
    *
    * @default 10
    */

@@ -162,7 +162,7 @@ async function storeSome(driver: PostgresSessionPersistDriver, session: string) 
 }
 
 const NEITHER = "IF NEW.payload_json::text LIKE '%odd%' THEN";
-for (const [what, rule, state, cause] of [
+for (const [what, rule, state, cause, code = "ERR_PERSIST_INVALID_ARGUMENT"] of [
   [
     "a trigger that raises an exception",
     trigger("refuses", "BEFORE INSERT ON events", `${NEITHER} RAISE EXCEPTION 'not this one'; END IF; RETURN NEW;`),
@@ -170,6 +170,28 @@ for (const [what, rule, state, cause] of [
     /not this one/,
   ],
   ["a CHECK", "ALTER TABLE events ADD CONSTRAINT even CHECK (payload_json ->> 'text' <> 'odd')", "23514", /even/],
+  [
+    "a trigger that raises what row level security does",
+    trigger(
+      "forbids",
+      "BEFORE INSERT ON events",
+      `${NEITHER} RAISE insufficient_privilege USING MESSAGE = 'not yours'; END IF; RETURN NEW;`,
+    ),
+    "42501",
+    /not yours/,
+    "ERR_PERSIST_UNAVAILABLE",
+  ],
+  [
+    "a trigger that raises a code of its own",
+    trigger(
+      "quota",
+      "BEFORE INSERT ON events",
+      `${NEITHER} RAISE EXCEPTION 'too many' USING ERRCODE = 'QUOTA'; END IF; RETURN NEW;`,
+    ),
+    "QUOTA",
+    /too many/,
+    "ERR_PERSIST_INTERNAL",
+  ],
   [
     "a trigger that swallows rows",
     trigger("swallows", "BEFORE INSERT ON events", `${NEITHER} RETURN NULL; END IF; RETURN NEW;`),
@@ -182,14 +204,14 @@ for (const [what, rule, state, cause] of [
     undefined,
     undefined,
   ],
-] as const) {
+] as [string, string, string?, RegExp?, string?][]) {
   test(`${what}: such events are refused, the rest of the batch is stored`, async () => {
     const schema = await makeSchema(url, "");
     await adopted(schema, (driver) => driver.ready());
     await query(url, `SET search_path = ${schema}; ${rule}`);
     await adopted(schema, async (driver) => {
       for (const error of await storeSome(driver, "s")) {
-        assert.equal(error.code, "ERR_PERSIST_INVALID_ARGUMENT");
+        assert.equal(error.code, code);
         assert.equal(error.sqlState, state);
         if (cause) assert.match(error.cause.message, cause);
       }
@@ -197,10 +219,8 @@ for (const [what, rule, state, cause] of [
       assert.deepEqual(await stored(), [1, 3, 5]);
       // Alone, and in the place of another.
       const odd = { payload: { text: "odd" } as never };
-      await assert.rejects(driver.insertEvent("s", eventAt("s", 6, odd)), { code: "ERR_PERSIST_INVALID_ARGUMENT" });
-      await assert.rejects(driver.insertEvent("s", eventAt("s", 5, { ...odd, id: "late" })), {
-        code: "ERR_PERSIST_INVALID_ARGUMENT",
-      });
+      await assert.rejects(driver.insertEvent("s", eventAt("s", 6, odd)), { code });
+      await assert.rejects(driver.insertEvent("s", eventAt("s", 5, { ...odd, id: "late" })), { code });
       assert.deepEqual(await stored(), [1, 3, 5]);
       await driver.insertEvent("s", eventAt("s", 6));
       assert.deepEqual(await stored(), [1, 3, 5, 6]);

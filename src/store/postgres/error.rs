@@ -221,6 +221,18 @@ impl Failure {
         message.is_some_and(|message| message.contains("in encoding \"UTF8\" has no equivalent"))
     }
 
+    /// Whether one row may be the reason, so that the others are worth a try without it. A right may be missing for one row
+    /// (row level security), and an owner's trigger may refuse one with a code of its own.
+    pub(super) fn may_be_one_row(&self) -> bool {
+        let code = self.database.as_ref().and_then(|database| database.code.as_ref());
+        match code {
+            Some(DatabaseCode::SqlState(code)) => {
+                code == "42501" || matches!(self.kind, ErrorKind::InvalidArgument | ErrorKind::Internal)
+            }
+            _ => self.kind == ErrorKind::InvalidArgument,
+        }
+    }
+
     /// The error of a call that was `doing` something.
     pub(super) fn into_error(self, doing: &str) -> StoreError {
         StoreError {

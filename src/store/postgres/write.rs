@@ -19,7 +19,7 @@ use super::place::Places;
 use super::statement::{Placed, Statements};
 use crate::store::Answer;
 use crate::store::commit::{Write, WriteResult};
-use crate::store::error::{ErrorKind, StoreError};
+use crate::store::error::StoreError;
 use crate::store::model::SessionRecord;
 
 /// What writes the batches of a store.
@@ -110,7 +110,7 @@ impl Writer {
                         Err(failure) => self.fail(&piece, &failure, &mut progress),
                     }
                 }
-                Err(failure) if failure.kind == ErrorKind::InvalidArgument => match halves(piece) {
+                Err(failure) if failure.may_be_one_row() => match halves(piece) {
                     Ok(halves) => pieces.extend(halves),
                     Err(one) => self.fail(&one, &failure, &mut progress),
                 },
@@ -154,7 +154,7 @@ impl Writer {
                     }
                 }
                 // One by one, in their order, so that a bad one fails alone.
-                Err(failure) if failure.kind == ErrorKind::InvalidArgument && places.writes().len() > 1 => {
+                Err(failure) if failure.may_be_one_row() && places.writes().len() > 1 => {
                     pieces.extend(places.split().rev());
                 }
                 Err(failure) => self.fail(places.writes(), &failure, &mut progress),
