@@ -222,6 +222,29 @@ test("what a connection that was silent still holds is stored by it no second ti
   ]);
 });
 
+test("an event that may be stored at another index says so when it rejects, and is stored once when it is tried again", async (t) => {
+  const { driver, proxy, insert, stored } = await setUp(t, { queryTimeoutMs: 1_500 });
+  await insert("taken", 0);
+  // The session is known to be written by others, so that the next event goes straight to its transaction.
+  await driver.insertEvent("taken", eventAt("taken", 0, { id: "before" }));
+  const event = eventAt("taken", 0, { id: "mine" });
+  const lost = proxy.dropAnswerOnce(COMMIT, "silence").then(() => proxy.pause());
+  await assert.rejects(driver.insertEvent("taken", event), { code: "ERR_PERSIST_TIMEOUT" });
+  await lost;
+  assert.equal(event.eventIndex, 2);
+  proxy.resume();
+  await driver.insertEvent("taken", event);
+  assert.deepEqual(await stored("taken"), [["other-0", 0], ["before", 1], ["mine", 2]]); // prettier-ignore
+});
+
+test("one event that is inserted twice at once, at a taken index, is stored once", async (t) => {
+  const { driver, insert, stored } = await setUp(t);
+  await insert("taken", 0);
+  const event = eventAt("taken", 0, { id: "mine" });
+  await Promise.all([driver.insertEvent("taken", event), driver.insertEvent("taken", event)]);
+  assert.deepEqual(await stored("taken"), [["other-0", 0], ["mine", 1]]); // prettier-ignore
+});
+
 test("wherever in a conversation the connection breaks, each write is stored once, in order", async (t) => {
   const { driver, proxy, insert, stored } = await setUp(t, { queryTimeoutMs: 60_000 });
   await insert("taken", 1);

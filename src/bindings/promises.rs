@@ -140,7 +140,13 @@ impl Ticket {
         let Self { deferred, event } = self;
         let settled = match result {
             Ok(answer) => value_of(env, answer, event.as_ref(), parse),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                if let (Some(index), Some(event)) = (error.moved_to, &event) {
+                    // A frozen object cannot show it, which is not what went wrong here.
+                    let _ = show_index(env, event, index);
+                }
+                Err(error.into())
+            }
         };
         let done = match settled {
             Ok(value) => resolve(env, deferred, value),

@@ -85,6 +85,9 @@ pub struct StoreError {
     pub message: String,
     /// What the database said, where it was the database that failed.
     pub database: Option<DatabaseError>,
+    /// The index that an event was given in place of a taken one, where it is not known whether it is stored there: another
+    /// try must begin with it, or it could be stored twice.
+    pub moved_to: Option<i64>,
 }
 
 impl StoreError {
@@ -94,6 +97,7 @@ impl StoreError {
             kind,
             message: message.into(),
             database: None,
+            moved_to: None,
         }
     }
 

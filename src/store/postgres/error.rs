@@ -239,6 +239,7 @@ impl Failure {
             kind: self.kind,
             message: format!("{doing} failed: {}", self.advice),
             database: self.database,
+            moved_to: None,
         }
     }
 }

@@ -157,7 +157,12 @@ impl Writer {
                 Err(failure) if failure.may_be_one_row() && places.writes().len() > 1 => {
                     pieces.extend(places.split().rev());
                 }
-                Err(failure) => self.fail(places.writes(), &failure, &mut progress),
+                Err(failure) => {
+                    self.fail(places.writes(), &failure, &mut progress);
+                    for (numbered, index) in places.moved() {
+                        progress.moved(numbered, index);
+                    }
+                }
             }
         }
         progress.results
@@ -228,6 +233,13 @@ impl Progress {
     fn set(&mut self, writes: &[Numbered<'_>], result: &WriteResult) {
         for numbered in writes {
             self.results[numbered.number] = Some(result.clone());
+        }
+    }
+
+    /// Notes with the error of an event the index that it may be stored at.
+    fn moved(&mut self, numbered: Numbered<'_>, index: i64) {
+        if let Some(Err(error)) = &mut self.results[numbered.number] {
+            error.moved_to = Some(index);
         }
     }
 
