@@ -237,14 +237,6 @@ test("an event that may be stored at another index says so when it rejects, and 
   assert.deepEqual(await stored("taken"), [["other-0", 0], ["before", 1], ["mine", 2]]); // prettier-ignore
 });
 
-test("one event that is inserted twice at once, at a taken index, is stored once", async (t) => {
-  const { driver, insert, stored } = await setUp(t);
-  await insert("taken", 0);
-  const event = eventAt("taken", 0, { id: "mine" });
-  await Promise.all([driver.insertEvent("taken", event), driver.insertEvent("taken", event)]);
-  assert.deepEqual(await stored("taken"), [["other-0", 0], ["mine", 1]]); // prettier-ignore
-});
-
 test("wherever in a conversation the connection breaks, each write is stored once, in order", async (t) => {
   const { driver, proxy, insert, stored } = await setUp(t, { queryTimeoutMs: 60_000 });
   await insert("taken", 1);

@@ -210,8 +210,6 @@ impl<'a> Places<'a> {
         let mut highest = highest.unwrap_or(-1);
         // What is at a place, and where in `insert` or `replace` it stands if it is of this batch.
         let mut taken: HashMap<i64, Taken<'a>> = HashMap::new();
-        // Where events of this batch went whose places were taken: the same one again goes there too.
-        let mut moved: HashMap<&str, i64> = HashMap::new();
         for (index, id) in stored {
             taken.insert(index, Taken::Stored(id));
         }
@@ -243,15 +241,10 @@ impl<'a> Places<'a> {
                         if self.index_conflict == IndexConflict::Reject {
                             break Err(StoreError::index_taken(&self.events_name));
                         }
-                        if let Some(there) = moved.get(&*event.id).filter(|there| *there != index) {
-                            *index = *there;
-                            continue;
-                        }
                         if highest >= MAX_SAFE_INTEGER {
                             break Err(StoreError::no_free_index(self.session_id));
                         }
                         *index = highest + 1;
-                        moved.insert(&event.id, *index);
                         continue;
                     }
                 }
