@@ -1,14 +1,152 @@
 /// <reference lib="esnext.disposable" />
+// Made of lib/ by `npm run build:front`: change that, not this.
 import type {
-  ListEventsRequest,
-  ListPage,
-  ListPageRequest,
-  SessionEvent,
   SessionPersistDriver,
   SessionRecord,
+  ListPageRequest,
+  ListPage,
+  ListEventsRequest,
+  SessionEvent,
 } from "sandbox-agent" with { "resolution-mode": "import" };
 
-export interface SQLiteSessionPersistDriver extends SessionPersistDriver {
+/**
+ * What went wrong, as the `code` of an error of this package. docs/errors.md says what each means, and what to do.
+ */
+type PersistErrorCode =
+  | "ERR_PERSIST_INVALID_ARGUMENT"
+  | "ERR_PERSIST_CLOSED"
+  | "ERR_PERSIST_INDEX_CONFLICT"
+  | "ERR_PERSIST_SCHEMA"
+  | "ERR_PERSIST_FOREIGN_TABLE"
+  | "ERR_PERSIST_BUSY"
+  | "ERR_PERSIST_TIMEOUT"
+  | "ERR_PERSIST_UNAVAILABLE"
+  | "ERR_PERSIST_READONLY"
+  | "ERR_PERSIST_FULL"
+  | "ERR_PERSIST_CORRUPT"
+  | "ERR_PERSIST_NO_BINARY"
+  | "ERR_PERSIST_INTERNAL";
+
+/**
+ * The methods of `SQLiteSessionPersistDriver` and `PostgresSessionPersistDriver`, which are the same.
+ *
+ * None of them throws: every failure is a rejected promise, with an `Error` that has a `code` (`PersistErrorCode`). Wrong
+ * arguments are a `TypeError`. Where the database refused, its own message is the `cause`, and its code the `sqliteCode`
+ * or `sqlState`; where the caller's own code threw (a getter, a `toJSON`), that is the `cause`.
+ */
+declare abstract class PersistDriver implements SessionPersistDriver {
+  #private;
+  /**
+   * Resolves once the database can be used and its tables are ready. There is no need to call it: every call waits for
+   * that. It tells early whether the database can be used at all. After a failure the next call, whichever it is, tries
+   * again.
+   *
+   * @throws SQLite: `ERR_PERSIST_UNAVAILABLE` (no such directory, no right), `ERR_PERSIST_CORRUPT` (not a database),
+   * `ERR_PERSIST_BUSY`, `ERR_PERSIST_FULL`. Postgres: `ERR_PERSIST_UNAVAILABLE` (no server, no database, a wrong password,
+   * no right), `ERR_PERSIST_TIMEOUT`. Both: `ERR_PERSIST_FOREIGN_TABLE`, `ERR_PERSIST_SCHEMA`, `ERR_PERSIST_READONLY`.
+   * @example
+   * ```ts
+   * await persist.ready();
+   * ```
+   */
+  ready(): Promise<void>;
+  /**
+   * The session's record, or `undefined` when there is none.
+   *
+   * @example
+   * ```ts
+   * const record = await persist.getSession("my-session");
+   * ```
+   */
+  getSession(id: string): Promise<SessionRecord | undefined>;
+  /**
+   * A page of sessions, in order of `(createdAt, id)`: at most `limit` of them, 100 when `limit` is left out, not finite or
+   * below 1. Pass `nextCursor` as `cursor` to get the next page; the last page has none. Sessions that come or go meanwhile
+   * make no other session repeat or be skipped.
+   *
+   * @example
+   * ```ts
+   * let cursor: string | undefined;
+   * do {
+   *   const page = await persist.listSessions({ limit: 50, ...(cursor && { cursor }) });
+   *   for (const record of page.items) console.log(record.id);
+   *   cursor = page.nextCursor;
+   * } while (cursor);
+   * ```
+   */
+  listSessions(request?: ListPageRequest): Promise<ListPage<SessionRecord>>;
+  /**
+   * Stores the record, in place of the one with its id if there is one: a field that is absent now is cleared. Resolves
+   * once it is on disk.
+   *
+   * @example
+   * ```ts
+   * const record = await persist.getSession("my-session");
+   * if (record) await persist.updateSession({ ...record, destroyedAt: Date.now() });
+   * ```
+   */
+  updateSession(session: SessionRecord): Promise<void>;
+  /**
+   * A page of one session's events, in order of `eventIndex`: at most `limit` of them, 100 when `limit` is left out, not
+   * finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the next page;
+   * the last page has none.
+   *
+   * @example
+   * ```ts
+   * const page = await persist.listEvents({ sessionId: "my-session", limit: 500 });
+   * ```
+   */
+  listEvents(request: ListEventsRequest): Promise<ListPage<SessionEvent>>;
+  /**
+   * Stores the event. Resolves once it is on disk. Storing the same event again, by its `id` and `eventIndex`, replaces it.
+   * When another event has its index, `onEventIndexConflict` decides: by default it goes after the session's last event,
+   * and so do the events of this driver that come after it and ask for less. Retry with the object that you passed: it
+   * carries the index that the event is stored at.
+   *
+   * On Postgres a write whose connection breaks is tried again on another one until it is known to be stored, once, or
+   * `queryTimeoutMs` is over.
+   *
+   * @throws `ERR_PERSIST_INDEX_CONFLICT` with `onEventIndexConflict: "reject"`, and with `"reassign"` when the new index
+   * cannot be set on a frozen object (the event is stored then). `ERR_PERSIST_FULL` when the disk is full.
+   * `ERR_PERSIST_BUSY` when 512 MiB of calls wait already; on SQLite also when another process held the file's lock for
+   * longer than `busyTimeoutMs`. On Postgres `ERR_PERSIST_UNAVAILABLE` and `ERR_PERSIST_TIMEOUT` when `queryTimeoutMs` is
+   * over, and it is not known whether the event is stored.
+   * @example
+   * ```ts
+   * await persist.insertEvent(event.sessionId, event);
+   * ```
+   */
+  insertEvent(sessionId: string, event: SessionEvent): Promise<void>;
+  /**
+   * Resolves once everything that was prompted is stored. Call it when the prompts are answered, before the SDK's
+   * `dispose()`: the SDK answers a prompt while the last updates are still on their way to the driver, and `dispose()` cuts
+   * that way off.
+   *
+   * It waits until the SDK has handed over nothing for 250 ms, and all that it did hand over is stored.
+   *
+   * @throws `ERR_PERSIST_TIMEOUT` when writes still come after `drainTimeoutMs`.
+   * @example
+   * ```ts
+   * await session.prompt([{ type: "text", text: "Hello" }]);
+   * await persist.flush();
+   * await sdk.dispose();
+   * await persist.close();
+   * ```
+   */
+  flush(): Promise<void>;
+  /**
+   * Stores what the SDK still hands over, and releases everything: threads, connections, files. Resolves when that is
+   * done. May be called twice. `await using persist = ...` calls it by itself.
+   *
+   * It goes on taking calls until none has been pending for a few turns of the event loop, at most for `drainTimeoutMs`.
+   * Calls after that reject with `ERR_PERSIST_CLOSED`. An idle driver is closed at once.
+   *
+   * @example
+   * ```ts
+   * await persist.close();
+   * ```
+   */
+  close(): Promise<void>;
   /**
    * The same as `close`, for `await using`.
    *
@@ -20,51 +158,163 @@ export interface SQLiteSessionPersistDriver extends SessionPersistDriver {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export interface PostgresSessionPersistDriver extends SessionPersistDriver {
+/** The options of `PostgresSessionPersistDriver`. All may be left out. */
+interface PostgresSessionPersistDriverOptions {
   /**
-   * The same as `close`, for `await using`.
+   * Where the database is and how to log in: `postgres://user:password@host:port/database?sslmode=verify-full`, or
+   * libpq"s `host=... dbname=...`. Several hosts may be named. What it leaves out is taken from `PGHOST`, `PGUSER` and
+   * the other variables of libpq, and the password from `PGPASSFILE` or `~/.pgpass`.
    *
-   * @example
-   * ```ts
-   * await using persist = new PostgresSessionPersistDriver({ connectionString: process.env.DATABASE_URL });
-   * ```
+   * @default all from the environment
    */
-  [Symbol.asyncDispose](): Promise<void>;
+  connectionString?: string;
+  /**
+   * The schema that the tables are in. It is created only when there is none of that name.
+   *
+   * @default "public"
+   */
+  schema?: string;
+  /**
+   * What the names of the tables, `sessions`, `events` and `persist_version`, begin with: at most 40 letters, digits
+   * and underscores, not beginning with a digit, `sqlite_` or `pg_`.
+   *
+   * @default ""
+   */
+  tablePrefix?: string;
+  /**
+   * How many connections the driver opens at most, as they are needed. Half of them, and no more than four, write; the
+   * others read. An integer from 2 to 10000.
+   *
+   * @default 10
+   */
+  maxConnections?: number;
+  /**
+   * How long, in milliseconds, connecting and logging in may take, for each host. `connect_timeout` in the connection
+   * string, in seconds, is used when this is left out. An integer from 1 to 2147483647.
+   *
+   * @default 10000
+   */
+  connectTimeoutMs?: number;
+  /**
+   * How long, in milliseconds, a call waits for a connection while others use all of them, before it rejects with
+   * `ERR_PERSIST_TIMEOUT`. An integer from 1 to 2147483647.
+   *
+   * @default 10000
+   */
+  acquireTimeoutMs?: number;
+  /**
+   * How long, in milliseconds, a read or a batch of writes is worked on, with all its tries, before it rejects with
+   * `ERR_PERSIST_TIMEOUT` when the server did not answer, or `ERR_PERSIST_UNAVAILABLE` when it could not be reached. Each
+   * try gets half of the time that is left. An integer from 1 to 2147483647.
+   *
+   * @default 30000
+   */
+  queryTimeoutMs?: number;
+  /**
+   * How long, in milliseconds, a connection that nobody uses is kept. 0 means always. An integer from 0 to 2147483647.
+   *
+   * @default 60000
+   */
+  idleTimeoutMs?: number;
+  /**
+   * How long, in milliseconds, a connection is kept at all, less up to a tenth by chance, so that not all end at once. 0
+   * means always. An integer from 0 to 2147483647.
+   *
+   * @default 1800000
+   */
+  maxLifetimeMs?: number;
+  /**
+   * The name that the server shows for the connections, in `pg_stat_activity` and its log.
+   *
+   * @default "sandbox-agent-persist"
+   */
+  applicationName?: string;
+  /**
+   * How connections are encrypted and servers recognised. What it leaves out is taken from the connection string and
+   * the environment.
+   *
+   * @default all from the connection string and the environment
+   */
+  ssl?: PostgresSslOptions;
+  /**
+   * Whether to create the tables, and to bring older ones up to date. With `false` they must be ready: calls reject with
+   * `ERR_PERSIST_SCHEMA` and a list of what is missing when they are not.
+   *
+   * @default true
+   */
+  migrate?: boolean;
+  /**
+   * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
+   * index after the session"s highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
+   * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
+   *
+   * @default "reassign"
+   */
+  onEventIndexConflict?: "reassign" | "reject";
+  /**
+   * How long, in milliseconds, `flush` and `close` wait for the SDK to hand over what it has queued. Raise it when agents
+   * say more in a turn than the database stores in a minute. An integer from 0 to 2147483647.
+   *
+   * @default 60000
+   */
+  drainTimeoutMs?: number;
 }
-
-/**
- * Which binding artifact the generated loader actually loaded: `'native'` for
- * a native addon, otherwise the `platformArchABI` of the WASI flavor. Every
- * flavor napi-rs can build is listed, because `NAPI_RS_NATIVE_LIBRARY_PATH`
- * can point the loader at a WASI artifact this package does not build itself.
- */
-export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
-
+/** How connections to Postgres are encrypted, and how the server is recognised. */
+interface PostgresSslOptions {
+  /**
+   * `"disable"`: no TLS. `"prefer"`: TLS when the server offers it; nothing is verified, so it helps against listeners
+   * only. `"require"` and `"verify-full"`: TLS, and the certificate must be valid, for this host, and signed by an
+   * authority that is trusted. `"verify-ca"`: the same, for whatever host. `"no-verify"`: TLS, with whoever answers.
+   *
+   * @default "prefer"
+   */
+  mode?: "disable" | "prefer" | "require" | "verify-ca" | "verify-full" | "no-verify";
+  /**
+   * The certificates of the authorities that are trusted, or the server"s own, as PEM text.
+   *
+   * @default those of the operating system, or Mozilla"s when it has none
+   */
+  ca?: string;
+  /**
+   * The certificate that this client shows, as PEM text. It needs `key`.
+   *
+   * @default none
+   */
+  cert?: string;
+  /**
+   * The private key of `cert`, as PEM text, not encrypted.
+   *
+   * @default none
+   */
+  key?: string;
+  /**
+   * The name that the server"s certificate must be for, instead of the host"s.
+   *
+   * @default the host of the connection string
+   */
+  servername?: string;
+}
 /**
  * Keeps the sessions and events of the `sandbox-agent` SDK in a PostgreSQL database, which many servers may share.
  *
- * Pass it as `persist` to `SandboxAgent.connect` or `SandboxAgent.start`. All work happens on a thread of its own: the
- * event loop never waits for the database. Many drivers, in many processes, may use one database, and one session, at
- * once. It works through PgBouncer and other poolers in transaction mode.
- *
- * Every failure is a rejected promise with an `Error` that has a `code`, such as `ERR_PERSIST_TIMEOUT`; only the
- * constructor throws. Wrong arguments are a `TypeError`. Where Postgres refused, its own message is the `cause` and its
- * code the `sqlState`; where the caller's own code threw (a getter, a `toJSON`), that is the `cause`. No message shows a
- * password.
+ * Pass it as `persist` to `SandboxAgent.connect` or `SandboxAgent.start`. All work happens on a thread of its own: the event
+ * loop never waits for the database. Many drivers, in many processes, may use one database, and one session, at once. It
+ * works through PgBouncer and other poolers in transaction mode. No message shows a password.
  *
  * @example
  * ```ts
  * import { SandboxAgent } from "sandbox-agent";
  * import { PostgresSessionPersistDriver } from "sandbox-agent-persist";
  *
- * const persist = new PostgresSessionPersistDriver({ connectionString: process.env.DATABASE_URL });
+ * const persist = new PostgresSessionPersistDriver({ connectionString: "postgres://app:secret@db.example.com/app" });
  * const sdk = await SandboxAgent.connect({ baseUrl: "http://127.0.0.1:2468", persist });
  * // ...
+ * await persist.flush();
  * await sdk.dispose();
  * await persist.close();
  * ```
  */
-export declare class PostgresSessionPersistDriver {
+declare class PostgresSessionPersistDriver extends PersistDriver {
   /**
    * Reads the options; the first call connects, and makes the tables ready.
    *
@@ -78,106 +328,76 @@ export declare class PostgresSessionPersistDriver {
    * });
    * ```
    */
-  constructor(options?: PostgresSessionPersistDriverOptions)
-  /**
-   * Resolves once the database answers and its tables are ready. There is no need to call it: it tells early whether
-   * the database can be used. A server that is down is tried for `queryTimeoutMs`; after a failure the next call,
-   * whichever it is, tries again.
-   *
-   * @throws `ERR_PERSIST_UNAVAILABLE` (no server, no database, a wrong password, no right), `ERR_PERSIST_TIMEOUT`,
-   * `ERR_PERSIST_FOREIGN_TABLE`, `ERR_PERSIST_SCHEMA`, `ERR_PERSIST_READONLY`.
-   * @example
-   * ```ts
-   * await persist.ready();
-   * ```
-   */
-  ready(): Promise<void>
-  /**
-   * The session's record, or `undefined` when there is none.
-   *
-   * @example
-   * ```ts
-   * const record = await persist.getSession("my-session");
-   * ```
-   */
-  getSession(id: string): Promise<SessionRecord | undefined>
-  /**
-   * A page of sessions, in order of `(createdAt, id)`: at most `limit` of them, 100 when `limit` is left out, not
-   * finite or below 1. Pass `nextCursor` as `cursor` to get the next page; the last page has none. Sessions that
-   * come or go meanwhile make no other session repeat or be skipped.
-   *
-   * @example
-   * ```ts
-   * let cursor: string | undefined;
-   * do {
-   *   const page = await persist.listSessions({ cursor, limit: 50 });
-   *   for (const record of page.items) console.log(record.id);
-   *   cursor = page.nextCursor;
-   * } while (cursor);
-   * ```
-   */
-  listSessions(request?: ListPageRequest): Promise<ListPage<SessionRecord>>
-  /**
-   * Stores the record, in place of the one with its id if there is one: a field that is absent now is cleared.
-   * Resolves once it is committed.
-   *
-   * @example
-   * ```ts
-   * const record = await persist.getSession("my-session");
-   * if (record) await persist.updateSession({ ...record, destroyedAt: Date.now() });
-   * ```
-   */
-  updateSession(session: SessionRecord): Promise<void>
-  /**
-   * A page of one session's events, in order of `eventIndex`: at most `limit` of them, 100 when `limit` is left out,
-   * not finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the
-   * next page; the last page has none.
-   *
-   * @example
-   * ```ts
-   * const page = await persist.listEvents({ sessionId: "my-session", limit: 500 });
-   * ```
-   */
-  listEvents(request: ListEventsRequest): Promise<ListPage<SessionEvent>>
-  /**
-   * Stores the event. Resolves once it is committed. Storing the same event again, by its `id` and `eventIndex`,
-   * replaces it. When another event has its index, `onEventIndexConflict` decides. Retry with the object that you
-   * passed: it carries the index that the event is stored at.
-   *
-   * When the connection breaks, it is tried again on another one until it is known to be stored, once, or
-   * `queryTimeoutMs` is over.
-   *
-   * @throws `ERR_PERSIST_INDEX_CONFLICT` with `onEventIndexConflict: "reject"`, and with `"reassign"` when the new index
-   * cannot be set on a frozen object (the event is stored then); `ERR_PERSIST_UNAVAILABLE` and `ERR_PERSIST_TIMEOUT`
-   * when `queryTimeoutMs` is over, and it is not known whether the event is stored; `ERR_PERSIST_FULL` when the server's
-   * disk is full; `ERR_PERSIST_BUSY` when 512 MiB of events wait already.
-   * @example
-   * ```ts
-   * await persist.insertEvent(event.sessionId, event);
-   * ```
-   */
-  insertEvent(sessionId: string, event: SessionEvent): Promise<void>
-  /**
-   * Refuses new calls, commits what was called before, and releases everything: its thread and its connections. May be
-   * called twice. `await using persist = ...` calls it by itself.
-   *
-   * @example
-   * ```ts
-   * await persist.close();
-   * ```
-   */
-  close(): Promise<void>
+  constructor(options?: PostgresSessionPersistDriverOptions);
 }
 
+/** The options of `SQLiteSessionPersistDriver`. All may be left out. */
+interface SQLiteSessionPersistDriverOptions {
+  /**
+   * The database file; it is created when there is none, with mode 0600. A relative path is taken from the directory
+   * that the process is in when the driver is made. `":memory:"` keeps everything in memory, until `close`; it goes with
+   * neither `readonly: true` nor `migrate: false`. URIs and the empty string are refused.
+   *
+   * @default ":memory:"
+   */
+  filename?: string;
+  /**
+   * When a write"s promise resolves. `"full"`: once the write survives a power cut. `"normal"`: once it survives the
+   * end of the process; a power cut may take the last writes, and never damages the file.
+   *
+   * @default "full"
+   */
+  durability?: "full" | "normal";
+  /**
+   * How long, in milliseconds, a call waits for the lock of another process before it rejects with
+   * `ERR_PERSIST_BUSY`. An integer from 0 to 2147483647.
+   *
+   * @default 5000
+   */
+  busyTimeoutMs?: number;
+  /**
+   * Opens a file that exists, for reading only: writes reject with `ERR_PERSIST_READONLY`, and no table is created or
+   * changed.
+   *
+   * @default false
+   */
+  readonly?: boolean;
+  /**
+   * Whether to create the file and its tables, and to bring older tables up to date. With `false` they must be ready:
+   * calls reject with `ERR_PERSIST_UNAVAILABLE` when there is no file, and with `ERR_PERSIST_SCHEMA` and a list of what
+   * is missing when the tables are not ready.
+   *
+   * @default true
+   */
+  migrate?: boolean;
+  /**
+   * What the names of the tables, `sessions` and `events`, begin with: at most 40 letters, digits and underscores, not
+   * beginning with a digit or with `sqlite_`.
+   *
+   * @default ""
+   */
+  tablePrefix?: string;
+  /**
+   * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
+   * index after the session"s highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
+   * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
+   *
+   * @default "reassign"
+   */
+  onEventIndexConflict?: "reassign" | "reject";
+  /**
+   * How long, in milliseconds, `flush` and `close` wait for the SDK to hand over what it has queued. Raise it when agents
+   * say more in a turn than the database stores in a minute. An integer from 0 to 2147483647.
+   *
+   * @default 60000
+   */
+  drainTimeoutMs?: number;
+}
 /**
  * Keeps the sessions and events of the `sandbox-agent` SDK in an SQLite file.
  *
- * Pass it as `persist` to `SandboxAgent.connect` or `SandboxAgent.start`. All work happens on threads of its own: the
- * event loop never waits for the disk. Many drivers, in many processes, may use one file at once.
- *
- * Every failure is a rejected promise with an `Error` that has a `code`, such as `ERR_PERSIST_BUSY`; only the
- * constructor throws. Wrong arguments are a `TypeError`. Where SQLite refused, its own message is the `cause` and its
- * code the `sqliteCode`; where the caller's own code threw (a getter, a `toJSON`), that is the `cause`.
+ * Pass it as `persist` to `SandboxAgent.connect` or `SandboxAgent.start`. All work happens on threads of its own: the event
+ * loop never waits for the disk. Many drivers, in many processes, may use one file at once.
  *
  * @example
  * ```ts
@@ -187,11 +407,12 @@ export declare class PostgresSessionPersistDriver {
  * const persist = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db" });
  * const sdk = await SandboxAgent.connect({ baseUrl: "http://127.0.0.1:2468", persist });
  * // ...
+ * await persist.flush();
  * await sdk.dispose();
  * await persist.close();
  * ```
  */
-export declare class SQLiteSessionPersistDriver {
+declare class SQLiteSessionPersistDriver extends PersistDriver {
   /**
    * Begins to open the database, in the background; every call waits for it.
    *
@@ -201,275 +422,13 @@ export declare class SQLiteSessionPersistDriver {
    * const persist = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db", durability: "full" });
    * ```
    */
-  constructor(options?: SQLiteSessionPersistDriverOptions)
-  /**
-   * Resolves once the database is open and its tables are ready. There is no need to call it: it tells early
-   * whether the file can be used. A failed opening is tried again by the next call, whichever it is.
-   *
-   * @throws `ERR_PERSIST_UNAVAILABLE` (no such directory, no right), `ERR_PERSIST_CORRUPT` (not a database),
-   * `ERR_PERSIST_FOREIGN_TABLE`, `ERR_PERSIST_SCHEMA`, `ERR_PERSIST_BUSY`, `ERR_PERSIST_READONLY`, `ERR_PERSIST_FULL`.
-   * @example
-   * ```ts
-   * await persist.ready();
-   * ```
-   */
-  ready(): Promise<void>
-  /**
-   * The session's record, or `undefined` when there is none.
-   *
-   * @example
-   * ```ts
-   * const record = await persist.getSession("my-session");
-   * ```
-   */
-  getSession(id: string): Promise<SessionRecord | undefined>
-  /**
-   * A page of sessions, in order of `(createdAt, id)`: at most `limit` of them, 100 when `limit` is left out, not
-   * finite or below 1. Pass `nextCursor` as `cursor` to get the next page; the last page has none. Sessions that
-   * come or go meanwhile make no other session repeat or be skipped.
-   *
-   * @example
-   * ```ts
-   * let cursor: string | undefined;
-   * do {
-   *   const page = await persist.listSessions({ cursor, limit: 50 });
-   *   for (const record of page.items) console.log(record.id);
-   *   cursor = page.nextCursor;
-   * } while (cursor);
-   * ```
-   */
-  listSessions(request?: ListPageRequest): Promise<ListPage<SessionRecord>>
-  /**
-   * Stores the record, in place of the one with its id if there is one: a field that is absent now is cleared.
-   * Resolves once it is on disk.
-   *
-   * @example
-   * ```ts
-   * const record = await persist.getSession("my-session");
-   * if (record) await persist.updateSession({ ...record, destroyedAt: Date.now() });
-   * ```
-   */
-  updateSession(session: SessionRecord): Promise<void>
-  /**
-   * A page of one session's events, in order of `eventIndex`: at most `limit` of them, 100 when `limit` is left out,
-   * not finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the
-   * next page; the last page has none.
-   *
-   * @example
-   * ```ts
-   * const page = await persist.listEvents({ sessionId: "my-session", limit: 500 });
-   * ```
-   */
-  listEvents(request: ListEventsRequest): Promise<ListPage<SessionEvent>>
-  /**
-   * Stores the event. Resolves once it is on disk. Storing the same event again, by its `id` and `eventIndex`,
-   * replaces it. When another event has its index, `onEventIndexConflict` decides. Retry with the object that you
-   * passed: it carries the index that the event is stored at.
-   *
-   * @throws `ERR_PERSIST_INDEX_CONFLICT` with `onEventIndexConflict: "reject"`, and with `"reassign"` when the new index
-   * cannot be set on a frozen object (the event is stored then); `ERR_PERSIST_FULL` when the disk is full; `ERR_PERSIST_BUSY` when another process held the file's lock for longer than `busyTimeoutMs`, or 512 MiB of
-   * events wait for the disk already.
-   * @example
-   * ```ts
-   * await persist.insertEvent(event.sessionId, event);
-   * ```
-   */
-  insertEvent(sessionId: string, event: SessionEvent): Promise<void>
-  /**
-   * Refuses new calls, commits what was called before, and releases everything: threads, connections, files. May be
-   * called twice. `await using persist = ...` calls it by itself.
-   *
-   * @example
-   * ```ts
-   * await persist.close();
-   * ```
-   */
-  close(): Promise<void>
+  constructor(options?: SQLiteSessionPersistDriverOptions);
 }
 
-/** The options of `PostgresSessionPersistDriver`. All may be left out. */
-export interface PostgresSessionPersistDriverOptions {
-  /**
-   * Where the database is and how to log in: `postgres://user:password@host:port/database?sslmode=verify-full`, or
-   * libpq's `host=... dbname=...`. Several hosts may be named. What it leaves out is taken from `PGHOST`, `PGUSER` and
-   * the other variables of libpq, and the password from `PGPASSFILE` or `~/.pgpass`.
-   *
-   * @default all from the environment
-   */
-  connectionString?: string
-  /**
-   * The schema that the tables are in. It is created only when there is none of that name.
-   *
-   * @default "public"
-   */
-  schema?: string
-  /**
-   * What the names of the tables, `sessions`, `events` and `persist_version`, begin with: at most 40 letters, digits
-   * and underscores, not beginning with a digit, `sqlite_` or `pg_`.
-   *
-   * @default ""
-   */
-  tablePrefix?: string
-  /**
-   * How many connections the driver opens at most, as they are needed. Half of them, and no more than four, write; the
-   * others read. An integer from 2 to 10000.
-   *
-   * @default 10
-   */
-  maxConnections?: number
-  /**
-   * How long, in milliseconds, connecting and logging in may take, for each host. `connect_timeout` in the connection
-   * string, in seconds, is used when this is left out. An integer from 1 to 2147483647.
-   *
-   * @default 10000
-   */
-  connectTimeoutMs?: number
-  /**
-   * How long, in milliseconds, a call waits for a connection while others use all of them, before it rejects with
-   * `ERR_PERSIST_TIMEOUT`. An integer from 1 to 2147483647.
-   *
-   * @default 10000
-   */
-  acquireTimeoutMs?: number
-  /**
-   * How long, in milliseconds, a read or a batch of writes is worked on, with all its tries, before it rejects with
-   * `ERR_PERSIST_TIMEOUT` when the server did not answer, or `ERR_PERSIST_UNAVAILABLE` when it could not be reached. Each
-   * try gets half of the time that is left. An integer from 1 to 2147483647.
-   *
-   * @default 30000
-   */
-  queryTimeoutMs?: number
-  /**
-   * How long, in milliseconds, a connection that nobody uses is kept. 0 means always. An integer from 0 to 2147483647.
-   *
-   * @default 60000
-   */
-  idleTimeoutMs?: number
-  /**
-   * How long, in milliseconds, a connection is kept at all, less up to a tenth by chance, so that not all end at once. 0
-   * means always. An integer from 0 to 2147483647.
-   *
-   * @default 1800000
-   */
-  maxLifetimeMs?: number
-  /**
-   * The name that the server shows for the connections, in `pg_stat_activity` and its log.
-   *
-   * @default "sandbox-agent-persist"
-   */
-  applicationName?: string
-  /**
-   * How connections are encrypted and servers recognised. What it leaves out is taken from the connection string and
-   * the environment.
-   *
-   * @default all from the connection string and the environment
-   */
-  ssl?: PostgresSslOptions
-  /**
-   * Whether to create the tables, and to bring older ones up to date. With `false` they must be ready: calls reject with
-   * `ERR_PERSIST_SCHEMA` and a list of what is missing when they are not.
-   *
-   * @default true
-   */
-  migrate?: boolean
-  /**
-   * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
-   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
-   * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
-   *
-   * @default "reassign"
-   */
-  onEventIndexConflict?: 'reassign' | 'reject'
-}
-
-/** How connections to Postgres are encrypted, and how the server is recognised. */
-export interface PostgresSslOptions {
-  /**
-   * `"disable"`: no TLS. `"prefer"`: TLS when the server offers it; nothing is verified, so it helps against listeners
-   * only. `"require"` and `"verify-full"`: TLS, and the certificate must be valid, for this host, and signed by an
-   * authority that is trusted. `"verify-ca"`: the same, for whatever host. `"no-verify"`: TLS, with whoever answers.
-   *
-   * @default "prefer"
-   */
-  mode?: 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full' | 'no-verify'
-  /**
-   * The certificates of the authorities that are trusted, or the server's own, as PEM text.
-   *
-   * @default those of the operating system, or Mozilla's when it has none
-   */
-  ca?: string
-  /**
-   * The certificate that this client shows, as PEM text. It needs `key`.
-   *
-   * @default none
-   */
-  cert?: string
-  /**
-   * The private key of `cert`, as PEM text, not encrypted.
-   *
-   * @default none
-   */
-  key?: string
-  /**
-   * The name that the server's certificate must be for, instead of the host's.
-   *
-   * @default the host of the connection string
-   */
-  servername?: string
-}
-
-/** The options of `SQLiteSessionPersistDriver`. All may be left out. */
-export interface SQLiteSessionPersistDriverOptions {
-  /**
-   * The database file; it is created when there is none, with mode 0600. A relative path is taken from the directory
-   * that the process is in when the driver is made. `":memory:"` keeps everything in memory, until `close`; it goes with
-   * neither `readonly: true` nor `migrate: false`. URIs and the empty string are refused.
-   *
-   * @default ":memory:"
-   */
-  filename?: string
-  /**
-   * When a write's promise resolves. `"full"`: once the write survives a power cut. `"normal"`: once it survives the
-   * end of the process; a power cut may take the last writes, and never damages the file.
-   *
-   * @default "full"
-   */
-  durability?: 'full' | 'normal'
-  /**
-   * How long, in milliseconds, a call waits for the lock of another process before it rejects with
-   * `ERR_PERSIST_BUSY`. An integer from 0 to 2147483647.
-   *
-   * @default 5000
-   */
-  busyTimeoutMs?: number
-  /**
-   * Opens a file that exists, for reading only: writes reject with `ERR_PERSIST_READONLY`, and no table is created or
-   * changed.
-   *
-   * @default false
-   */
-  readonly?: boolean
-  /**
-   * Whether to create the file and its tables, and to bring older tables up to date. With `false` they must be ready:
-   * calls reject with `ERR_PERSIST_UNAVAILABLE` when there is no file, and with `ERR_PERSIST_SCHEMA` and a list of what
-   * is missing when the tables are not ready.
-   *
-   * @default true
-   */
-  migrate?: boolean
-  /**
-   * What the names of the tables, `sessions` and `events`, begin with: at most 40 letters, digits and underscores, not
-   * beginning with a digit or with `sqlite_`.
-   *
-   * @default ""
-   */
-  tablePrefix?: string
-  /**
-   * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
-   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
-   * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
-   *
-   * @default "reassign"
-   */
-  onEventIndexConflict?: 'reassign' | 'reject'
-}
+export { PostgresSessionPersistDriver, SQLiteSessionPersistDriver };
+export type {
+  PersistErrorCode,
+  PostgresSessionPersistDriverOptions,
+  PostgresSslOptions,
+  SQLiteSessionPersistDriverOptions,
+};

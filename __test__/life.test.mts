@@ -64,7 +64,7 @@ test("process.exit while the file is being opened ends with its code", async (t)
   await Promise.all(rounds);
 });
 
-test("close commits what was called before it, refuses what comes after, and may be called twice", async (t) => {
+test("close commits what was called before it and while it waits, refuses what comes after, and may be called twice", async (t) => {
   const filename = join(directory(t), "close.db");
   const driver = new SQLiteSessionPersistDriver({ filename });
   const closed = { code: "ERR_PERSIST_CLOSED" };
@@ -75,6 +75,9 @@ test("close commits what was called before it, refuses what comes after, and may
   const read = driver.getSession("s");
   const first = driver.close().then(() => settled.push("close"));
   const second = driver.close();
+  const meanwhile = driver.insertEvent("s", eventAt("s", 2_001)).then(() => settled.push("write"));
+  await Promise.all([...before, first, second, read, meanwhile]);
+  assert.equal(settled.indexOf("close"), 2_001, "close resolves after every write");
   const after = [
     driver.insertEvent("s", eventAt("s", 3_000)),
     driver.updateSession(sessionOf("s")),
@@ -82,10 +85,8 @@ test("close commits what was called before it, refuses what comes after, and may
     driver.ready(),
   ];
   for (const call of after) await assert.rejects(call, closed);
-  await Promise.all([...before, first, second, read]);
-  assert.equal(settled.indexOf("close"), 2_000, "close resolves after every write");
   await driver.close();
-  assert.deepEqual(await stored(t, filename, "s"), upTo(2_000));
+  assert.deepEqual(await stored(t, filename, "s"), upTo(2_001));
   assert.deepEqual(readdirSync(join(filename, "..")), ["close.db"]);
 });
 

@@ -65,6 +65,7 @@ describe("options", () => {
     ssl: "an object",
     migrate: "a boolean",
     onEventIndexConflict: "a string",
+    drainTimeoutMs: "a number",
     "ssl.mode": "a string",
     "ssl.ca": "a string",
     "ssl.cert": "a string",
@@ -75,7 +76,14 @@ describe("options", () => {
     const path = name.replace(".", "\\.");
     add(name, kinds[kind], new RegExp(`^options\\.${path} must be ${kind}.*, it is (null|an? \\w+)`));
   }
-  const limits = { connectTimeoutMs: 1, acquireTimeoutMs: 1, queryTimeoutMs: 1, idleTimeoutMs: 0, maxLifetimeMs: 0 };
+  const limits = {
+    connectTimeoutMs: 1,
+    acquireTimeoutMs: 1,
+    queryTimeoutMs: 1,
+    idleTimeoutMs: 0,
+    maxLifetimeMs: 0,
+    drainTimeoutMs: 0,
+  };
   for (const [name, least] of Object.entries(limits)) {
     const message = `^options\\.${name} must be a whole number of milliseconds from ${least} to 2147483647, it is `;
     add(name, [least - 1, least + 0.5, NaN, Infinity, -Infinity, 2 ** 31, 1e300], new RegExp(message));

@@ -11,7 +11,8 @@ const steps = [
       ...process.env,
       RUSTDOCFLAGS: "-D warnings",
     }),
-  () => step("tsc", ["-p", "tsconfig.json"], process.env, tool("typescript", "tsc")),
+  () => step("tsc", ["-p", "lib"], process.env, tool("typescript", "tsc")),
+  () => step("tsc", ["-p", "."], process.env, tool("typescript", "tsc")),
   () => step("prettier", ["--check", "."], process.env, tool("prettier")),
 ];
 

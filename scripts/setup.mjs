@@ -1,18 +1,19 @@
 // @ts-check
-// Makes a fresh clone ready, with Node alone: installs the dependencies and builds the addon, each only when needed.
+// Makes a fresh clone ready, with Node alone: installs the dependencies and builds the addon and its front, each only when
+// needed.
 //
-//   node scripts/setup.mjs              dependencies and addon
+//   node scripts/setup.mjs              dependencies, addon and front
 //   node scripts/setup.mjs --no-build   dependencies only
 
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 
 import { addon } from "./addon.mjs";
-import { fail, output, root, run, tool } from "./run.mjs";
+import { fail, output, root, run } from "./run.mjs";
 
 requireNode();
 installDependencies();
-if (!process.argv.includes("--no-build")) buildAddon();
+if (!process.argv.includes("--no-build")) build();
 
 function requireNode() {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
@@ -58,34 +59,47 @@ function packagesOf(file) {
   return JSON.parse(readFileSync(file, "utf8")).packages;
 }
 
-function buildAddon() {
-  const reason = staleAddon();
-  if (!reason) return;
-  requireCompilers();
-  console.log(`setup: napi build --platform --release (${reason}); the first build takes a few minutes`);
-  run(process.execPath, [tool("@napi-rs/cli", "napi"), "build", "--platform", "--release"]);
+function build() {
+  const reason = stale(
+    [addon],
+    ["src"],
+    [".cargo/config.toml", "Cargo.toml", "Cargo.lock", "build.rs", "package.json"],
+  );
+  if (reason) {
+    requireCompilers();
+    console.log(`setup: npm run build (${reason}); the first build takes a few minutes`);
+    run(process.execPath, ["scripts/build.mjs"]);
+    return;
+  }
+  const front = ["index.js", "index.d.ts"].map((file) => path.join(root, file));
+  const reasonOfFront = stale(front, ["lib"], ["scripts/front.mjs", "package.json"]);
+  if (!reasonOfFront) return;
+  console.log(`setup: npm run build:front (${reasonOfFront})`);
+  run(process.execPath, ["scripts/front.mjs"]);
 }
 
 /**
- * Why the addon has to be built, if it has to. A debug build that is newer than the sources stays: whoever made it
+ * Why the files have to be built, if they have to. A debug build that is newer than the sources stays: whoever made it
  * wants to run it.
  *
+ * @param {string[]} built
+ * @param {string[]} folders whose whole content they are made from
+ * @param {string[]} files that they are made from as well
  * @returns {string | undefined}
  */
-function staleAddon() {
-  const missing = [addon, path.join(root, "index.js"), path.join(root, "index.d.ts")].find((file) => !existsSync(file));
+function stale(built, folders, files) {
+  const missing = built.find((file) => !existsSync(file));
   if (missing) return `there is no ${path.basename(missing)}`;
-  const built = statSync(addon).mtimeMs;
-  const newer = inputs().find((file) => statSync(file).mtimeMs > built);
-  return newer && `${path.relative(root, newer)} is newer than the addon`;
-}
-
-/** Everything that the addon, `index.js` and `index.d.ts` are made from. */
-function inputs() {
-  const files = [".cargo/config.toml", "Cargo.toml", "Cargo.lock", "build.rs", "dts-header.d.ts", "package.json"];
-  // The directories count too: their times change when a file is removed.
-  const sources = readdirSync(path.join(root, "src"), { recursive: true, encoding: "utf8" });
-  return [...files, "src", ...sources.map((file) => path.join("src", file))].map((file) => path.join(root, file));
+  const builtAt = Math.min(...built.map((file) => statSync(file).mtimeMs));
+  // The folders count too: their times change when a file is removed.
+  const sources = folders.flatMap((folder) => [
+    folder,
+    ...readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).map((file) =>
+      path.join(folder, file),
+    ),
+  ]);
+  const newer = [...files, ...sources].find((file) => statSync(path.join(root, file)).mtimeMs > builtAt);
+  return newer && `${newer} is newer than ${built.map((file) => path.basename(file)).join(" and ")}`;
 }
 
 function requireCompilers() {

@@ -70,6 +70,7 @@ export const options: Required<SQLiteSessionPersistDriverOptions> = {
   migrate: true,
   tablePrefix: "",
   onEventIndexConflict: "reassign",
+  drainTimeoutMs: 60_000,
 };
 
 export const ssl: Required<PostgresSslOptions> = { mode: "verify-full", ca: "", cert: "", key: "", servername: "" };
@@ -88,6 +89,7 @@ export const postgresOptions: Required<PostgresSessionPersistDriverOptions> = {
   ssl,
   migrate: true,
   onEventIndexConflict: "reassign",
+  drainTimeoutMs: 60_000,
 };
 
 export async function wrongUse(): Promise<void> {

@@ -1,40 +1,30 @@
 //! Checks what the caller passes to the methods, and turns records and events into JSON text.
 
-use napi::bindgen_prelude::{FromNapiValue, Function, FunctionRef, JsObjectValue, Object, Unknown, Utf16String};
-use napi::{Env, JsValue, Result, ValueType};
+use napi::bindgen_prelude::{FromNapiValue, JsObjectValue, Object, Unknown, Utf16String};
+use napi::{Env, JsValue, ValueType};
 
-use super::error::{self, Failure};
+use super::error::Failure;
+use super::realm::Realm;
 use crate::store::error::StoreError;
 use crate::store::page::{self, DEFAULT_LIMIT, Key, Position};
 
-/// The program's own `JSON.stringify`: what it keeps is what we keep (ARCHITECTURE.md, "JSON text is the boundary").
-pub(super) struct Stringify(FunctionRef<Unknown<'static>, Option<String>>);
-
-impl Stringify {
-    pub(super) fn of(env: &Env) -> Result<Self> {
-        let json: Object = env.get_global()?.get_named_property("JSON")?;
-        let stringify: Function<Unknown, Option<String>> = json.get_named_property("stringify")?;
-        Ok(Self(stringify.create_ref()?))
-    }
-
-    /// The JSON text of a record or event, as it is at this moment.
-    pub(super) fn text_of(&self, env: &Env, what: &str, value: Unknown<'_>) -> std::result::Result<String, Failure> {
-        object(what, value)?;
-        let text = self.0.borrow_back(env).and_then(|stringify| {
-            let text = error::call(env, stringify.raw(), value.raw())?;
-            // SAFETY: the value was just made in this environment; the conversion checks its type.
-            unsafe { Option::<String>::from_napi_value(env.raw(), text) }
-        });
-        match text {
-            Ok(Some(text)) => Ok(text),
-            Ok(None) => Err(StoreError::invalid(format!("{what} has a toJSON that returns nothing")).into()),
-            Err(_) => {
-                let error = StoreError::invalid(format!(
-                    "{what} cannot be turned into JSON text (see `cause`): it may hold itself, a BigInt, a toJSON that throws, \
-                     or be nested too deeply"
-                ));
-                Err(Failure::thrown(env, error))
-            }
+/// The JSON text of a record or event, as it is at this moment.
+pub(super) fn json_text(
+    env: &Env,
+    realm: &Realm,
+    what: &str,
+    value: Unknown<'_>,
+) -> std::result::Result<String, Failure> {
+    object(what, value)?;
+    match realm.stringify(env, value) {
+        Ok(Some(text)) => Ok(text),
+        Ok(None) => Err(StoreError::invalid(format!("{what} has a toJSON that returns nothing")).into()),
+        Err(_) => {
+            let error = StoreError::invalid(format!(
+                "{what} cannot be turned into JSON text (see `cause`): it may hold itself, a BigInt, a toJSON that throws, \
+                 or be nested too deeply"
+            ));
+            Err(Failure::thrown(env, error))
         }
     }
 }

@@ -1,49 +1,141 @@
-//! What every driver class does: the five methods of the SDK's interface, `ready` and `close`, over a store.
+//! The native class behind the drivers of `lib`: the five methods of the SDK's interface, `ready` and `close`, over a store.
 //!
-//! Each checks its arguments, hands one request to the store, and returns the promise that the store's answer settles.
+//! Each method checks its arguments, hands one request to the store, and returns the promise that the store's answer
+//! settles. None of them throws, but for a mistake of ours.
 
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use napi::bindgen_prelude::{Object, Unknown};
 use napi::{Env, JsValue, Result};
+use napi_derive::napi;
 
-use super::arguments::{self, Stringify};
+use super::arguments;
+use super::environment::{self, Release};
 use super::error::Failure;
-use super::promises::{self, Promises, Ticket};
+use super::options;
+use super::promises::{Promises, Ticket};
+use super::realm::Realm;
 use crate::store::commit::WriteRequest;
 use crate::store::error::StoreError;
+use crate::store::postgres::PostgresStore;
+use crate::store::sqlite::SqliteStore;
 use crate::store::{Deliver, ReadRequest, Store};
 
 /// One driver, over a store of whatever kind.
-pub(super) struct Driver<S> {
-    stringify: Stringify,
-    promises: Promises,
-    store: S,
+#[napi]
+pub struct Driver {
+    open: Rc<Open>,
+    drain_timeout: Duration,
 }
 
-impl<S: Store<Ticket>> Driver<S> {
+/// What a driver holds.
+struct Open {
+    realm: Rc<Realm>,
+    promises: Promises,
+    store: Box<dyn Store<Ticket>>,
+}
+
+impl Release for Open {
+    fn release(&self) {
+        self.promises.abandon();
+        self.store.close(None);
+    }
+}
+
+impl Driver {
     /// A driver over the store that `open` begins to open.
-    pub(super) fn open(
+    fn open<O>(
         env: &Env,
-        open: impl FnOnce(Deliver<Ticket>) -> std::result::Result<S, StoreError>,
+        functions: &Object<'_>,
+        parse: impl FnOnce() -> std::result::Result<options::Parsed<O>, Failure>,
+        open: impl FnOnce(O, Deliver<Ticket>) -> std::result::Result<Box<dyn Store<Ticket>>, StoreError>,
     ) -> Result<Self> {
-        let promises = Promises::new(env)?;
-        let store = open(Arc::new(promises.deliver())).map_err(|error| Failure::from(error).into_exception(env))?;
+        let realm = Rc::new(Realm::of(functions)?);
+        let options = parse().map_err(|failure| failure.into_exception(env, &realm))?;
+        let promises = Promises::new(env, &realm)?;
+        let store = open(options.store, Arc::new(promises.deliver()))
+            .map_err(|error| Failure::from(error).into_exception(env, &realm))?;
+        let open = Rc::new(Open { realm, promises, store });
+        environment::release_at_end(&open);
         Ok(Self {
-            stringify: Stringify::of(env)?,
-            promises,
-            store,
+            open,
+            drain_timeout: options.drain_timeout,
         })
     }
 
-    pub(super) fn get_session<'env>(&self, env: &'env Env, id: Unknown<'_>) -> Result<Unknown<'env>> {
+    fn write<'env>(&self, env: &'env Env, request: WriteRequest, event: Option<Object<'_>>) -> Result<Unknown<'env>> {
+        let (ticket, promise) = self.open.promises.promise(env, event)?;
+        self.open.store.write(request, ticket);
+        Ok(promise)
+    }
+
+    fn read<'env>(
+        &self,
+        env: &'env Env,
+        request: impl FnOnce() -> std::result::Result<ReadRequest, Failure>,
+    ) -> Result<Unknown<'env>> {
+        match request() {
+            Ok(request) => {
+                let (ticket, promise) = self.open.promises.promise(env, None)?;
+                self.open.store.read(request, ticket);
+                Ok(promise)
+            }
+            Err(failure) => self.open.promises.rejected(env, failure),
+        }
+    }
+}
+
+#[napi]
+impl Driver {
+    /// A driver over an SQLite database.
+    #[napi(factory, catch_unwind)]
+    pub fn sqlite(env: Env, options: Option<Unknown>, realm: Object) -> Result<Self> {
+        let parse = || options::sqlite::parse(options);
+        Self::open(&env, &realm, parse, |options, deliver| {
+            Ok(Box::new(SqliteStore::open(options, deliver)?))
+        })
+    }
+
+    /// A driver over a Postgres database.
+    #[napi(factory, catch_unwind)]
+    pub fn postgres(env: Env, options: Option<Unknown>, realm: Object) -> Result<Self> {
+        let parse = || options::postgres::parse(options);
+        Self::open(&env, &realm, parse, |options, deliver| {
+            Ok(Box::new(PostgresStore::open(options, deliver)?))
+        })
+    }
+
+    /// How many calls are not settled.
+    #[napi(getter)]
+    pub fn pending(&self) -> u32 {
+        u32::try_from(self.open.promises.pending()).unwrap_or(u32::MAX)
+    }
+
+    /// The option `drainTimeoutMs`, in milliseconds.
+    #[napi(getter)]
+    #[allow(clippy::cast_precision_loss)] // it came from JavaScript as a smaller number
+    pub fn drain_timeout_ms(&self) -> f64 {
+        self.drain_timeout.as_millis() as f64
+    }
+
+    /// Resolves as soon as no call is pending. It is none itself, and keeps nothing alive.
+    #[napi(catch_unwind)]
+    pub fn when_idle<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        self.open.promises.when_idle(env)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn get_session<'env>(&self, env: &'env Env, id: Unknown) -> Result<Unknown<'env>> {
         self.read(env, || {
             let id = arguments::string("id", id)?;
             Ok(ReadRequest::GetSession { id })
         })
     }
 
-    pub(super) fn list_sessions<'env>(&self, env: &'env Env, request: Option<Unknown<'_>>) -> Result<Unknown<'env>> {
+    #[napi(catch_unwind)]
+    pub fn list_sessions<'env>(&self, env: &'env Env, request: Option<Unknown>) -> Result<Unknown<'env>> {
         self.read(env, || {
             let request = request
                 .map(|request| arguments::object("request", request))
@@ -53,7 +145,8 @@ impl<S: Store<Ticket>> Driver<S> {
         })
     }
 
-    pub(super) fn list_events<'env>(&self, env: &'env Env, request: Unknown<'_>) -> Result<Unknown<'env>> {
+    #[napi(catch_unwind)]
+    pub fn list_events<'env>(&self, env: &'env Env, request: Unknown) -> Result<Unknown<'env>> {
         self.read(env, || {
             let request = arguments::object("request", request)?;
             let session_id = arguments::field(&request, "sessionId")?;
@@ -67,62 +160,41 @@ impl<S: Store<Ticket>> Driver<S> {
         })
     }
 
-    pub(super) fn update_session<'env>(&self, env: &'env Env, session: Unknown<'_>) -> Result<Unknown<'env>> {
-        match self.stringify.text_of(env, "session", session) {
+    #[napi(catch_unwind)]
+    pub fn update_session<'env>(&self, env: &'env Env, session: Unknown) -> Result<Unknown<'env>> {
+        match arguments::json_text(env, &self.open.realm, "session", session) {
             Ok(record) => self.write(env, WriteRequest::UpdateSession { record }, None),
-            Err(failure) => promises::rejected(env, failure),
+            Err(failure) => self.open.promises.rejected(env, failure),
         }
     }
 
-    pub(super) fn insert_event<'env>(
-        &self,
-        env: &'env Env,
-        session_id: Unknown<'_>,
-        event: Unknown<'_>,
-    ) -> Result<Unknown<'env>> {
+    #[napi(catch_unwind)]
+    pub fn insert_event<'env>(&self, env: &'env Env, session_id: Unknown, event: Unknown) -> Result<Unknown<'env>> {
         let request = arguments::string("sessionId", session_id).and_then(|session_id| {
-            let event = self.stringify.text_of(env, "event", event)?;
-            Ok(WriteRequest::InsertEvent { session_id, event })
+            let text = arguments::json_text(env, &self.open.realm, "event", event)?;
+            Ok(WriteRequest::InsertEvent {
+                session_id,
+                event: text,
+            })
         });
         match request {
-            Ok(request) => {
-                let event = Object::from_raw(env.raw(), event.raw());
-                self.write(env, request, Some(event))
-            }
-            Err(failure) => promises::rejected(env, failure),
+            Ok(request) => self.write(env, request, Some(Object::from_raw(env.raw(), event.raw()))),
+            Err(failure) => self.open.promises.rejected(env, failure),
         }
     }
 
-    pub(super) fn ready<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
-        let (ticket, promise) = self.promises.promise(env, None)?;
-        self.store.ready(ticket);
+    #[napi(catch_unwind)]
+    pub fn ready<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        let (ticket, promise) = self.open.promises.promise(env, None)?;
+        self.open.store.ready(ticket);
         Ok(promise)
     }
 
-    pub(super) fn close<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
-        let (ticket, promise) = self.promises.promise(env, None)?;
-        self.store.close(ticket);
+    /// Refuses new calls, commits what was called before, and releases everything.
+    #[napi(catch_unwind)]
+    pub fn close<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        let (ticket, promise) = self.open.promises.promise(env, None)?;
+        self.open.store.close(Some(ticket));
         Ok(promise)
-    }
-
-    fn write<'env>(&self, env: &'env Env, request: WriteRequest, event: Option<Object<'_>>) -> Result<Unknown<'env>> {
-        let (ticket, promise) = self.promises.promise(env, event)?;
-        self.store.write(request, ticket);
-        Ok(promise)
-    }
-
-    fn read<'env>(
-        &self,
-        env: &'env Env,
-        request: impl FnOnce() -> std::result::Result<ReadRequest, Failure>,
-    ) -> Result<Unknown<'env>> {
-        match request() {
-            Ok(request) => {
-                let (ticket, promise) = self.promises.promise(env, None)?;
-                self.store.read(request, ticket);
-                Ok(promise)
-            }
-            Err(failure) => promises::rejected(env, failure),
-        }
     }
 }

@@ -2,17 +2,22 @@
 //!
 //! Node-API's own helpers make one thread-safe function a promise, which costs more than the write itself
 //! (ARCHITECTURE.md, "Group commit"). Here one serves a whole driver. It keeps the process alive while calls are pending.
+//!
+//! Answers wait in a queue of ours for the JavaScript thread, and the thread-safe function only wakes it: what is handed to
+//! one whose environment has ended is never freed, and an answer may be a page of many megabytes.
 
 use std::ptr;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use napi::bindgen_prelude::{Function, FunctionRef, JsObjectValue, Object, ObjectRef, ToNapiValue, Unknown};
+use napi::bindgen_prelude::{JsObjectValue, Object, ObjectRef, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, ThreadsafeFunctionHandle};
 use napi::{Env, JsValue, Result, Status, ValueType, check_status, sys};
 
 use super::arguments;
-use super::error::{self, Failure};
+use super::error::Failure;
+use super::realm::{Realm, undefined};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::{Answer, Completion};
 
@@ -25,51 +30,53 @@ pub(super) struct Ticket {
 // SAFETY: other threads only carry a ticket; the handles inside are used on the JavaScript thread that made them alone.
 unsafe impl Send for Ticket {}
 
-/// The program's own `JSON.parse`.
-type Parse = FunctionRef<String, Unknown<'static>>;
-
-type Settle = ThreadsafeFunction<Vec<Completion<Ticket>>, (), (), Status, false, true>;
+type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
 
 /// Makes a driver's promises and settles them.
 pub(super) struct Promises {
-    settle: Arc<Settle>,
-    pending: Arc<Pending>,
+    realm: Rc<Realm>,
+    wake: Arc<Wake>,
+    calls: Arc<Calls>,
 }
 
-/// How many promises are not settled. The process stays alive while there are any.
+/// What the store's threads and the JavaScript thread share.
 #[derive(Default)]
-struct Pending {
-    count: AtomicUsize,
+struct Calls {
+    answers: Mutex<Answers>,
+    /// How many promises are not settled. The process stays alive while there are any.
+    pending: AtomicUsize,
     // Weak, since the function that the handle releases owns this.
     handle: OnceLock<Weak<ThreadsafeFunctionHandle>>,
 }
 
+#[derive(Default)]
+struct Answers {
+    waiting: Vec<Completion<Ticket>>,
+    /// Those who wait until nothing is pending.
+    idle: Vec<Ticket>,
+    /// Whether the environment has ended, so that nobody takes answers any more.
+    abandoned: bool,
+}
+
 impl Promises {
-    pub(super) fn new(env: &Env) -> Result<Self> {
-        let json: Object = env.get_global()?.get_named_property("JSON")?;
-        let parse: Function<String, Unknown> = json.get_named_property("parse")?;
-        let parse = parse.create_ref()?;
-        let pending = Arc::new(Pending::default());
-        let in_callback = Arc::clone(&pending);
+    pub(super) fn new(env: &Env, realm: &Rc<Realm>) -> Result<Self> {
+        let calls = Arc::new(Calls::default());
+        let (in_callback, callback_realm) = (Arc::clone(&calls), Rc::clone(realm));
         let nothing = env.create_function_from_closure::<(), (), _>("settle", |_| Ok(()))?;
-        let settle: Settle = nothing
-            .build_threadsafe_function::<Vec<Completion<Ticket>>>()
+        let wake: Wake = nothing
+            .build_threadsafe_function::<()>()
             .callee_handled::<false>()
             .weak::<true>()
             .build_callback(move |context| {
-                let env = context.env;
-                in_callback.remove(&env, context.value.len());
-                for (ticket, result) in context.value {
-                    // A promise that cannot be settled belongs to an environment that is going away.
-                    let _ = ticket.settle(&env, result, &parse);
-                }
+                in_callback.settle_all(&context.env, &callback_realm);
                 Ok(())
             })?;
         // The cell was just made, so it is empty.
-        let _ = pending.handle.set(Arc::downgrade(&settle.handle));
+        let _ = calls.handle.set(Arc::downgrade(&wake.handle));
         Ok(Self {
-            settle: Arc::new(settle),
-            pending,
+            realm: Rc::clone(realm),
+            wake: Arc::new(wake),
+            calls,
         })
     }
 
@@ -77,32 +84,91 @@ impl Promises {
     pub(super) fn promise<'env>(&self, env: &'env Env, event: Option<Object<'_>>) -> Result<(Ticket, Unknown<'env>)> {
         let event = event.map(|event| event.create_ref()).transpose()?;
         let (deferred, promise) = new_promise(env)?;
-        self.pending.add(env);
+        self.calls.add(env);
         Ok((Ticket { deferred, event }, promise))
+    }
+
+    /// A promise that is rejected already.
+    pub(super) fn rejected<'env>(&self, env: &'env Env, failure: Failure) -> Result<Unknown<'env>> {
+        let (deferred, promise) = new_promise(env)?;
+        reject(env, &self.realm, deferred, failure)?;
+        Ok(promise)
+    }
+
+    /// How many promises are not settled.
+    pub(super) fn pending(&self) -> usize {
+        self.calls.pending.load(Ordering::Relaxed)
+    }
+
+    /// A promise that resolves as soon as no other is pending.
+    pub(super) fn when_idle<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        let (deferred, promise) = new_promise(env)?;
+        if self.pending() == 0 {
+            resolve(env, deferred, undefined(env)?)?;
+        } else {
+            self.calls.answers().idle.push(Ticket { deferred, event: None });
+        }
+        Ok(promise)
     }
 
     /// What the store calls, on its own threads, with what it has finished.
     pub(super) fn deliver(&self) -> impl Fn(Vec<Completion<Ticket>>) + Send + Sync + 'static {
-        let settle = Arc::clone(&self.settle);
+        let (wake, calls) = (Arc::clone(&self.wake), Arc::clone(&self.calls));
         move |completions| {
-            if !completions.is_empty() {
+            if calls.put(completions) {
                 // It fails only when the environment is going away, and its promises with it.
-                settle.call(completions, ThreadsafeFunctionCallMode::NonBlocking);
+                wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
             }
         }
     }
+
+    /// Lets go of all answers, now and from now on. Called when the environment ends.
+    pub(super) fn abandon(&self) {
+        let mut answers = self.calls.answers();
+        answers.abandoned = true;
+        let waiting = std::mem::take(&mut answers.waiting);
+        drop(answers);
+        drop(waiting);
+    }
 }
 
-/// A promise that is rejected already.
-pub(super) fn rejected(env: &Env, failure: Failure) -> Result<Unknown<'_>> {
-    let (deferred, promise) = new_promise(env)?;
-    reject(env, deferred, failure)?;
-    Ok(promise)
-}
+impl Calls {
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        // No code under this lock can leave the answers half changed.
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-impl Pending {
+    /// Puts answers where the JavaScript thread takes them; true when it has to be woken.
+    fn put(&self, completions: Vec<Completion<Ticket>>) -> bool {
+        let mut answers = self.answers();
+        if completions.is_empty() || answers.abandoned {
+            return false;
+        }
+        if answers.waiting.is_empty() {
+            answers.waiting = completions;
+            return true;
+        }
+        answers.waiting.extend(completions);
+        false
+    }
+
+    fn settle_all(&self, env: &Env, realm: &Realm) {
+        let completions = std::mem::take(&mut self.answers().waiting);
+        self.remove(env, completions.len());
+        for (ticket, result) in completions {
+            // A promise that cannot be settled belongs to an environment that is going away.
+            let _ = ticket.settle(env, realm, result);
+        }
+        if self.pending.load(Ordering::Relaxed) == 0 {
+            let idle = std::mem::take(&mut self.answers().idle);
+            for ticket in idle {
+                let _ = ticket.settle(env, realm, Ok(Answer::Done));
+            }
+        }
+    }
+
     fn add(&self, env: &Env) {
-        if self.count.fetch_add(1, Ordering::Relaxed) == 0 {
+        if self.pending.fetch_add(1, Ordering::Relaxed) == 0 {
             self.each_handle(env, |env, raw| {
                 // SAFETY: called on the JavaScript thread with a function that is not released.
                 unsafe { sys::napi_ref_threadsafe_function(env, raw) }
@@ -111,7 +177,7 @@ impl Pending {
     }
 
     fn remove(&self, env: &Env, settled: usize) {
-        if self.count.fetch_sub(settled, Ordering::Relaxed) == settled {
+        if settled > 0 && self.pending.fetch_sub(settled, Ordering::Relaxed) == settled {
             self.each_handle(env, |env, raw| {
                 // SAFETY: called on the JavaScript thread with a function that is not released.
                 unsafe { sys::napi_unref_threadsafe_function(env, raw) }
@@ -136,10 +202,10 @@ impl Pending {
 }
 
 impl Ticket {
-    fn settle(self, env: &Env, result: std::result::Result<Answer, StoreError>, parse: &Parse) -> Result<()> {
+    fn settle(self, env: &Env, realm: &Realm, result: std::result::Result<Answer, StoreError>) -> Result<()> {
         let Self { deferred, event } = self;
         let settled = match result {
-            Ok(answer) => value_of(env, answer, event.as_ref(), parse),
+            Ok(answer) => value_of(env, realm, answer, event.as_ref()),
             Err(error) => {
                 if let (Some(index), Some(event)) = (error.moved_to, &event) {
                     // A frozen object cannot show it, which is not what went wrong here.
@@ -150,7 +216,7 @@ impl Ticket {
         };
         let done = match settled {
             Ok(value) => resolve(env, deferred, value),
-            Err(failure) => reject(env, deferred, failure),
+            Err(failure) => reject(env, realm, deferred, failure),
         };
         if let Some(event) = event {
             event.unref(env)?;
@@ -162,9 +228,9 @@ impl Ticket {
 /// The value that an answer of the store resolves its promise to.
 fn value_of(
     env: &Env,
+    realm: &Realm,
     answer: Answer,
     event: Option<&ObjectRef<false>>,
-    parse: &Parse,
 ) -> std::result::Result<sys::napi_value, Failure> {
     let value = match answer {
         Answer::Done | Answer::Absent => undefined(env),
@@ -174,10 +240,7 @@ fn value_of(
             }
             undefined(env)
         }
-        Answer::Json(text) => parse.borrow_back(env).and_then(|parse| {
-            let text = env.create_string_from_std(text)?;
-            error::call(env, parse.raw(), text.raw())
-        }),
+        Answer::Json(text) => realm.parse(env, text),
     };
     value.map_err(|_| {
         let error = StoreError::new(
@@ -212,11 +275,6 @@ fn show_index(env: &Env, event: &ObjectRef<false>, index: i64) -> std::result::R
     }
 }
 
-fn undefined(env: &Env) -> Result<sys::napi_value> {
-    // SAFETY: on the JavaScript thread, with its environment.
-    unsafe { ToNapiValue::to_napi_value(env.raw(), ()) }
-}
-
 fn new_promise(env: &Env) -> Result<(sys::napi_deferred, Unknown<'_>)> {
     let (mut deferred, mut promise) = (ptr::null_mut(), ptr::null_mut());
     // SAFETY: on the JavaScript thread, with its environment; both pointers are valid for the call.
@@ -230,8 +288,8 @@ fn resolve(env: &Env, deferred: sys::napi_deferred, value: sys::napi_value) -> R
     check_status!(unsafe { sys::napi_resolve_deferred(env.raw(), deferred, value) })
 }
 
-fn reject(env: &Env, deferred: sys::napi_deferred, failure: Failure) -> Result<()> {
-    let error = failure.into_js(env)?.raw();
+fn reject(env: &Env, realm: &Realm, deferred: sys::napi_deferred, failure: Failure) -> Result<()> {
+    let error = failure.into_js(env, realm)?.raw();
     // SAFETY: as in `resolve`.
     check_status!(unsafe { sys::napi_reject_deferred(env.raw(), deferred, error) })
 }

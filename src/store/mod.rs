@@ -29,8 +29,9 @@ pub trait Store<T> {
     fn write(&self, request: WriteRequest, ticket: T);
     /// Reads from the database as it is now.
     fn read(&self, request: ReadRequest, ticket: T);
-    /// Refuses new calls, commits and answers what waits, releases everything, and then answers. May be called again.
-    fn close(&self, ticket: T);
+    /// Refuses new calls, commits and answers what waits, releases everything, and then answers, if anybody wants to hear
+    /// of it. May be called again.
+    fn close(&self, ticket: Option<T>);
 }
 
 /// A read as it was called.

@@ -23,6 +23,16 @@ struct Options<'env> {
     object: Option<Object<'env>>,
 }
 
+/// What a constructor's argument says: what the store is opened with, and what is left for `lib`.
+pub(super) struct Parsed<O> {
+    pub(super) store: O,
+    /// How long `flush` and `close` wait for calls to end.
+    pub(super) drain_timeout: Duration,
+}
+
+/// A minute stores what an agent that streams a thousand updates a second has said in as long.
+const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+
 impl<'env> Options<'env> {
     /// The argument of a constructor. `unknown` says what is wrong with a name, if it is not one of an option.
     fn of(
@@ -101,6 +111,14 @@ impl<'env> Options<'env> {
     fn table_prefix(&self) -> Result<TablePrefix, Failure> {
         let prefix = self.string("tablePrefix")?;
         Ok(TablePrefix::parse(prefix.as_deref().unwrap_or(""))?)
+    }
+
+    /// What the store is opened with, and the options that both drivers have beside it.
+    fn parsed<O>(&self, store: O) -> Result<Parsed<O>, Failure> {
+        Ok(Parsed {
+            store,
+            drain_timeout: self.milliseconds("drainTimeoutMs", 0)?.unwrap_or(DEFAULT_DRAIN_TIMEOUT),
+        })
     }
 
     fn choice<V: Copy>(&self, name: &str, choices: &[(&str, V)]) -> Result<Option<V>, Failure> {

@@ -113,8 +113,8 @@ impl<T: Send + 'static> Store<T> for PostgresStore<T> {
         self.call(Call::Read(request, ticket));
     }
 
-    fn close(&self, ticket: T) {
-        self.call(Call::Close(Some(ticket)));
+    fn close(&self, ticket: Option<T>) {
+        self.call(Call::Close(ticket));
     }
 }
 

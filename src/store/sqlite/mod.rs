@@ -88,8 +88,8 @@ impl<T: Send + 'static> Store<T> for SqliteStore<T> {
         }
     }
 
-    fn close(&self, ticket: T) {
-        self.shared.push_close(Some(ticket));
+    fn close(&self, ticket: Option<T>) {
+        self.shared.push_close(ticket);
     }
 }
 

@@ -1,0 +1,62 @@
+// Waits until the SDK has handed over what it has in its own queue.
+//
+// The SDK hands events over one after another: it gives the next one in the turn of the event loop in which the last one
+// was answered (docs/sdk-contract.md, 8). So its queue is empty when nothing has been pending for a few turns.
+import type { NativeDriver } from "./native.ts";
+
+/** How many turns of the event loop count as quiet: more than one, for whoever stands between the SDK and the driver. */
+const QUIET_TURNS = 10;
+
+/**
+ * How long the network may hold back what an agent said before it answered: the answer and the updates before it come by
+ * two connections, and a packet that is lost on one of them is sent again after 200 ms.
+ */
+const QUIET_MS = 250;
+
+/** One wait, for at most `drainTimeoutMs`. Call `stop` at its end. */
+export class Drain {
+  readonly #native: NativeDriver;
+  readonly #timeOver: Promise<void>;
+  #timer: NodeJS.Timeout | undefined;
+  #hasTime = true;
+
+  constructor(native: NativeDriver) {
+    this.#native = native;
+    this.#timeOver = new Promise((resolve) => {
+      this.#timer = setTimeout(() => {
+        this.#hasTime = false;
+        resolve();
+      }, native.drainTimeoutMs);
+    });
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** Waits until no call has been pending for a few turns of the event loop; false when the time is over first. */
+  async untilIdle(): Promise<boolean> {
+    let turns = 0;
+    while (turns < QUIET_TURNS) {
+      if (this.#native.pending > 0) {
+        await Promise.race([this.#native.whenIdle(), this.#timeOver]);
+        if (!this.#hasTime) return false;
+        turns = 0;
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+      turns += 1;
+    }
+    return true;
+  }
+
+  /** Waits until all is idle and no write has come for a while (`QUIET_MS`); false when the time is over first. */
+  async untilQuiet(writes: () => number): Promise<boolean> {
+    while (this.#hasTime) {
+      const before = writes();
+      await Promise.race([new Promise((resolve) => setTimeout(resolve, QUIET_MS)), this.#timeOver]);
+      if (!(await this.untilIdle())) return false;
+      if (writes() === before) return true;
+    }
+    return false;
+  }
+}

@@ -1,0 +1,251 @@
+// What both drivers do: the five methods of the SDK's interface, and what a server needs around them.
+import type {
+  ListEventsRequest,
+  ListPage,
+  ListPageRequest,
+  SessionEvent,
+  SessionPersistDriver,
+  SessionRecord,
+} from "sandbox-agent" with { "resolution-mode": "import" };
+
+import { Drain } from "./drain.ts";
+import type { NativeDriver } from "./native.ts";
+import { createError } from "./realm.ts";
+
+let isDriver: (value: unknown) => boolean;
+
+/**
+ * The methods of `SQLiteSessionPersistDriver` and `PostgresSessionPersistDriver`, which are the same.
+ *
+ * None of them throws: every failure is a rejected promise, with an `Error` that has a `code` (`PersistErrorCode`). Wrong
+ * arguments are a `TypeError`. Where the database refused, its own message is the `cause`, and its code the `sqliteCode`
+ * or `sqlState`; where the caller's own code threw (a getter, a `toJSON`), that is the `cause`.
+ */
+export abstract class PersistDriver implements SessionPersistDriver {
+  readonly #native: NativeDriver;
+  /** How many writes were called. */
+  #writes = 0;
+  #closing: Promise<void> | undefined;
+
+  /** @internal */
+  protected constructor(native: NativeDriver) {
+    this.#native = native;
+  }
+
+  /**
+   * Resolves once the database can be used and its tables are ready. There is no need to call it: every call waits for
+   * that. It tells early whether the database can be used at all. After a failure the next call, whichever it is, tries
+   * again.
+   *
+   * @throws SQLite: `ERR_PERSIST_UNAVAILABLE` (no such directory, no right), `ERR_PERSIST_CORRUPT` (not a database),
+   * `ERR_PERSIST_BUSY`, `ERR_PERSIST_FULL`. Postgres: `ERR_PERSIST_UNAVAILABLE` (no server, no database, a wrong password,
+   * no right), `ERR_PERSIST_TIMEOUT`. Both: `ERR_PERSIST_FOREIGN_TABLE`, `ERR_PERSIST_SCHEMA`, `ERR_PERSIST_READONLY`.
+   * @example
+   * ```ts
+   * await persist.ready();
+   * ```
+   */
+  ready(): Promise<void> {
+    try {
+      return this.#native.ready();
+    } catch (error) {
+      return refusal(this, "ready", error);
+    }
+  }
+
+  /**
+   * The session's record, or `undefined` when there is none.
+   *
+   * @example
+   * ```ts
+   * const record = await persist.getSession("my-session");
+   * ```
+   */
+  getSession(id: string): Promise<SessionRecord | undefined> {
+    try {
+      return this.#native.getSession(id);
+    } catch (error) {
+      return refusal(this, "getSession", error);
+    }
+  }
+
+  /**
+   * A page of sessions, in order of `(createdAt, id)`: at most `limit` of them, 100 when `limit` is left out, not finite or
+   * below 1. Pass `nextCursor` as `cursor` to get the next page; the last page has none. Sessions that come or go meanwhile
+   * make no other session repeat or be skipped.
+   *
+   * @example
+   * ```ts
+   * let cursor: string | undefined;
+   * do {
+   *   const page = await persist.listSessions({ limit: 50, ...(cursor && { cursor }) });
+   *   for (const record of page.items) console.log(record.id);
+   *   cursor = page.nextCursor;
+   * } while (cursor);
+   * ```
+   */
+  listSessions(request?: ListPageRequest): Promise<ListPage<SessionRecord>> {
+    try {
+      return this.#native.listSessions(request);
+    } catch (error) {
+      return refusal(this, "listSessions", error);
+    }
+  }
+
+  /**
+   * Stores the record, in place of the one with its id if there is one: a field that is absent now is cleared. Resolves
+   * once it is on disk.
+   *
+   * @example
+   * ```ts
+   * const record = await persist.getSession("my-session");
+   * if (record) await persist.updateSession({ ...record, destroyedAt: Date.now() });
+   * ```
+   */
+  updateSession(session: SessionRecord): Promise<void> {
+    try {
+      this.#writes += 1;
+      return this.#native.updateSession(session);
+    } catch (error) {
+      return refusal(this, "updateSession", error);
+    }
+  }
+
+  /**
+   * A page of one session's events, in order of `eventIndex`: at most `limit` of them, 100 when `limit` is left out, not
+   * finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the next page;
+   * the last page has none.
+   *
+   * @example
+   * ```ts
+   * const page = await persist.listEvents({ sessionId: "my-session", limit: 500 });
+   * ```
+   */
+  listEvents(request: ListEventsRequest): Promise<ListPage<SessionEvent>> {
+    try {
+      return this.#native.listEvents(request);
+    } catch (error) {
+      return refusal(this, "listEvents", error);
+    }
+  }
+
+  /**
+   * Stores the event. Resolves once it is on disk. Storing the same event again, by its `id` and `eventIndex`, replaces it.
+   * When another event has its index, `onEventIndexConflict` decides: by default it goes after the session's last event,
+   * and so do the events of this driver that come after it and ask for less. Retry with the object that you passed: it
+   * carries the index that the event is stored at.
+   *
+   * On Postgres a write whose connection breaks is tried again on another one until it is known to be stored, once, or
+   * `queryTimeoutMs` is over.
+   *
+   * @throws `ERR_PERSIST_INDEX_CONFLICT` with `onEventIndexConflict: "reject"`, and with `"reassign"` when the new index
+   * cannot be set on a frozen object (the event is stored then). `ERR_PERSIST_FULL` when the disk is full.
+   * `ERR_PERSIST_BUSY` when 512 MiB of calls wait already; on SQLite also when another process held the file's lock for
+   * longer than `busyTimeoutMs`. On Postgres `ERR_PERSIST_UNAVAILABLE` and `ERR_PERSIST_TIMEOUT` when `queryTimeoutMs` is
+   * over, and it is not known whether the event is stored.
+   * @example
+   * ```ts
+   * await persist.insertEvent(event.sessionId, event);
+   * ```
+   */
+  insertEvent(sessionId: string, event: SessionEvent): Promise<void> {
+    try {
+      this.#writes += 1;
+      return this.#native.insertEvent(sessionId, event);
+    } catch (error) {
+      return refusal(this, "insertEvent", error);
+    }
+  }
+
+  /**
+   * Resolves once everything that was prompted is stored. Call it when the prompts are answered, before the SDK's
+   * `dispose()`: the SDK answers a prompt while the last updates are still on their way to the driver, and `dispose()` cuts
+   * that way off.
+   *
+   * It waits until the SDK has handed over nothing for 250 ms, and all that it did hand over is stored.
+   *
+   * @throws `ERR_PERSIST_TIMEOUT` when writes still come after `drainTimeoutMs`.
+   * @example
+   * ```ts
+   * await session.prompt([{ type: "text", text: "Hello" }]);
+   * await persist.flush();
+   * await sdk.dispose();
+   * await persist.close();
+   * ```
+   */
+  async flush(): Promise<void> {
+    if (!isDriver(this)) return refusal(this, "flush");
+    const drain = new Drain(this.#native);
+    try {
+      if (await drain.untilQuiet(() => this.#writes)) return;
+    } finally {
+      drain.stop();
+    }
+    throw createError(
+      "ERR_PERSIST_TIMEOUT",
+      `flushing the driver was given up after ${this.#native.drainTimeoutMs} ms (drainTimeoutMs): events are still being ` +
+        "handed over. What was handed over will be stored; call flush() again, once no prompt is running",
+    );
+  }
+
+  /**
+   * Stores what the SDK still hands over, and releases everything: threads, connections, files. Resolves when that is
+   * done. May be called twice. `await using persist = ...` calls it by itself.
+   *
+   * It goes on taking calls until none has been pending for a few turns of the event loop, at most for `drainTimeoutMs`.
+   * Calls after that reject with `ERR_PERSIST_CLOSED`. An idle driver is closed at once.
+   *
+   * @example
+   * ```ts
+   * await persist.close();
+   * ```
+   */
+  async close(): Promise<void> {
+    if (!isDriver(this)) return refusal(this, "close");
+    return (this.#closing ??= drainAndClose(this.#native));
+  }
+
+  /**
+   * The same as `close`, for `await using`.
+   *
+   * @example
+   * ```ts
+   * await using persist = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db" });
+   * ```
+   */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  static {
+    isDriver = (value) => typeof value === "object" && value !== null && #native in value;
+  }
+}
+
+async function drainAndClose(native: NativeDriver): Promise<void> {
+  const drain = new Drain(native);
+  try {
+    await drain.untilIdle();
+  } finally {
+    drain.stop();
+  }
+  return native.close();
+}
+
+/** What a method rejects with when it could not even be called. */
+function refusal(driver: unknown, method: string, cause?: unknown): Promise<never> {
+  const error = isDriver(driver)
+    ? createError(
+        "ERR_PERSIST_INTERNAL",
+        `${method} failed for a mistake of sandbox-agent-persist (see \`cause\`); please report it`,
+        undefined,
+        undefined,
+        undefined,
+        cause,
+      )
+    : createError(
+        "ERR_PERSIST_INVALID_ARGUMENT",
+        `${method} was called without its driver: call it as driver.${method}(...), on the driver itself and not on a Proxy`,
+      );
+  return Promise.reject(error);
+}

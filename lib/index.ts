@@ -1,0 +1,8 @@
+// The public front of the package: all names that it exports, and nothing else.
+export type { PersistErrorCode } from "./errors.ts";
+export {
+  PostgresSessionPersistDriver,
+  type PostgresSessionPersistDriverOptions,
+  type PostgresSslOptions,
+} from "./postgres.ts";
+export { SQLiteSessionPersistDriver, type SQLiteSessionPersistDriverOptions } from "./sqlite.ts";

@@ -1,0 +1,99 @@
+// Finds and loads the native addon, and says what it has. What it has is private to this folder.
+import type { ListPage, SessionEvent, SessionRecord } from "sandbox-agent" with { "resolution-mode": "import" };
+
+import { createError, type realm } from "./realm.ts";
+
+/** The native class of src/bindings/driver.rs. Its methods check what they are given, and reject; they do not throw. */
+export interface NativeDriver {
+  /** How many calls are not settled. */
+  readonly pending: number;
+  readonly drainTimeoutMs: number;
+  /** Resolves as soon as no call is pending. */
+  whenIdle(): Promise<void>;
+  ready(): Promise<void>;
+  getSession(id: unknown): Promise<SessionRecord | undefined>;
+  listSessions(request: unknown): Promise<ListPage<SessionRecord>>;
+  updateSession(session: unknown): Promise<void>;
+  listEvents(request: unknown): Promise<ListPage<SessionEvent>>;
+  insertEvent(sessionId: unknown, event: unknown): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface Addon {
+  Driver: {
+    sqlite(options: unknown, functions: typeof realm): NativeDriver;
+    postgres(options: unknown, functions: typeof realm): NativeDriver;
+  };
+}
+
+const NAME = "sandbox-agent-persist";
+
+/** Set by scripts/front.mjs, from package.json: the version of the package, and the platforms that it is built for. */
+declare const VERSION: string;
+declare const PLATFORMS: string[];
+
+/** The platforms whose binary may fit this machine. On Linux that depends on its C library, so both are tried. */
+const fitting = PLATFORMS.filter((platform) => `${platform}-`.startsWith(`${process.platform}-${process.arch}-`));
+
+export const { Driver } = load();
+
+function load(): Addon {
+  // For a debugger, or a build of one's own.
+  const given = process.env["NAPI_RS_NATIVE_LIBRARY_PATH"];
+  if (given) return require(given) as Addon;
+  const problems: string[] = [];
+  for (const platform of fitting) {
+    const packageName = `${NAME}-${platform}`;
+    for (const file of [`./${NAME}.${platform}.node`, packageName]) {
+      try {
+        const loaded = require(file) as Addon;
+        if (file === packageName) checkVersion(packageName);
+        return loaded;
+      } catch (error) {
+        if (!isAbsent(error, file)) problems.push(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+  }
+  throw createError("ERR_PERSIST_NO_BINARY", explain(problems));
+}
+
+/** Packages of two versions, in one lock file or one cache, would fail in odd ways later. */
+function checkVersion(packageName: string): void {
+  const { version } = require(`${packageName}/package.json`) as { version: string };
+  if (version !== VERSION) throw new Error(`it has version ${version}, and ${NAME} has version ${VERSION}`);
+}
+
+function isAbsent(error: unknown, file: string): boolean {
+  const { code, message = "" } = error as NodeJS.ErrnoException;
+  return code === "MODULE_NOT_FOUND" && message.includes(`'${file}'`);
+}
+
+function explain(problems: string[]): string {
+  const machine = `${process.platform} ${process.arch}${libc()}, Node ${process.versions.node}`;
+  const binaries = `There are binaries for ${PLATFORMS.join(", ")}.`;
+  if (problems.length > 0) {
+    const advice = problems.some((problem) => problem.includes("loading addons is disabled"))
+      ? "Run Node with --allow-addons beside --permission, and let it read node_modules and use the database's files."
+      : `Remove node_modules and the lock file, and install ${NAME} again; the system may also be too old for the binary (docs/runtimes.md).`;
+    return `the native part of ${NAME} could not be loaded on ${machine}: ${problems.join("; ")}. ${advice}`;
+  }
+  if (fitting.length === 0) {
+    return `${NAME} has no binary for this machine: ${machine}. ${binaries} For another, build it from source (CONTRIBUTING.md).`;
+  }
+  return (
+    `the native part of ${NAME} is not installed for ${machine}. ${binaries} It is an optional dependency, ` +
+    `${fitting.map((platform) => `${NAME}-${platform}`).join(" or ")}: install without --omit=optional (--no-optional), on ` +
+    `the system that runs it; and do not let a bundler take it in (docs/bundlers.md).`
+  );
+}
+
+/** The C library, where there may be several. */
+function libc(): string {
+  if (process.platform !== "linux") return "";
+  try {
+    const { header } = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } };
+    return header.glibcVersionRuntime ? `, glibc ${header.glibcVersionRuntime}` : ", no glibc (musl)";
+  } catch {
+    return ""; // not every runtime can tell
+  }
+}

@@ -1,0 +1,71 @@
+// @ts-check
+// Builds the public front: bundles lib/ into index.js and index.d.ts.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+
+import { build } from "esbuild";
+import { format, resolveConfig } from "prettier";
+import { rollup } from "rollup";
+import { dts } from "rollup-plugin-dts";
+
+import { root } from "./run.mjs";
+
+const NOTICE = "// Made of lib/ by `npm run build:front`: change that, not this.\n";
+// `await using` is in no version of the language yet.
+const NEEDED_TYPES = '/// <reference lib="esnext.disposable" />\n';
+
+const entry = path.join(root, "lib", "index.ts");
+const { version, napi } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
+
+await build({
+  entryPoints: [entry],
+  outfile: path.join(root, "index.js"),
+  bundle: true,
+  platform: "node",
+  format: "cjs",
+  target: "node20",
+  banner: { js: NOTICE },
+  define: { VERSION: JSON.stringify(version), PLATFORMS: JSON.stringify(napi.targets.map(platform)) },
+  logLevel: "warning",
+});
+
+const declarations = await rollup({
+  input: entry,
+  external: ["sandbox-agent"],
+  plugins: [dts({ tsconfig: path.join(root, "lib", "tsconfig.json") })],
+});
+const { output } = await declarations.generate({ format: "es" });
+const file = path.join(root, "index.d.ts");
+const text = NEEDED_TYPES + NOTICE + importOfTypes(output[0].code);
+writeFileSync(file, await format(text, { ...(await resolveConfig(file)), filepath: file }));
+
+/**
+ * What npm/ calls a target's platform: `linux-x64-gnu` for `x86_64-unknown-linux-gnu`.
+ *
+ * @param {string} target
+ * @returns {string}
+ */
+function platform(target) {
+  const [processor = "", , system = "", abi] = target.split("-");
+  const systems = new Map([["windows", "win32"]]);
+  const processors = new Map([
+    ["x86_64", "x64"],
+    ["aarch64", "arm64"],
+  ]);
+  return [systems.get(system) ?? system, processors.get(processor) ?? processor, abi].filter(Boolean).join("-");
+}
+
+/**
+ * The declarations with what they import of the SDK, which is an ES module, in the one form that a CommonJS program
+ * understands as well. The bundler forgets it.
+ *
+ * @param {string} declarations
+ * @returns {string}
+ */
+function importOfTypes(declarations) {
+  return declarations.replace(
+    /^import (\{[^}]*\}) from 'sandbox-agent';$/m,
+    'import type $1 from "sandbox-agent" with { "resolution-mode": "import" };',
+  );
+}

@@ -1,0 +1,99 @@
+//! What the native code uses of the JavaScript realm that loaded the package: its `JSON`, and its errors.
+//!
+//! A test runner may run each test file in a realm of its own (Jest, vitest's `vmThreads`), whose `TypeError` is not that
+//! of the realm that Node-API makes errors in. So `lib` hands over the functions, and values are made by them alone.
+
+use std::ptr;
+
+use napi::bindgen_prelude::{FromNapiValue, Function, FunctionRef, JsObjectValue, JsValue, Object, Unknown};
+use napi::{Env, Result, check_status, sys};
+
+/// The realm's functions, as `lib/realm.ts` collects them.
+pub(super) struct Realm {
+    stringify: FunctionRef<Unknown<'static>, Option<String>>,
+    parse: FunctionRef<String, Unknown<'static>>,
+    create_error: FunctionRef<(), Unknown<'static>>,
+}
+
+/// What [`Realm::create_error`] makes an error of.
+pub(super) struct ErrorParts<'a> {
+    pub(super) code: &'a str,
+    pub(super) message: &'a str,
+    /// The database's own message.
+    pub(super) database_message: Option<&'a str>,
+    pub(super) sqlite_code: Option<&'a str>,
+    pub(super) sql_state: Option<&'a str>,
+    /// What the caller's own code threw.
+    pub(super) thrown: Option<sys::napi_value>,
+}
+
+impl Realm {
+    pub(super) fn of(functions: &Object<'_>) -> Result<Self> {
+        let stringify: Function<Unknown, Option<String>> = functions.get_named_property("stringify")?;
+        let parse: Function<String, Unknown> = functions.get_named_property("parse")?;
+        let create_error: Function<(), Unknown> = functions.get_named_property("createError")?;
+        Ok(Self {
+            stringify: stringify.create_ref()?,
+            parse: parse.create_ref()?,
+            create_error: create_error.create_ref()?,
+        })
+    }
+
+    /// The value's JSON text, if it has one. What it throws waits for [`super::error::Failure::thrown`].
+    pub(super) fn stringify(&self, env: &Env, value: Unknown<'_>) -> Result<Option<String>> {
+        let text = call(env, self.stringify.borrow_back(env)?.raw(), &[value.raw()])?;
+        // SAFETY: the value was just made in this environment; the conversion checks its type.
+        unsafe { Option::<String>::from_napi_value(env.raw(), text) }
+    }
+
+    /// The value of a JSON text.
+    pub(super) fn parse(&self, env: &Env, text: String) -> Result<sys::napi_value> {
+        let text = env.create_string_from_std(text)?;
+        call(env, self.parse.borrow_back(env)?.raw(), &[text.raw()])
+    }
+
+    pub(super) fn create_error<'env>(&self, env: &'env Env, parts: &ErrorParts<'_>) -> Result<Unknown<'env>> {
+        let undefined = undefined(env)?;
+        let string = |text: &str| env.create_string(text).map(|text| text.raw());
+        let optional = |text: Option<&str>| text.map_or(Ok(undefined), string);
+        let mut arguments = vec![
+            string(parts.code)?,
+            string(parts.message)?,
+            optional(parts.database_message)?,
+            optional(parts.sqlite_code)?,
+            optional(parts.sql_state)?,
+        ];
+        arguments.extend(parts.thrown);
+        let error = call(env, self.create_error.borrow_back(env)?.raw(), &arguments)?;
+        // SAFETY: the value was just made in this environment.
+        Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), error) })
+    }
+}
+
+pub(super) fn undefined(env: &Env) -> Result<sys::napi_value> {
+    let mut undefined = ptr::null_mut();
+    // SAFETY: on the JavaScript thread, with its environment; the pointer is valid for the call.
+    check_status!(unsafe { sys::napi_get_undefined(env.raw(), &raw mut undefined) })?;
+    Ok(undefined)
+}
+
+/// Calls a JavaScript function. What it throws waits for [`super::error::Failure::thrown`].
+///
+/// Not by napi's own `Function::call`: that asks what was thrown for its text and its `cause`, which is the caller's code
+/// again, and recurses until the stack is gone when that throws in turn, or when a `cause` leads back to itself.
+fn call(env: &Env, function: sys::napi_value, arguments: &[sys::napi_value]) -> Result<sys::napi_value> {
+    let this = undefined(env)?;
+    let mut result = ptr::null_mut();
+    // SAFETY: on the JavaScript thread, with its environment; all values live as long as this call from JavaScript.
+    check_status!(unsafe {
+        sys::napi_call_function(
+            env.raw(),
+            this,
+            function,
+            arguments.len(),
+            arguments.as_ptr(),
+            &raw mut result,
+        )
+    })?;
+    Ok(result)
+}
