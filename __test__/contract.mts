@@ -610,6 +610,7 @@ export function contract(name: string, open: OpenDriver, { ours, remove }: Contr
         fc.asyncProperty(fc.array(write, { maxLength: 25 }), fc.boolean(), async (writes, atOnce) => {
           const sessionId = `s${run++}`;
           const model = new Map<number, SessionEvent>();
+          let moved = -1;
           const given: SessionEvent[] = [];
           const expectedIndexes: number[] = [];
           const calls: Promise<void>[] = [];
@@ -620,7 +621,9 @@ export function contract(name: string, open: OpenDriver, { ours, remove }: Contr
             calls.push(call);
             if (!atOnce) await call;
             const taken = model.get(index);
-            const place = taken && taken.id !== id ? Math.max(...model.keys()) + 1 : index;
+            const stays = taken ? taken.id === id : index > moved;
+            const place = stays ? index : Math.max(...model.keys()) + 1;
+            if (!stays) moved = place;
             model.set(place, event(sessionId, place, { n }, { id }));
             expectedIndexes.push(place);
           }

@@ -283,6 +283,25 @@ test("a full disk is ERR_PERSIST_FULL: what was acknowledged stays, and writes w
   });
 });
 
+test("an event that was to be moved, but found the disk full, takes no later one with it", async (t) => {
+  await onSmallDisk(t, "3m", async (folder) => {
+    const driver = open(t, join(folder, "moved.db"));
+    for (const index of [1, 5]) await driver.insertEvent("s", eventAt("s", index));
+    const ballast = join(folder, "ballast");
+    assert.throws(() => writeFileSync(ballast, Buffer.alloc(4 << 20)), { code: "ENOSPC" });
+    const taken = () => driver.insertEvent("s", eventAt("s", 1, { id: "other" }));
+    await assert.rejects(taken(), { code: "ERR_PERSIST_FULL" });
+    rmSync(ballast);
+    await driver.insertEvent("s", eventAt("s", 2));
+    await taken();
+    await driver.insertEvent("s", eventAt("s", 3));
+    assert.deepEqual(
+      (await allEvents(driver, "s")).map(({ id, eventIndex }) => `${id}@${eventIndex}`),
+      ["s-1@1", "s-2@2", "s-5@5", "other@6", "s-3@7"],
+    );
+  });
+});
+
 test("one write that is too large for the disk fails alone, and the small ones beside it are stored", async (t) => {
   await onSmallDisk(t, "4m", async (folder) => {
     const driver = open(t, join(folder, "beside.db"));

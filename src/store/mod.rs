@@ -1,12 +1,13 @@
 //! The store: sessions and events on disk, in plain Rust. `bindings` calls it; it calls nobody.
 //!
 //! What every backend shares stands in this folder: the records ([`model`]), pages and cursors ([`page`]), errors
-//! ([`error`]), the write path ([`commit`]) and what the tables are called ([`tables`]). A backend adds its SQL and its
-//! connections in a folder of its own, and is a [`Store`].
+//! ([`error`]), the write path ([`commit`]), what follows a moved event ([`moved`]) and what the tables are called
+//! ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and is a [`Store`].
 
 pub mod commit;
 pub mod error;
 pub mod model;
+pub mod moved;
 pub mod page;
 pub mod postgres;
 pub mod sqlite;
@@ -110,7 +111,7 @@ pub type Deliver<T> = Arc<dyn Fn(Vec<Completion<T>>) + Send + Sync>;
 /// What to do when an event's place, `(session_id, event_index)`, is taken by another event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IndexConflict {
-    /// Store the event at the index after the session's highest.
+    /// Store the event at the index after the session's highest, and the driver's later ones after it ([`moved`]).
     #[default]
     Reassign,
     /// Refuse the event with the message that the SDK recognises (docs/sdk-contract.md, 6).

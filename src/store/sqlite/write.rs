@@ -1,5 +1,7 @@
 //! What is written to SQLite: one batch of writes as one transaction. The writer thread calls it, through group commit.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::connection::Target;
@@ -8,6 +10,7 @@ use super::schema::Tables;
 use crate::store::commit::{Backend, Write};
 use crate::store::error::StoreError;
 use crate::store::model::{MAX_SAFE_INTEGER, SessionEvent, SessionRecord};
+use crate::store::moved::{MovedSessions, must_follow};
 use crate::store::{Answer, IndexConflict};
 
 /// The one connection that writes, and the statements it uses.
@@ -15,11 +18,17 @@ pub(super) struct Writer {
     connection: Connection,
     target: Target,
     index_conflict: IndexConflict,
+    moved: MovedSessions,
     events_name: String,
     update_session: String,
     insert_event: String,
+    is_stored: String,
     highest_index: String,
 }
+
+/// The moves of a transaction, by session: its later events follow them at once, those of the next ones only if it is
+/// committed.
+type Moves<'a> = HashMap<&'a str, i64>;
 
 impl Writer {
     pub(super) fn new(connection: Connection, target: Target, tables: &Tables, index_conflict: IndexConflict) -> Self {
@@ -28,6 +37,7 @@ impl Writer {
             connection,
             target,
             index_conflict,
+            moved: MovedSessions::default(),
             events_name: tables.events_name(),
             update_session: format!(
                 "INSERT INTO {sessions} (id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, \
@@ -49,6 +59,9 @@ impl Writer {
                  payload_json = excluded.payload_json, extra_json = excluded.extra_json \
                  WHERE stored.id = excluded.id"
             ),
+            is_stored: format!(
+                "SELECT EXISTS (SELECT 1 FROM {events} WHERE session_id = ?1 AND event_index = ?2 AND id = ?3)"
+            ),
             highest_index: format!("SELECT max(event_index) FROM {events} WHERE session_id = ?1"),
         }
     }
@@ -61,8 +74,9 @@ impl Writer {
         self.target
             .patiently(|| self.connection.execute_batch("BEGIN IMMEDIATE"))?;
         let mut results = Vec::with_capacity(writes.len());
+        let mut moves = Moves::new();
         for write in writes {
-            match self.apply(write) {
+            match self.apply(write, &mut moves) {
                 Ok(result) => results.push(result),
                 // SQLite ends the whole transaction for some failures, a full disk among them.
                 Err(error) if self.connection.is_autocommit() => return Err(error),
@@ -71,7 +85,12 @@ impl Writer {
             }
         }
         match self.target.patiently(|| self.connection.execute_batch("COMMIT")) {
-            Ok(()) => Ok(results),
+            Ok(()) => {
+                for (session_id, index) in moves {
+                    self.moved.moved(session_id, index);
+                }
+                Ok(results)
+            }
             Err(error) => {
                 if !self.connection.is_autocommit() {
                     // Nothing is left to do when this fails too: closing the connection rolls back.
@@ -82,10 +101,14 @@ impl Writer {
         }
     }
 
-    fn apply(&self, write: &Write<'_>) -> rusqlite::Result<Result<Answer, StoreError>> {
+    fn apply<'a>(
+        &mut self,
+        write: &'a Write<'_>,
+        moves: &mut Moves<'a>,
+    ) -> rusqlite::Result<Result<Answer, StoreError>> {
         match write {
             Write::UpdateSession(record) => self.update_session(record).map(|()| Ok(Answer::Done)),
-            Write::InsertEvent(event) => self.insert_event(event),
+            Write::InsertEvent(event) => self.insert_event(event, moves),
         }
     }
 
@@ -106,18 +129,25 @@ impl Writer {
         Ok(())
     }
 
-    fn insert_event(&self, event: &SessionEvent<'_>) -> rusqlite::Result<Result<Answer, StoreError>> {
-        if self.insert_event_at(event, event.event_index)? {
-            return Ok(Ok(Answer::Done));
+    fn insert_event<'a>(
+        &mut self,
+        event: &'a SessionEvent<'_>,
+        moves: &mut Moves<'a>,
+    ) -> rusqlite::Result<Result<Answer, StoreError>> {
+        let last = moves.get(&*event.session_id).copied();
+        let last = last.or_else(|| self.moved.last(&event.session_id));
+        // Asked only where an event was moved, so that the others take one statement.
+        let may_follow = last.is_some_and(|last| event.event_index <= last) && !self.is_stored(event)?;
+        let follows = may_follow && must_follow(event.event_index, last, self.highest_index(event)?);
+        if !follows {
+            if self.insert_event_at(event, event.event_index)? {
+                return Ok(Ok(Answer::Done));
+            }
+            if self.index_conflict == IndexConflict::Reject {
+                return Ok(Err(StoreError::index_taken(&self.events_name)));
+            }
         }
-        if self.index_conflict == IndexConflict::Reject {
-            return Ok(Err(StoreError::index_taken(&self.events_name)));
-        }
-        let highest: Option<i64> = self
-            .connection
-            .prepare_cached(&self.highest_index)?
-            .query_row([&event.session_id], |row| row.get(0))?;
-        let Some(highest) = highest else {
+        let Some(highest) = self.highest_index(event)? else {
             return Ok(Err(self.swallowed(event)));
         };
         if highest >= MAX_SAFE_INTEGER {
@@ -125,9 +155,24 @@ impl Writer {
         }
         let next = highest + 1;
         if self.insert_event_at(event, next)? {
+            moves.insert(&event.session_id, next);
             return Ok(Ok(Answer::Reassigned(next)));
         }
         Ok(Err(self.swallowed(event)))
+    }
+
+    /// Whether this very event is at the place that it asks for.
+    fn is_stored(&self, event: &SessionEvent<'_>) -> rusqlite::Result<bool> {
+        self.connection
+            .prepare_cached(&self.is_stored)?
+            .query_row(params![event.session_id, event.event_index, event.id], |row| row.get(0))
+    }
+
+    /// The highest index of the event's session, if it has events.
+    fn highest_index(&self, event: &SessionEvent<'_>) -> rusqlite::Result<Option<i64>> {
+        self.connection
+            .prepare_cached(&self.highest_index)?
+            .query_row([&event.session_id], |row| row.get(0))
     }
 
     /// No row was changed though the place is free: a trigger's `RAISE(IGNORE)`, or a constraint's `ON CONFLICT IGNORE`.
