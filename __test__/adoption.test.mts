@@ -1,56 +1,22 @@
-/** Files that other drivers left in the field are adopted in place: nothing is dropped, and their owners' SQL goes on working. */
+/** Files that other drivers left in the field are adopted in place: no row is dropped, and the order is kept. */
 import assert from "node:assert/strict";
 import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { test, type TestContext } from "node:test";
+import { test } from "node:test";
 
-import Database from "better-sqlite3";
-
-import { SQLiteSessionPersistDriver } from "../index.js";
+import {
+  adopted,
+  asOwner,
+  EVENTS_OLDER,
+  EVENTS_TEXT,
+  idsOf,
+  made,
+  ORDER_INDEX,
+  SESSIONS_0_2,
+  SESSIONS_0_4,
+} from "./field.mts";
 import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
 import { directory, start } from "./processes/start.mts";
-
-// The layouts as docs/sdk-contract.md names them: what users' hand-copied drivers create.
-const SESSIONS_0_2 = `id TEXT PRIMARY KEY, agent TEXT NOT NULL, agent_session_id TEXT NOT NULL,
-  last_connection_id TEXT NOT NULL, created_at INTEGER NOT NULL, destroyed_at INTEGER, session_init_json TEXT`;
-const SESSIONS_0_4 = `${SESSIONS_0_2}, sandbox_id TEXT, config_options_json TEXT, modes_json TEXT`;
-const EVENTS_TEXT = `id TEXT PRIMARY KEY, event_index INTEGER NOT NULL, session_id TEXT NOT NULL,
-  created_at INTEGER NOT NULL, connection_id TEXT NOT NULL, sender TEXT NOT NULL, payload_json TEXT NOT NULL`;
-const EVENTS_OLDER = `id INTEGER PRIMARY KEY, session_id TEXT NOT NULL, created_at INTEGER NOT NULL,
-  connection_id TEXT NOT NULL, sender TEXT NOT NULL, payload_json TEXT NOT NULL`;
-const ORDER_INDEX = "CREATE INDEX idx_events_session_order ON events (session_id, event_index, id)";
-
-/** A file in a layout of the field. Closed again before a driver of ours opens it. */
-function made(t: TestContext, sql: string): string {
-  const filename = join(directory(t), "field.db");
-  asOwner(filename, (database) => database.exec(sql));
-  return filename;
-}
-
-/** What the file's owner does with it. Only ever while no driver of ours is open on it. */
-function asOwner<R>(filename: string, act: (database: Database.Database) => R): R {
-  const database = new Database(filename);
-  try {
-    return act(database);
-  } finally {
-    database.close();
-  }
-}
-
-/** Opens the file with a driver of ours, and closes it. */
-async function adopted<R>(
-  t: TestContext,
-  filename: string,
-  act: (driver: SQLiteSessionPersistDriver) => Promise<R>,
-): Promise<R> {
-  const driver = new SQLiteSessionPersistDriver({ filename });
-  t.after(() => driver.close());
-  const result = await act(driver);
-  await driver.close();
-  return result;
-}
-
-const idsOf = (events: { id: string; eventIndex: number }[]) => events.map(({ id, eventIndex }) => [id, eventIndex]);
 
 test("a file of 0.4 is adopted: all rows are there, records whole, order kept", async (t) => {
   const filename = made(
@@ -226,116 +192,6 @@ test("after adoption SQLite itself refuses a second event at one place, in words
   });
 });
 
-test("the owner's columns, indexes, views, triggers and rows stay, and the driver's SQL that was pasted goes on working", async (t) => {
-  const filename = made(
-    t,
-    `CREATE TABLE sessions (${SESSIONS_0_4}, tenant TEXT NOT NULL DEFAULT 'me');
-     CREATE TABLE events (${EVENTS_TEXT}, note TEXT, size INTEGER GENERATED ALWAYS AS (length(payload_json)) VIRTUAL);
-     ${ORDER_INDEX};
-     CREATE TABLE mine (a); INSERT INTO mine VALUES (1);
-     CREATE TABLE log (id TEXT);
-     CREATE INDEX events_by_time ON events (created_at, id);
-     CREATE VIEW from_agents AS SELECT id, session_id FROM events WHERE sender = 'agent';
-     CREATE TRIGGER logged AFTER INSERT ON events BEGIN INSERT INTO log VALUES (new.id); END;
-     INSERT INTO sessions (id, agent, agent_session_id, last_connection_id, created_at, tenant)
-       VALUES ('s', 'mock', 'as', 'c', 1, 'you');
-     INSERT INTO events (id, event_index, session_id, created_at, connection_id, sender, payload_json, note)
-       VALUES ('a', 1, 's', 1, 'c', 'agent', '{}', 'first')`,
-  );
-  const named = `SELECT name, sql FROM sqlite_schema WHERE name IN
-    ('mine', 'log', 'idx_events_session_order', 'events_by_time', 'from_agents', 'logged') ORDER BY name`;
-  const before = asOwner(filename, (database) => database.prepare(named).all());
-  assert.equal(before.length, 6);
-  await adopted(t, filename, async (driver) => {
-    await driver.updateSession(sessionOf("s", { agent: "other" }));
-    await driver.insertEvent("s", eventAt("s", 2, { id: "b" }));
-  });
-  asOwner(filename, (database) => {
-    assert.deepEqual(database.prepare(named).all(), before);
-    assert.deepEqual(database.prepare("SELECT tenant, agent FROM sessions").all(), [{ tenant: "you", agent: "other" }]);
-    assert.deepEqual(database.prepare("SELECT id, note FROM events ORDER BY event_index").all(), [
-      { id: "a", note: "first" },
-      { id: "b", note: null },
-    ]);
-    assert.deepEqual(database.prepare("SELECT id FROM from_agents").pluck().all(), ["a", "b"]);
-    assert.deepEqual(database.prepare("SELECT id FROM log").pluck().all(), ["a", "b"]);
-    assert.deepEqual(database.prepare("SELECT a FROM mine").pluck().all(), [1]);
-    // What the pasted driver of 0.4 runs.
-    database.exec(
-      `INSERT INTO events (id, event_index, session_id, created_at, connection_id, sender, payload_json)
-         VALUES ('c', 3, 's', 1, 'c', 'agent', '{}')
-         ON CONFLICT (id) DO UPDATE SET event_index = excluded.event_index, payload_json = excluded.payload_json;
-       INSERT INTO sessions (id, agent, agent_session_id, last_connection_id, created_at)
-         VALUES ('s', 'mock', 'as', 'c', 1) ON CONFLICT (id) DO UPDATE SET agent = excluded.agent`,
-    );
-  });
-  const events = await adopted(t, filename, (driver) => allEvents(driver, "s"));
-  assert.deepEqual(
-    events.map((event) => event.id),
-    ["a", "b", "c"],
-  );
-});
-
-test("views, triggers and indexes of the older layout go on naming the events' ids", async (t) => {
-  const filename = made(
-    t,
-    `CREATE TABLE sessions (${SESSIONS_0_2}); CREATE TABLE events (${EVENTS_OLDER});
-     CREATE TABLE log (id);
-     CREATE VIEW from_agents AS SELECT id, session_id FROM events WHERE sender = 'agent';
-     CREATE INDEX events_by_time ON events (created_at, id);
-     CREATE TRIGGER logged AFTER INSERT ON events BEGIN INSERT INTO log VALUES (new.id); END;
-     INSERT INTO events VALUES (7, 's', 1, 'c', 'agent', '{}')`,
-  );
-  await adopted(t, filename, (driver) => driver.insertEvent("s", eventAt("s", 2, { id: "b" })));
-  asOwner(filename, (database) => {
-    assert.deepEqual(database.prepare("SELECT id FROM from_agents ORDER BY id").pluck().all().map(String), ["7", "b"]);
-    assert.deepEqual(database.prepare("SELECT id FROM log").pluck().all().map(String), ["7", "b"]);
-    const names = database.prepare("SELECT name FROM sqlite_schema WHERE name = 'events_by_time'").pluck().all();
-    assert.deepEqual(names, ["events_by_time"]);
-  });
-});
-
-for (const [layout, events] of [
-  ["0.4", EVENTS_TEXT],
-  ["the older layout", EVENTS_OLDER],
-]) {
-  test(`a view of the owner's that was broken before does not stand in the way (${layout})`, async (t) => {
-    const filename = made(
-      t,
-      `CREATE TABLE sessions (${SESSIONS_0_2}); CREATE TABLE events (${events});
-       CREATE TABLE gone (a); CREATE VIEW broken AS SELECT a FROM gone; DROP TABLE gone`,
-    );
-    await adopted(t, filename, (driver) => driver.insertEvent("s", eventAt("s", 1)));
-  });
-}
-
-test("a trigger of the owner's neither fires for the repair nor forbids it, and is there afterwards", async (t) => {
-  const filename = made(
-    t,
-    `CREATE TABLE sessions (${SESSIONS_0_4}); CREATE TABLE events (${EVENTS_TEXT});
-     CREATE TRIGGER append_only BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'append only'); END;
-     INSERT INTO events VALUES ('a', 1, 's', 1, 'c', 'agent', '{}'), ('b', 1, 's', 2, 'c', 'agent', '{}')`,
-  );
-  const events = await adopted(t, filename, (driver) => allEvents(driver, "s"));
-  assert.deepEqual(idsOf(events), [
-    ["a", 1],
-    ["b", 2],
-  ]);
-  asOwner(filename, (database) => {
-    assert.throws(() => database.exec("UPDATE events SET sender = 'client'"), { message: "append only" });
-  });
-});
-
-test("a foreign key of the owner's does not refuse the events that come before their session", async (t) => {
-  const events = EVENTS_TEXT.replace("session_id TEXT NOT NULL", "session_id TEXT NOT NULL REFERENCES sessions (id)");
-  const filename = made(t, `CREATE TABLE sessions (${SESSIONS_0_4}); CREATE TABLE events (${events})`);
-  await adopted(t, filename, async (driver) => {
-    await driver.insertEvent("s", eventAt("s", 1));
-    await driver.updateSession(sessionOf("s"));
-    assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1)]);
-  });
-});
-
 test("opening an adopted file again changes no byte of it", async (t) => {
   const filename = made(
     t,
@@ -480,50 +336,6 @@ test("an adoption that is killed in the middle is harmless", { timeout: 60_000 }
   assert.ok(interrupted > 0, "no adoption was interrupted");
 });
 
-const TRIGGERS = `CREATE TRIGGER ignores BEFORE INSERT ON events WHEN NEW.payload_json LIKE '%ignored%'
-    BEGIN SELECT RAISE(IGNORE); END;
-  CREATE TRIGGER ends BEFORE INSERT ON events WHEN NEW.payload_json LIKE '%ended%'
-    BEGIN SELECT RAISE(ROLLBACK, 'not this one'); END;`;
-
-test("an event that the owner's trigger ignores, or ends the transaction for, is refused alone", async (t) => {
-  const filename = made(t, `CREATE TABLE events (${EVENTS_TEXT}); ${TRIGGERS}`);
-  await adopted(t, filename, async (driver) => {
-    const texts = ["kept", "ignored", "kept too", "ended", "kept as well"];
-    const results = await Promise.allSettled(
-      texts.map((text, at) => driver.insertEvent("s", eventAt("s", at + 1, { payload: { text } as never }))),
-    );
-    assert.deepEqual(
-      results.map(({ status }) => status),
-      ["fulfilled", "rejected", "fulfilled", "rejected", "fulfilled"],
-    );
-    for (const { reason } of results.filter((result) => result.status === "rejected")) {
-      assert.equal(reason.code, "ERR_PERSIST_INVALID_ARGUMENT");
-    }
-    assert.deepEqual(
-      (await allEvents(driver, "s")).map(({ eventIndex }) => eventIndex),
-      [1, 3, 5],
-    );
-  });
-});
-
-test("an index of the owner's by the name that ours would have is left alone", async (t) => {
-  const own = `CREATE INDEX events_session_id_event_index ON events (session_id, event_index);
-    CREATE INDEX sessions_created_at_id ON sessions (agent)`;
-  const filename = made(t, `CREATE TABLE sessions (${SESSIONS_0_4}); CREATE TABLE events (${EVENTS_TEXT}); ${own}`);
-  await adopted(t, filename, (driver) => driver.insertEvent("s", eventAt("s", 1)));
-  const names = asOwner(filename, (database) =>
-    database
-      .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name")
-      .pluck()
-      .all(),
-  );
-  const kept = ["events_session_id_event_index", "sessions_created_at_id"];
-  assert.deepEqual(
-    names,
-    kept.flatMap((name) => [name, `${name}_2`]),
-  );
-});
-
 test("events without an index are numbered where a unique index is there already", async (t) => {
   const filename = made(
     t,
@@ -534,13 +346,4 @@ test("events without an index are numbered where a unique index is there already
   );
   const events = await adopted(t, filename, (driver) => allEvents(driver, "s"));
   assert.deepEqual(idsOf(events), [["a", 1], ["b", 2], ["c", 3], ["d", 4]]); // prettier-ignore
-});
-
-test("an application's own user_version is neither minded nor changed", async (t) => {
-  const filename = made(t, "CREATE TABLE customers (id INTEGER PRIMARY KEY); PRAGMA user_version = 42");
-  await adopted(t, filename, (driver) => driver.insertEvent("s", eventAt("s", 1)));
-  assert.equal(
-    asOwner(filename, (database) => database.pragma("user_version", { simple: true })),
-    42,
-  );
 });

@@ -1,0 +1,179 @@
+/** Tables in an application's own file: what the application has there stays as it was, and goes on working. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import {
+  adopted,
+  asOwner,
+  EVENTS_OLDER,
+  EVENTS_TEXT,
+  idsOf,
+  made,
+  ORDER_INDEX,
+  SESSIONS_0_2,
+  SESSIONS_0_4,
+} from "./field.mts";
+import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+
+test("the owner's columns, indexes, views, triggers and rows stay, and the driver's SQL that was pasted goes on working", async (t) => {
+  const filename = made(
+    t,
+    `CREATE TABLE sessions (${SESSIONS_0_4}, tenant TEXT NOT NULL DEFAULT 'me');
+     CREATE TABLE events (${EVENTS_TEXT}, note TEXT, size INTEGER GENERATED ALWAYS AS (length(payload_json)) VIRTUAL);
+     ${ORDER_INDEX};
+     CREATE TABLE mine (a); INSERT INTO mine VALUES (1);
+     CREATE TABLE log (id TEXT);
+     CREATE INDEX events_by_time ON events (created_at, id);
+     CREATE VIEW from_agents AS SELECT id, session_id FROM events WHERE sender = 'agent';
+     CREATE TRIGGER logged AFTER INSERT ON events BEGIN INSERT INTO log VALUES (new.id); END;
+     INSERT INTO sessions (id, agent, agent_session_id, last_connection_id, created_at, tenant)
+       VALUES ('s', 'mock', 'as', 'c', 1, 'you');
+     INSERT INTO events (id, event_index, session_id, created_at, connection_id, sender, payload_json, note)
+       VALUES ('a', 1, 's', 1, 'c', 'agent', '{}', 'first')`,
+  );
+  const named = `SELECT name, sql FROM sqlite_schema WHERE name IN
+    ('mine', 'log', 'idx_events_session_order', 'events_by_time', 'from_agents', 'logged') ORDER BY name`;
+  const before = asOwner(filename, (database) => database.prepare(named).all());
+  assert.equal(before.length, 6);
+  await adopted(t, filename, async (driver) => {
+    await driver.updateSession(sessionOf("s", { agent: "other" }));
+    await driver.insertEvent("s", eventAt("s", 2, { id: "b" }));
+  });
+  asOwner(filename, (database) => {
+    assert.deepEqual(database.prepare(named).all(), before);
+    assert.deepEqual(database.prepare("SELECT tenant, agent FROM sessions").all(), [{ tenant: "you", agent: "other" }]);
+    assert.deepEqual(database.prepare("SELECT id, note FROM events ORDER BY event_index").all(), [
+      { id: "a", note: "first" },
+      { id: "b", note: null },
+    ]);
+    assert.deepEqual(database.prepare("SELECT id FROM from_agents").pluck().all(), ["a", "b"]);
+    assert.deepEqual(database.prepare("SELECT id FROM log").pluck().all(), ["a", "b"]);
+    assert.deepEqual(database.prepare("SELECT a FROM mine").pluck().all(), [1]);
+    // What the pasted driver of 0.4 runs.
+    database.exec(
+      `INSERT INTO events (id, event_index, session_id, created_at, connection_id, sender, payload_json)
+         VALUES ('c', 3, 's', 1, 'c', 'agent', '{}')
+         ON CONFLICT (id) DO UPDATE SET event_index = excluded.event_index, payload_json = excluded.payload_json;
+       INSERT INTO sessions (id, agent, agent_session_id, last_connection_id, created_at)
+         VALUES ('s', 'mock', 'as', 'c', 1) ON CONFLICT (id) DO UPDATE SET agent = excluded.agent`,
+    );
+  });
+  const events = await adopted(t, filename, (driver) => allEvents(driver, "s"));
+  assert.deepEqual(
+    events.map((event) => event.id),
+    ["a", "b", "c"],
+  );
+});
+
+test("views, triggers and indexes of the older layout go on naming the events' ids", async (t) => {
+  const filename = made(
+    t,
+    `CREATE TABLE sessions (${SESSIONS_0_2}); CREATE TABLE events (${EVENTS_OLDER});
+     CREATE TABLE log (id);
+     CREATE VIEW from_agents AS SELECT id, session_id FROM events WHERE sender = 'agent';
+     CREATE INDEX events_by_time ON events (created_at, id);
+     CREATE TRIGGER logged AFTER INSERT ON events BEGIN INSERT INTO log VALUES (new.id); END;
+     INSERT INTO events VALUES (7, 's', 1, 'c', 'agent', '{}')`,
+  );
+  await adopted(t, filename, (driver) => driver.insertEvent("s", eventAt("s", 2, { id: "b" })));
+  asOwner(filename, (database) => {
+    assert.deepEqual(database.prepare("SELECT id FROM from_agents ORDER BY id").pluck().all().map(String), ["7", "b"]);
+    assert.deepEqual(database.prepare("SELECT id FROM log").pluck().all().map(String), ["7", "b"]);
+    const names = database.prepare("SELECT name FROM sqlite_schema WHERE name = 'events_by_time'").pluck().all();
+    assert.deepEqual(names, ["events_by_time"]);
+  });
+});
+
+for (const [layout, events] of [
+  ["0.4", EVENTS_TEXT],
+  ["the older layout", EVENTS_OLDER],
+]) {
+  test(`a view of the owner's that was broken before does not stand in the way (${layout})`, async (t) => {
+    const filename = made(
+      t,
+      `CREATE TABLE sessions (${SESSIONS_0_2}); CREATE TABLE events (${events});
+       CREATE TABLE gone (a); CREATE VIEW broken AS SELECT a FROM gone; DROP TABLE gone`,
+    );
+    await adopted(t, filename, (driver) => driver.insertEvent("s", eventAt("s", 1)));
+  });
+}
+
+test("a trigger of the owner's neither fires for the repair nor forbids it, and is there afterwards", async (t) => {
+  const filename = made(
+    t,
+    `CREATE TABLE sessions (${SESSIONS_0_4}); CREATE TABLE events (${EVENTS_TEXT});
+     CREATE TRIGGER append_only BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'append only'); END;
+     INSERT INTO events VALUES ('a', 1, 's', 1, 'c', 'agent', '{}'), ('b', 1, 's', 2, 'c', 'agent', '{}')`,
+  );
+  const events = await adopted(t, filename, (driver) => allEvents(driver, "s"));
+  assert.deepEqual(idsOf(events), [
+    ["a", 1],
+    ["b", 2],
+  ]);
+  asOwner(filename, (database) => {
+    assert.throws(() => database.exec("UPDATE events SET sender = 'client'"), { message: "append only" });
+  });
+});
+
+test("a foreign key of the owner's does not refuse the events that come before their session", async (t) => {
+  const events = EVENTS_TEXT.replace("session_id TEXT NOT NULL", "session_id TEXT NOT NULL REFERENCES sessions (id)");
+  const filename = made(t, `CREATE TABLE sessions (${SESSIONS_0_4}); CREATE TABLE events (${events})`);
+  await adopted(t, filename, async (driver) => {
+    await driver.insertEvent("s", eventAt("s", 1));
+    await driver.updateSession(sessionOf("s"));
+    assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1)]);
+  });
+});
+
+const TRIGGERS = `CREATE TRIGGER ignores BEFORE INSERT ON events WHEN NEW.payload_json LIKE '%ignored%'
+    BEGIN SELECT RAISE(IGNORE); END;
+  CREATE TRIGGER ends BEFORE INSERT ON events WHEN NEW.payload_json LIKE '%ended%'
+    BEGIN SELECT RAISE(ROLLBACK, 'not this one'); END;`;
+
+test("an event that the owner's trigger ignores, or ends the transaction for, is refused alone", async (t) => {
+  const filename = made(t, `CREATE TABLE events (${EVENTS_TEXT}); ${TRIGGERS}`);
+  await adopted(t, filename, async (driver) => {
+    const texts = ["kept", "ignored", "kept too", "ended", "kept as well"];
+    const results = await Promise.allSettled(
+      texts.map((text, at) => driver.insertEvent("s", eventAt("s", at + 1, { payload: { text } as never }))),
+    );
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ["fulfilled", "rejected", "fulfilled", "rejected", "fulfilled"],
+    );
+    for (const { reason } of results.filter((result) => result.status === "rejected")) {
+      assert.equal(reason.code, "ERR_PERSIST_INVALID_ARGUMENT");
+    }
+    assert.deepEqual(
+      (await allEvents(driver, "s")).map(({ eventIndex }) => eventIndex),
+      [1, 3, 5],
+    );
+  });
+});
+
+test("an index of the owner's by the name that ours would have is left alone", async (t) => {
+  const own = `CREATE INDEX events_session_id_event_index ON events (session_id, event_index);
+    CREATE INDEX sessions_created_at_id ON sessions (agent)`;
+  const filename = made(t, `CREATE TABLE sessions (${SESSIONS_0_4}); CREATE TABLE events (${EVENTS_TEXT}); ${own}`);
+  await adopted(t, filename, (driver) => driver.insertEvent("s", eventAt("s", 1)));
+  const names = asOwner(filename, (database) =>
+    database
+      .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name")
+      .pluck()
+      .all(),
+  );
+  const kept = ["events_session_id_event_index", "sessions_created_at_id"];
+  assert.deepEqual(
+    names,
+    kept.flatMap((name) => [name, `${name}_2`]),
+  );
+});
+
+test("an application's own user_version is neither minded nor changed", async (t) => {
+  const filename = made(t, "CREATE TABLE customers (id INTEGER PRIMARY KEY); PRAGMA user_version = 42");
+  await adopted(t, filename, (driver) => driver.insertEvent("s", eventAt("s", 1)));
+  assert.equal(
+    asOwner(filename, (database) => database.pragma("user_version", { simple: true })),
+    42,
+  );
+});
