@@ -293,12 +293,15 @@ test("an adoption that is killed in the middle is harmless", { timeout: 60_000 }
        INSERT INTO events SELECT n, 'session-' || (n % 4), n / 100, 'c', 'agent', '{"n":' || n || '}' FROM number`,
     ),
   );
+  const shared = join(folder, "shared.db");
+  copyFileSync(old, shared);
+  asOwner(shared, (database) => database.exec("CREATE TABLE customers (id INTEGER PRIMARY KEY)"));
   const expected = [0, 1, 2, 3].map((session) =>
     Array.from({ length: count }, (_, number) => number + 1).filter((n) => n % 4 === session),
   );
   /** Starts to adopt a copy, and kills after a part of the time that it takes; gives that time when it is not killed. */
-  const adopt = async (filename: string, killAfter?: number) => {
-    copyFileSync(old, filename);
+  const adopt = async (source: string, filename: string, killAfter?: number) => {
+    copyFileSync(source, filename);
     const child = start(t, "adopt.mts", [filename]);
     await child.next();
     child.send("go");
@@ -310,16 +313,19 @@ test("an adoption that is killed in the middle is harmless", { timeout: 60_000 }
     await child.ended;
     return performance.now() - began;
   };
-  const whole = await adopt(join(folder, "whole.db"));
+  const whole = await adopt(old, join(folder, "whole.db"));
 
   let interrupted = 0;
   for (let round = 0; round < 8; round += 1) {
     const filename = join(folder, `killed-${round}.db`);
-    await adopt(filename, (whole * (round + Math.random())) / 8);
+    // Every other one is an application's file, which keeps the version elsewhere.
+    const source = round % 2 === 0 ? old : shared;
+    await adopt(source, filename, (whole * (round + Math.random())) / 8);
     const version = asOwner(filename, (database) => {
       assert.deepEqual(database.pragma("integrity_check"), [{ integrity_check: "ok" }]);
       assert.equal(database.prepare("SELECT count(*) FROM events").pluck().get(), count);
-      return database.pragma("user_version", { simple: true });
+      if (source === old) return database.pragma("user_version", { simple: true });
+      return database.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'persist_version'").pluck().get();
     });
     if (version === 0) interrupted += 1;
     await adopted(t, filename, async (driver) => {

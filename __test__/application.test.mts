@@ -1,6 +1,10 @@
 /** Tables in an application's own file: what the application has there stays as it was, and goes on working. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { readFileSync } from "node:fs";
+import { test, type TestContext } from "node:test";
+
+import type { SQLiteSessionPersistDriverOptions } from "../index.js";
+import { SQLiteSessionPersistDriver } from "../index.js";
 
 import {
   adopted,
@@ -13,7 +17,9 @@ import {
   SESSIONS_0_2,
   SESSIONS_0_4,
 } from "./field.mts";
+import { otherProgram } from "./processes/database.mts";
 import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+import { start } from "./processes/start.mts";
 
 test("the owner's columns, indexes, views, triggers and rows stay, and the driver's SQL that was pasted goes on working", async (t) => {
   const filename = made(
@@ -176,4 +182,171 @@ test("an application's own user_version is neither minded nor changed", async (t
     asOwner(filename, (database) => database.pragma("user_version", { simple: true })),
     42,
   );
+});
+
+const CUSTOMERS = "CREATE TABLE customers (id INTEGER PRIMARY KEY); PRAGMA user_version = 42;";
+
+/** What the file says about its tables: the names of all, the version in ours, and SQLite's number. */
+function versions(filename: string) {
+  return asOwner(filename, (database) => {
+    const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").pluck().all();
+    return {
+      tables,
+      ours: tables.includes("persist_version") ? database.prepare("SELECT * FROM persist_version").all() : undefined,
+      application: database.pragma("user_version", { simple: true }),
+    };
+  });
+}
+
+const SHARED = ["customers", "events", "persist_version", "sessions"];
+
+/** Puts into a file what the driver never writes, and what it mends in files that it does not know yet. */
+function breakByHand(filename: string): void {
+  asOwner(filename, (database) =>
+    database.exec("UPDATE events SET event_index = 1.5; UPDATE sessions SET created_at = 5.5"),
+  );
+}
+
+/** Whether a driver that opened the file looked for that. */
+function wasMended(filename: string): boolean {
+  const [index, time] = asOwner(filename, (database) => [
+    database.prepare("SELECT typeof(event_index) FROM events").pluck().get(),
+    database.prepare("SELECT typeof(created_at) FROM sessions").pluck().get(),
+  ]);
+  assert.equal(index, time);
+  return index === "integer";
+}
+
+/** An application's file with one session and event, as a driver leaves it. */
+async function sharedFile(t: TestContext): Promise<string> {
+  const filename = made(t, CUSTOMERS);
+  await adopted(t, filename, async (driver) => {
+    await driver.insertEvent("s", eventAt("s", 1));
+    await driver.updateSession(sessionOf("s"));
+  });
+  return filename;
+}
+
+/** The same as releases left it that kept no version there. */
+async function sharedFileWithoutVersion(t: TestContext): Promise<string> {
+  const filename = await sharedFile(t);
+  asOwner(filename, (database) => database.exec("DROP TABLE IF EXISTS persist_version"));
+  return filename;
+}
+
+function opened(t: TestContext, filename: string, options: SQLiteSessionPersistDriverOptions = {}) {
+  const driver = new SQLiteSessionPersistDriver({ filename, ...options });
+  t.after(() => driver.close());
+  return driver;
+}
+
+test("an application's file that was opened before is not searched for what only other programs write", async (t) => {
+  const filename = await sharedFile(t);
+  assert.deepEqual(versions(filename), { tables: SHARED, ours: [{ version: 1 }], application: 42 });
+  breakByHand(filename);
+  await adopted(t, filename, (driver) => driver.ready());
+  assert.equal(wasMended(filename), false);
+});
+
+test("an application's file without a version is searched once, and opening it again changes no byte", async (t) => {
+  const filename = await sharedFileWithoutVersion(t);
+  breakByHand(filename);
+  await adopted(t, filename, (driver) => driver.ready());
+  assert.equal(wasMended(filename), true);
+  assert.deepEqual(versions(filename), { tables: SHARED, ours: [{ version: 1 }], application: 42 });
+  const bytes = readFileSync(filename);
+  await adopted(t, filename, (driver) => driver.getSession("s"));
+  assert.deepEqual(readFileSync(filename), bytes);
+});
+
+for (const options of [{ migrate: false }, { readonly: true }]) {
+  test(`an application's file without a version is opened with ${JSON.stringify(options)}, and left as it is`, async (t) => {
+    const filename = await sharedFileWithoutVersion(t);
+    const driver = opened(t, filename, options);
+    assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1)]);
+    await driver.close();
+    assert.deepEqual(versions(filename).tables, ["customers", "events", "sessions"]);
+    breakByHand(filename);
+    await assert.rejects(opened(t, filename, options).ready(), {
+      code: "ERR_PERSIST_SCHEMA",
+      message: /Missing: renumber sessions .*; round times/,
+    });
+  });
+}
+
+test(
+  "an application that holds the write lock does not keep a file without a version from being opened",
+  { timeout: 60_000 },
+  async (t) => {
+    const filename = await sharedFileWithoutVersion(t);
+    const application = await otherProgram(t, filename);
+    await application.run("BEGIN IMMEDIATE");
+    const driver = opened(t, filename, { busyTimeoutMs: 2 ** 31 - 1 });
+    assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1)]);
+    await driver.close();
+    await application.run("ROLLBACK");
+    await application.end();
+    assert.equal(versions(filename).ours, undefined);
+    await adopted(t, filename, (driver) => driver.ready());
+    assert.deepEqual(versions(filename).ours, [{ version: 1 }]);
+  },
+);
+
+test("a file of our own to which an application adds tables gets its version with the next opening, and keeps it", async (t) => {
+  const filename = made(t, "");
+  await adopted(t, filename, async (driver) => {
+    await driver.insertEvent("s", eventAt("s", 1));
+    await driver.updateSession(sessionOf("s"));
+  });
+  assert.deepEqual(versions(filename), { tables: ["events", "sessions"], ours: undefined, application: 1 });
+  asOwner(filename, (database) => database.exec(CUSTOMERS));
+  await adopted(t, filename, (driver) => driver.ready());
+  assert.deepEqual(versions(filename), { tables: SHARED, ours: [{ version: 1 }], application: 42 });
+
+  // The application goes, and leaves its number behind: the file is our own again.
+  asOwner(filename, (database) => database.exec("DROP TABLE customers"));
+  breakByHand(filename);
+  await adopted(t, filename, (driver) => driver.ready());
+  assert.equal(wasMended(filename), false);
+  assert.equal(versions(filename).application, 42);
+});
+
+test("stores with different prefixes in one file have a version each", async (t) => {
+  const filename = made(t, "");
+  for (const tablePrefix of ["", "a_", "b_", ""]) {
+    const driver = opened(t, filename, { tablePrefix });
+    await driver.insertEvent("s", eventAt("s", 1));
+    await driver.close();
+  }
+  const { tables } = versions(filename);
+  assert.deepEqual(
+    tables.filter((name) => String(name).endsWith("persist_version")),
+    ["a_persist_version", "b_persist_version", "persist_version"],
+  );
+});
+
+for (const options of [{}, { migrate: false }, { readonly: true }]) {
+  test(`an application's file whose version is newer is ERR_PERSIST_SCHEMA (${JSON.stringify(options)})`, async (t) => {
+    const filename = await sharedFile(t);
+    asOwner(filename, (database) => database.exec("UPDATE persist_version SET version = 1000"));
+    const bytes = readFileSync(filename);
+    const driver = opened(t, filename, options);
+    await assert.rejects(driver.ready(), {
+      code: "ERR_PERSIST_SCHEMA",
+      message: /version 1000 \(table "persist_version"\).*use a newer release/,
+    });
+    await driver.close();
+    assert.deepEqual(readFileSync(filename), bytes);
+  });
+}
+
+test("processes that open an application's file at once write one version", async (t) => {
+  const filename = await sharedFileWithoutVersion(t);
+  const processes = Array.from({ length: 4 }, () => start(t, "adopt.mts", [filename]));
+  for (const child of processes) await child.next();
+  for (const child of processes) child.send("go");
+  for (const child of processes) assert.deepEqual([await child.next(), await child.next()], ["opening", "ready"]);
+  for (const child of processes) child.kill("SIGKILL");
+  await Promise.all(processes.map((child) => child.ended));
+  assert.deepEqual(versions(filename).ours, [{ version: 1 }]);
 });

@@ -176,22 +176,30 @@ test("damage in the middle of a file is ERR_PERSIST_CORRUPT for what lies there"
   await assert.rejects(allEvents(driver, "s"), { code: "ERR_PERSIST_CORRUPT", sqliteCode: "SQLITE_CORRUPT" });
 });
 
-test("a file that may only be read is ERR_PERSIST_READONLY for writes, and is read", async (t) => {
-  const folder = directory(t);
-  const filename = join(folder, "read-only.db");
-  await readyFile(filename);
-  await withModes(t, { [filename]: 0o444, [folder]: 0o755 }, async () => {
-    const driver = open(t, filename);
-    const refused = {
-      code: "ERR_PERSIST_READONLY",
-      sqliteCode: "SQLITE_READONLY",
-      message: /check the rights of the file and of its directory/,
-    };
-    await assert.rejects(driver.insertEvent("s", eventAt("s", 2)), refused);
-    await assert.rejects(driver.updateSession(sessionOf("s")), refused);
-    assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1)]);
+for (const [what, sql] of [
+  ["a file", ""],
+  ["an application's file without a version", "CREATE TABLE customers (id INTEGER PRIMARY KEY)"],
+]) {
+  test(`${what} that may only be read is ERR_PERSIST_READONLY for writes, and is read`, async (t) => {
+    const folder = directory(t);
+    const filename = join(folder, "read-only.db");
+    await readyFile(filename);
+    const database = new Database(filename);
+    database.exec(sql);
+    database.close();
+    await withModes(t, { [filename]: 0o444, [folder]: 0o755 }, async () => {
+      const driver = open(t, filename);
+      const refused = {
+        code: "ERR_PERSIST_READONLY",
+        sqliteCode: "SQLITE_READONLY",
+        message: /check the rights of the file and of its directory/,
+      };
+      await assert.rejects(driver.insertEvent("s", eventAt("s", 2)), refused);
+      await assert.rejects(driver.updateSession(sessionOf("s")), refused);
+      assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1)]);
+    });
   });
-});
+}
 
 test("a file in an older layout that may only be read is ERR_PERSIST_READONLY", async (t) => {
   const folder = directory(t);
@@ -404,6 +412,24 @@ const FOREIGN = [
     sql: `CREATE TABLE events (id TEXT PRIMARY KEY, event_index INTEGER AS (created_at), session_id TEXT, created_at INTEGER,
             connection_id TEXT, sender TEXT, payload_json TEXT)`,
     reason: /"events".*it could not give back what is put into event_index/,
+  },
+  {
+    what: "a persist_version table of the application's own",
+    table: "persist_version",
+    sql: "CREATE TABLE persist_version (release TEXT, version INTEGER); INSERT INTO persist_version VALUES ('a', 1)",
+    reason: /"persist_version".*one column, version, of type INTEGER/,
+  },
+  {
+    what: "a persist_version table that holds text",
+    table: "persist_version",
+    sql: "CREATE TABLE persist_version (version INTEGER); INSERT INTO persist_version VALUES (1), ('1.2.3')",
+    reason: /"persist_version".*its version is not a whole number/,
+  },
+  {
+    what: "a view called persist_version",
+    table: "persist_version",
+    sql: "CREATE VIEW persist_version AS SELECT 1 AS version",
+    reason: /"persist_version".*one column, version, of type INTEGER/,
   },
 ];
 

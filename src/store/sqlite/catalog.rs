@@ -110,8 +110,17 @@ pub(super) fn views_and_triggers(connection: &Connection) -> rusqlite::Result<Ve
 }
 
 /// The number in `user_version`; 0 when nobody set it.
-pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn user_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// The highest number in a table of versions; 0 when it has no row, and none when something else stands in it.
+pub(super) fn table_version(connection: &Connection, quoted_table: &str) -> rusqlite::Result<Option<i64>> {
+    let sql = format!(
+        "SELECT CASE WHEN count(*) = sum(typeof(version) = 'integer') THEN max(version) \
+         WHEN count(*) = 0 THEN 0 END FROM {quoted_table}"
+    );
+    connection.query_row(&sql, [], |row| row.get(0))
 }
 
 /// Whether there are tables beside those of these names.

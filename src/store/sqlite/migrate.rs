@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::catalog;
 use super::connection::{Access, Target};
-use super::schema::{NUMBER_COLUMN, Plan, Step, Tables, VERSION, plan};
+use super::schema::{NUMBER_COLUMN, Plan, Step, Tables, VERSION, VersionPlace, plan};
 use crate::store::error::{ErrorKind, StoreError};
 
 /// Beyond every index that a session can have.
@@ -30,19 +30,30 @@ pub(super) fn prepare(connection: &Connection, target: &Target, tables: &Tables)
         };
     }
     target.enter_wal(connection)?;
-    if plan.steps.is_empty() && !plan.sets_version {
+    if plan.steps.is_empty() && plan.write_version.is_none() {
         return Ok(());
     }
     let failed = |error: rusqlite::Error| target.error("migrating", &error);
-    target
-        .patiently(|| connection.execute_batch("BEGIN EXCLUSIVE"))
-        .map_err(failed)?;
+    let begin = || connection.execute_batch("BEGIN EXCLUSIVE");
+    if plan.steps.is_empty() {
+        // Only the version is missing, which would save the next opening a look at every row. That is worth neither
+        // waiting for a lock nor failing where the file may only be read.
+        if begin().is_err() {
+            return Ok(());
+        }
+    } else {
+        target.patiently(begin).map_err(failed)?;
+    }
     // Another process may have migrated while this one waited for the lock: look again.
     let migrated = look().and_then(|plan| {
-        run_all(connection, tables, &plan).map_err(failed)?;
-        target.patiently(|| connection.execute_batch("COMMIT")).map_err(failed)
+        let done =
+            run_all(connection, tables, &plan).and_then(|()| target.patiently(|| connection.execute_batch("COMMIT")));
+        match done {
+            Err(_) if plan.steps.is_empty() => Ok(()),
+            done => done.map_err(failed),
+        }
     });
-    if migrated.is_err() && !connection.is_autocommit() {
+    if !connection.is_autocommit() {
         // Nothing is left to do when this fails too: closing the connection rolls back.
         let _ = connection.execute_batch("ROLLBACK");
     }
@@ -82,10 +93,18 @@ fn run_all(connection: &Connection, tables: &Tables, plan: &Plan) -> rusqlite::R
     for definition in &owners {
         connection.execute_batch(&definition.sql)?;
     }
-    if plan.sets_version {
-        connection.pragma_update(None, "user_version", VERSION)?;
+    match plan.write_version {
+        None => Ok(()),
+        Some(VersionPlace::UserVersion) => connection.pragma_update(None, "user_version", VERSION),
+        Some(VersionPlace::Table) => {
+            let version = &tables.version;
+            connection.execute_batch(&format!(
+                "CREATE TABLE IF NOT EXISTS {version} (version INTEGER NOT NULL);
+                 DELETE FROM {version};
+                 INSERT INTO {version} VALUES ({VERSION})"
+            ))
+        }
     }
-    Ok(())
 }
 
 fn run(connection: &Connection, tables: &Tables, step: &Step) -> rusqlite::Result<()> {

@@ -12,7 +12,7 @@ use super::connection::Target;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::tables::{EVENT_COLUMNS, SESSION_COLUMNS, TablePrefix, foreign_columns};
 
-/// The version of the tables that this release writes, kept in SQLite's `user_version`.
+/// The version of the tables that this release writes.
 pub(super) const VERSION: i64 = 1;
 
 /// Columns that an older layout may lack.
@@ -40,6 +40,8 @@ pub struct Tables {
     pub(super) sessions: String,
     /// `"events"`, quoted for SQL.
     pub(super) events: String,
+    /// `"persist_version"`, quoted for SQL.
+    pub(super) version: String,
 }
 
 impl Tables {
@@ -49,6 +51,7 @@ impl Tables {
         Self {
             sessions: format!("\"{}\"", prefix.name("sessions")),
             events: format!("\"{}\"", prefix.name("events")),
+            version: format!("\"{}\"", prefix.name("persist_version")),
             prefix,
         }
     }
@@ -59,6 +62,10 @@ impl Tables {
 
     pub(super) fn events_name(&self) -> String {
         self.prefix.name("events")
+    }
+
+    fn version_name(&self) -> String {
+        self.prefix.name("persist_version")
     }
 }
 
@@ -102,24 +109,40 @@ impl fmt::Display for Step {
 pub(super) struct Plan {
     /// In the order in which they are to be run.
     pub(super) steps: Vec<Step>,
-    /// Whether the version is to be set when they are done.
-    pub(super) sets_version: bool,
+    /// Where the version is to be written when they are done, unless it stands there.
+    pub(super) write_version: Option<VersionPlace>,
+}
+
+/// Where a database keeps the version of our tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum VersionPlace {
+    /// SQLite's `user_version`, in a file that has no tables but ours.
+    UserVersion,
+    /// The one row of a table of ours, in a file where `user_version` is, or was, somebody else's.
+    Table,
 }
 
 /// A database that is not for us.
 pub(super) enum Refusal {
-    NewerVersion(i64),
+    NewerVersion { found: i64, place: String },
     Foreign { table: String, reason: String },
 }
 
 impl Refusal {
+    fn foreign(table: String, reason: impl Into<String>) -> Self {
+        Self::Foreign {
+            table,
+            reason: reason.into(),
+        }
+    }
+
     pub(super) fn into_error(self, target: &Target) -> StoreError {
         let name = target.location.name();
         match self {
-            Self::NewerVersion(found) => StoreError::new(
+            Self::NewerVersion { found, place } => StoreError::new(
                 ErrorKind::Schema,
                 format!(
-                    "the tables of {name} have version {found} (`user_version`), and this release knows versions up to \
+                    "the tables of {name} have version {found} ({place}), and this release knows versions up to \
                      {VERSION}: use a newer release of sandbox-agent-persist"
                 ),
             ),
@@ -145,15 +168,17 @@ pub(super) fn plan(connection: &Connection, tables: &Tables) -> rusqlite::Result
     if snapshot {
         connection.execute_batch("COMMIT")?;
     }
-    Ok(found?.plan(tables))
+    Ok(found?.and_then(|found| found.plan(tables)))
 }
 
 /// What was found of our tables.
 struct Found {
     sessions: Option<Table>,
     events: Option<Table>,
-    /// The number in `user_version`, if it speaks of our tables: in a file that has other tables too it is theirs.
-    version: Option<i64>,
+    /// Where the version stands, or is to stand.
+    version_place: VersionPlace,
+    /// 0 when nobody wrote one.
+    version: i64,
     /// Whether a session's time is not a whole number, which a cursor could not name. We write whole numbers only.
     fractional_times: bool,
     /// Whether an event has no index, though a unique index would allow none twice. We always write one.
@@ -161,19 +186,32 @@ struct Found {
 }
 
 impl Found {
-    fn look(connection: &Connection, tables: &Tables) -> rusqlite::Result<Self> {
+    fn look(connection: &Connection, tables: &Tables) -> rusqlite::Result<Result<Self, Refusal>> {
         let (sessions_name, events_name) = (tables.sessions_name(), tables.events_name());
+        let version_name = tables.version_name();
+        let version_table = catalog::table(connection, &version_name)?;
+        if let Some(reason) = version_table.as_ref().and_then(foreign_version) {
+            return Ok(Err(Refusal::foreign(version_name, reason)));
+        }
+        let (version_place, version) = if version_table.is_some() {
+            let Some(version) = catalog::table_version(connection, &tables.version)? else {
+                return Ok(Err(Refusal::foreign(version_name, "its version is not a whole number")));
+            };
+            (VersionPlace::Table, version)
+        } else if catalog::has_other_tables(connection, [&sessions_name, &events_name])? {
+            (VersionPlace::Table, 0)
+        } else {
+            (VersionPlace::UserVersion, catalog::user_version(connection)?)
+        };
         let sessions = catalog::table(connection, &sessions_name)?;
-        let shared = catalog::has_other_tables(connection, [&sessions_name, &events_name])?;
-        let version = (!shared).then(|| catalog::version(connection)).transpose()?;
         let events = catalog::table(connection, &events_name)?;
-        // What only other programs write is not looked for in a file that is ours.
-        let others = version != Some(VERSION);
+        // What only other programs write is found by a look at every row: not where the version says that it was mended.
+        let others = version != VERSION;
         let any = |table: &Option<Table>, name: &str, column: &str, condition: &str| {
             let has_column = table.as_ref().is_some_and(|table| table.columns.contains_key(column));
             Ok::<bool, rusqlite::Error>(others && has_column && exists(connection, name, condition)?)
         };
-        Ok(Self {
+        Ok(Ok(Self {
             fractional_times: any(&sessions, &tables.sessions, "created_at", "typeof(created_at) = 'real'")?,
             missing_indexes: any(
                 &events,
@@ -183,13 +221,20 @@ impl Found {
             )?,
             sessions,
             events,
+            version_place,
             version,
-        })
+        }))
     }
 
     fn plan(&self, tables: &Tables) -> Result<Plan, Refusal> {
-        if let Some(newer) = self.version.filter(|version| *version > VERSION) {
-            return Err(Refusal::NewerVersion(newer));
+        if self.version > VERSION {
+            return Err(Refusal::NewerVersion {
+                found: self.version,
+                place: match self.version_place {
+                    VersionPlace::UserVersion => String::from("`user_version`"),
+                    VersionPlace::Table => format!("table {:?}", tables.version_name()),
+                },
+            });
         }
         let mut steps = Vec::new();
         for (table, name, required, added, create) in [
@@ -213,7 +258,7 @@ impl Found {
                 continue;
             };
             if let Some(reason) = foreign(table, required, added) {
-                return Err(Refusal::Foreign { table: name, reason });
+                return Err(Refusal::foreign(name, reason));
             }
             for &(column, declared_type) in added {
                 if !table.columns.contains_key(column) {
@@ -240,7 +285,7 @@ impl Found {
         }
         Ok(Plan {
             steps,
-            sets_version: self.version.is_some_and(|version| version < VERSION),
+            write_version: (self.version < VERSION).then_some(self.version_place),
         })
     }
 }
@@ -248,6 +293,15 @@ impl Found {
 fn exists(connection: &Connection, table: &str, condition: &str) -> rusqlite::Result<bool> {
     let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {condition})");
     connection.query_row(&sql, [], |row| row.get(0))
+}
+
+/// Why the table is not the one that we keep the version in, if it is not.
+fn foreign_version(table: &Table) -> Option<&'static str> {
+    let version = table.columns.get("version");
+    let ours = table.kind == "table"
+        && table.columns.len() == 1
+        && version.is_some_and(|column| !column.generated && column.affinity() == Affinity::Integer);
+    (!ours).then_some("it should have one column, version, of type INTEGER")
 }
 
 /// Why the table is not one of ours, if it is not.
