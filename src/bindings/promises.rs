@@ -258,8 +258,8 @@ fn show_index(env: &Env, event: &ObjectRef<false>, index: i64) -> std::result::R
         StoreError::new(
             ErrorKind::IndexConflict,
             format!(
-                "the event is stored at index {index}, since its own was taken, but `eventIndex` of the object that was \
-                 passed cannot be set: pass events that are not frozen"
+                "the event is stored at index {index}, since its own was taken or lies before an earlier event that was \
+                 moved, but `eventIndex` of the object that was passed cannot be set: pass events that are not frozen"
             ),
         )
     };

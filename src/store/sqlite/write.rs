@@ -138,16 +138,17 @@ impl Writer {
         let last = last.or_else(|| self.moved.last(&event.session_id));
         // Asked only where an event was moved, so that the others take one statement.
         let may_follow = last.is_some_and(|last| event.event_index <= last) && !self.is_stored(event)?;
-        let follows = may_follow && must_follow(event.event_index, last, self.highest_index(event)?);
-        if !follows {
+        let mut highest = if may_follow { self.highest_index(event)? } else { None };
+        if !must_follow(event.event_index, last, highest) {
             if self.insert_event_at(event, event.event_index)? {
                 return Ok(Ok(Answer::Done));
             }
             if self.index_conflict == IndexConflict::Reject {
                 return Ok(Err(StoreError::index_taken(&self.events_name)));
             }
+            highest = self.highest_index(event)?;
         }
-        let Some(highest) = self.highest_index(event)? else {
+        let Some(highest) = highest else {
             return Ok(Err(self.swallowed(event)));
         };
         if highest >= MAX_SAFE_INTEGER {
