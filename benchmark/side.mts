@@ -10,19 +10,22 @@ import { existsSync } from "node:fs";
 import { SandboxAgent, type SessionPersistDriver } from "sandbox-agent";
 
 import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../index.js";
+import { openNative } from "./drivers/native.mts";
 import { PastedPostgresDriver } from "./drivers/pasted-postgres.mts";
 import { PastedDriver } from "./drivers/pasted.mts";
 import { TunedDriver } from "./drivers/tuned.mts";
 import { eventAt } from "./event.mts";
 import { quantile } from "./measure.mts";
 
-export type Side = "ours" | "tuned" | "pasted";
+export type Side = "ours" | "native" | "tuned" | "pasted";
 type Driver = SessionPersistDriver & { close(): Promise<void> };
 
 function openDriver(database: string, side: string, place: string, durability: "full" | "normal"): Driver {
   switch (`${database} ${side}`) {
     case "sqlite ours":
       return new SQLiteSessionPersistDriver({ filename: place, durability });
+    case "sqlite native":
+      return openNative(place, durability);
     case "sqlite tuned":
       return new TunedDriver(place, durability);
     case "sqlite pasted":

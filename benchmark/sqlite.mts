@@ -12,6 +12,9 @@ import { alternate, median, root, runSide, SECONDS, type Figures } from "./measu
 import { ratio, say, spread, table, versionIn } from "./report.mts";
 import type { Side } from "./side.mts";
 
+/** The public class and the two baselines. */
+type Baselined = Exclude<Side, "native">;
+
 let directory: string;
 
 function side(name: Side, caseName: string, file: string, ...rest: (string | number)[]): Promise<Figures> {
@@ -104,8 +107,28 @@ async function inserts(): Promise<Bars[]> {
   return bars;
 }
 
+/** What the methods in `lib/` cost beside the native class alone: it may be 2%. */
+async function front(): Promise<void> {
+  const all = await alternate(["ours", "native"] as const, async (name) => {
+    const file = freshFile();
+    const figures = await side(name, "insert", file, 512, SECONDS, "full");
+    rmSync(join(file, ".."), { recursive: true });
+    return figures;
+  });
+  say("### The public class beside the native one, 512 sessions");
+  say("");
+  say("Wanted: at most 2% more.");
+  say("");
+  const rows = (["ours", "native"] as const).map((name) => [
+    name === "ours" ? "public class" : "native class alone",
+    spread(all[name], "perSecond"),
+    spread(all[name], "cpu", 2),
+  ]);
+  table(["", "inserts a second", "CPU an insert, us"], rows);
+}
+
 /** Files with a session of 100,000 events named "history", one a side, with the same events in the same order. */
-async function histories(): Promise<Record<Side, string>> {
+async function histories(): Promise<Record<Baselined, string>> {
   const files = { ours: freshFile(), tuned: freshFile(), pasted: freshFile() };
   await side("ours", "fill", files.ours, 100_000, "normal");
   await side("tuned", "fill", files.tuned, 100_000, "normal");
@@ -118,7 +141,7 @@ async function histories(): Promise<Record<Side, string>> {
 }
 
 /** One row of milliseconds: ours beside both baselines. */
-function besideBaselines(all: Record<Side, Figures[]>, overTuned: number, overPasted: number): void {
+function besideBaselines(all: Record<Baselined, Figures[]>, overTuned: number, overPasted: number): void {
   const ours = median(all.ours, "milliseconds");
   table(
     ["ours", "tuned", "tuned / ours", "pasted", "pasted / ours"],
@@ -134,7 +157,7 @@ function besideBaselines(all: Record<Side, Figures[]>, overTuned: number, overPa
   );
 }
 
-async function scans(files: Record<Side, string>): Promise<void> {
+async function scans(files: Record<Baselined, string>): Promise<void> {
   const all = await alternate(["ours", "tuned", "pasted"] as const, (name) => side(name, "scan", files[name], 500));
   say("### Reading a session of 100,000 events in pages of 500, in ms");
   say("");
@@ -157,7 +180,7 @@ async function scans(files: Record<Side, string>): Promise<void> {
   table(["events", "ms", "an event", "memory over idle"], rows);
 }
 
-async function resumes(files: Record<Side, string>): Promise<void> {
+async function resumes(files: Record<Baselined, string>): Promise<void> {
   const server = await startServer();
   try {
     const all = await alternate(["ours", "tuned", "pasted"] as const, (name) =>
@@ -197,6 +220,7 @@ export async function benchSqlite(): Promise<Bars[]> {
     say(`Beside ${versions()}.`);
     say("");
     const bars = await inserts();
+    await front();
     const files = await histories();
     await scans(files);
     await resumes(files);
