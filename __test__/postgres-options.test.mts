@@ -517,10 +517,10 @@ describe("connections", () => {
       listEvents: () => driver.listEvents({ sessionId: "s" }),
       insertEvent: () => driver.insertEvent("s", event()),
     };
-    for (const [name, call] of Object.entries(calls)) await assert.rejects(call(), closed, name);
     assert.equal(over, false);
     await release();
     await closing;
+    for (const [name, call] of Object.entries(calls)) await assert.rejects(call(), closed, name);
     assert.deepEqual(await backends(applicationName), []);
     await Promise.all([...before, read]);
     const [{ count }] = await query(server.url, `SELECT count(*)::int FROM ${schema}.events`);
