@@ -4,26 +4,16 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
-import { rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { readdirSync, readFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+
+import { findServerBinary, makeAgentHome } from "./agent-home.mjs";
+
+export { findServerBinary, makeAgentHome };
 
 const HEALTH_TIMEOUT_MS = 15_000;
-
-/** A directory in which a server finds our mock agent and keeps its logs. */
-export interface AgentHome {
-  /** The server's `XDG_DATA_HOME`. */
-  dataHome: string;
-  /** The variables to start the server with, beside those of this process. */
-  env: Record<string, string>;
-  /** Removes the directory. */
-  remove(): void;
-}
 
 /** A server that runs. */
 export interface Server {
@@ -36,45 +26,6 @@ export interface Server {
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** Kills the server if it still runs, and removes its directory. */
   cleanup(): Promise<void>;
-}
-
-/** The server's binary, where `sandbox-agent/local` looks for it too: in the package for this platform. */
-export function findServerBinary(): string {
-  const name = `@sandbox-agent/cli-${process.platform}-${process.arch}`;
-  // From the SDK's own place: the package is a dependency of the SDK, not ours.
-  const { resolve } = createRequire(import.meta.resolve("sandbox-agent"));
-  let manifest: string;
-  try {
-    manifest = resolve(`${name}/package.json`);
-  } catch (cause) {
-    throw new Error(`The sandbox-agent server for this machine, ${name}, is not installed.`, { cause });
-  }
-  const binary = join(dirname(manifest), "bin", "sandbox-agent");
-  try {
-    accessSync(binary, constants.X_OK);
-  } catch {
-    // `npm install --ignore-scripts` leaves it so.
-    chmodSync(binary, 0o755);
-  }
-  return binary;
-}
-
-/** Makes a temporary home in which the agent `mock` is `mock-agent.mjs`. */
-export function makeAgentHome(): AgentHome {
-  if (process.platform === "win32") throw new Error("The mock agent is a shell script: it needs Linux or macOS.");
-  const home = mkdtempSync(join(tmpdir(), "sandbox-agent-home-"));
-  // Where programs keep their data: a variable says so on Linux; on macOS it is always this place in the home.
-  const dataHome = process.platform === "darwin" ? join(home, "Library", "Application Support") : home;
-  const agents = join(dataHome, "sandbox-agent", "bin", "agent_processes");
-  mkdirSync(agents, { recursive: true });
-  const agent = fileURLToPath(new URL("mock-agent.mjs", import.meta.url));
-  const quoted = [process.execPath, agent].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-  writeFileSync(join(agents, "mock-acp"), `#!/bin/sh\nexec ${quoted}\n`, { mode: 0o755 });
-  return {
-    dataHome,
-    env: { XDG_DATA_HOME: dataHome, ...(process.platform === "darwin" && { HOME: home }) },
-    remove: () => rmSync(home, { recursive: true, force: true, maxRetries: 5 }),
-  };
 }
 
 async function findFreePort(): Promise<number> {
