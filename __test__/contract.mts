@@ -518,13 +518,15 @@ export function contract(name: string, open: OpenDriver, { ours, remove }: Contr
       }
     });
 
-    test("nesting that is too deep for JSON.stringify is a rejection, and the driver goes on", async (t) => {
+    test("very deep nesting comes back equal or is a rejection, and the driver goes on", async (t) => {
       const driver = await fresh(t);
       const deep = JSON.parse(`${"[".repeat(200_000)}${"]".repeat(200_000)}`);
-      assert.throws(() => JSON.stringify(deep), RangeError);
-      await assert.rejects(driver.insertEvent("s", event("s", 1, { deep })), Error);
-      await driver.insertEvent("s", event("s", 1));
-      assert.deepEqual(indexes(await driver.listEvents({ sessionId: "s" })), [1]);
+      const refused = await driver.insertEvent("s", event("s", 1, { deep })).catch((error: unknown) => error);
+      if (refused) assert.ok(refused instanceof Error);
+      // Only newer engines turn such a value into text.
+      else assert.ok(JSON.stringify((await payloads(driver))[0]) === JSON.stringify({ deep }));
+      await driver.insertEvent("s", event("s", 2));
+      assert.equal(indexes(await driver.listEvents({ sessionId: "s" })).at(-1), 2);
     });
 
     test("a payload of 32 MiB comes back equal", async (t) => {
@@ -791,6 +793,10 @@ function present<T>(value: T): T {
 
 function indexes(page: { items: SessionEvent[] }): number[] {
   return page.items.map(({ eventIndex }) => eventIndex);
+}
+
+async function payloads(driver: SessionPersistDriver): Promise<unknown[]> {
+  return (await driver.listEvents({ sessionId: "s" })).items.map(({ payload }) => payload);
 }
 
 function range(from: number, to: number): number[] {

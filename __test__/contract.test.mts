@@ -49,7 +49,10 @@ contract(
   { ours: false },
 );
 
-/** Runs one statement in a process of its own: two SQLite libraries in one process break each other's file locks. */
+/**
+ * Runs one statement in a process of its own: two SQLite libraries in one process break each other's file locks. Always in
+ * Node, whatever runtime the suite runs on (scripts/test-runtimes.mjs), since better-sqlite3 is built for one alone.
+ */
 async function runSql(filename: string, statement: string, values: unknown[]): Promise<void> {
   const script = `
     const [filename, statement, values] = process.argv.slice(1);
@@ -58,7 +61,7 @@ async function runSql(filename: string, statement: string, values: unknown[]): P
     database.close();
     if (changes !== 1) throw new Error(changes + " rows changed");
   `;
-  await promisify(execFile)(process.execPath, ["-e", script, "--", filename, statement, JSON.stringify(values)], {
+  await promisify(execFile)("node", ["-e", script, "--", filename, statement, JSON.stringify(values)], {
     cwd: fileURLToPath(new URL("..", import.meta.url)),
   });
 }

@@ -1,39 +1,68 @@
 // @ts-check
 // Packs the package as it would be published, installs it into an empty project, and uses it there.
 
-import { spawnSync } from "node:child_process";
-import {
-  copyFileSync,
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
 import { addon, platform } from "./addon.mjs";
+import { brokenLinks } from "./links.mjs";
+import {
+  check,
+  command,
+  install,
+  makeProject,
+  manifest,
+  packMain,
+  packPlatform,
+  pinned,
+  readManifest,
+} from "./package.mjs";
 import { root } from "./run.mjs";
 
 const MAX_ADDON_BYTES = 8 * 1024 * 1024;
 
-const main = readManifest(root);
+const FILES = [
+  "ARCHITECTURE.md",
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "LICENSE",
+  "README.md",
+  "SECURITY.md",
+  "docs/benchmark.md",
+  "docs/benchmark.svg",
+  "docs/bundlers.md",
+  "docs/errors.md",
+  "docs/events.md",
+  "docs/postgres.md",
+  "docs/runtimes.md",
+  "docs/sdk-contract.md",
+  "docs/shutdown.md",
+  "docs/sqlite.md",
+  "examples/agent-home.mjs",
+  "examples/mock-agent.mjs",
+  "examples/mock-server.mjs",
+  "index.d.ts",
+  "index.js",
+  "package.json",
+];
+
 const temporary = mkdtempSync(path.join(tmpdir(), "sandbox-agent-persist-pack-"));
 try {
   checkSize();
-  const tarballs = [packMain(), packPlatform()];
-  const project = makeProject();
+  const tarballs = packBoth();
+  const project = makeProject(path.join(temporary, "project"));
+  for (const directory of ["scripts/pack-test", "examples"]) {
+    cpSync(path.join(root, directory), path.join(project, directory), { recursive: true });
+  }
+  say(`install ${tarballs.map((name) => path.basename(name)).join(", ")}`);
   // The version that the tests of the driver use, within the range of the peer dependency.
-  install(project, ...tarballs, `sandbox-agent@${main.devDependencies["sandbox-agent"]}`);
+  install(project, ...tarballs, pinned("sandbox-agent"));
   checkInstalled(project);
   say("run the ES module and the CommonJS module");
   node(project, "scripts/pack-test/esm.mjs");
   node(project, "scripts/pack-test/commonjs.cjs");
-  install(project, ...["typescript", "@types/node"].map((name) => `${name}@${main.devDependencies[name]}`));
+  install(project, pinned("typescript"), pinned("@types/node"));
   for (const module of ["node16", "nodenext"]) compile(project, module);
   // The mock agent of the examples is a shell script.
   if (process.platform !== "win32") {
@@ -54,67 +83,24 @@ function checkSize() {
   check(size < MAX_ADDON_BYTES, "The addon is too large: is it a debug build, or not stripped?");
 }
 
-/** @returns {string} the tarball */
-function packMain() {
-  const { tarball, files } = pack(root);
-  const expected = ["LICENSE", "README.md", "index.d.ts", "index.js", "package.json"];
-  check(String(files) === String(expected), `The main package holds ${files}, and should hold ${expected}.`);
-  return tarball;
-}
-
-/** Packs a copy of the platform's package, with the addon in it, so that git never sees one. */
-function packPlatform() {
-  const directory = path.join(temporary, platform);
-  cpSync(path.join(root, "npm", platform), directory, { recursive: true });
-  copyFileSync(addon, path.join(directory, path.basename(addon)));
-  const { tarball, files } = pack(directory);
-  check(files.includes(path.basename(addon)), `The platform package holds ${files}, and lacks the addon.`);
-  return tarball;
-}
-
-/**
- * @param {string} directory
- * @returns {{ tarball: string, files: string[] }}
- */
-function pack(directory) {
-  const printed = command("npm", ["pack", "--json", "--pack-destination", temporary, directory], root);
-  const report = JSON.parse(printed);
-  // An array until npm 11, an object by package name since npm 12.
-  const [{ filename, files }] = Object.values(report);
-  say(`packed ${filename}`);
-  return {
-    tarball: path.join(temporary, filename),
-    files: files.map((/** @type {{ path: string }} */ file) => file.path).sort(),
-  };
-}
-
-/** An empty project, and the programs to run in it. */
-function makeProject() {
-  const project = path.join(temporary, "project");
-  mkdirSync(project);
-  const allowScripts = main.allowScripts;
-  writeFileSync(path.join(project, "package.json"), JSON.stringify({ name: "empty", private: true, allowScripts }));
-  for (const directory of ["scripts/pack-test", "examples"]) {
-    cpSync(path.join(root, directory), path.join(project, directory), { recursive: true });
-  }
-  return project;
-}
-
-/**
- * @param {string} project
- * @param {string[]} packages
- */
-function install(project, ...packages) {
-  say(`install ${packages.map((name) => (path.isAbsolute(name) ? path.basename(name) : name)).join(", ")}`);
-  command("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", ...packages], project);
+/** @returns {string[]} the tarballs */
+function packBoth() {
+  const main = packMain(temporary);
+  check(String(main.files) === String(FILES), `The main package holds ${main.files}, and should hold ${FILES}.`);
+  const addonOnly = packPlatform(temporary);
+  check(
+    addonOnly.files.includes(path.basename(addon)),
+    `The platform package holds ${addonOnly.files}, and lacks the addon.`,
+  );
+  return [main.tarball, addonOnly.tarball];
 }
 
 /** @param {string} project */
 function checkInstalled(project) {
-  for (const name of [main.name, `${main.name}-${platform}`]) {
-    const manifest = readManifest(path.join(project, "node_modules", name));
-    check(!manifest.dependencies && !manifest.scripts?.postinstall, `${name} needs more than sandbox-agent.`);
-    const peers = Object.keys(manifest.peerDependencies ?? {});
+  for (const name of [manifest.name, `${manifest.name}-${platform}`]) {
+    const installed = readManifest(path.join(project, "node_modules", name));
+    check(!installed.dependencies && !installed.scripts?.postinstall, `${name} needs more than sandbox-agent.`);
+    const peers = Object.keys(installed.peerDependencies ?? {});
     check(
       peers.every((peer) => peer === "sandbox-agent"),
       `${name} asks for ${peers}.`,
@@ -122,6 +108,11 @@ function checkInstalled(project) {
   }
   const installed = readdirSync(path.join(project, "node_modules"));
   check(!installed.includes("typescript") && !installed.includes("tsx"), "The project is not empty.");
+  const links = brokenLinks(
+    path.join(project, "node_modules", manifest.name),
+    FILES.filter((file) => file.endsWith(".md")),
+  );
+  check(links.length === 0, links.join("\n"));
 }
 
 /**
@@ -150,39 +141,6 @@ function compile(project, module) {
  */
 function node(project, ...args) {
   command(process.execPath, args, project);
-}
-
-/**
- * Runs a command without anything in the environment that could lead it back to this checkout.
- *
- * @param {string} name
- * @param {string[]} args
- * @param {string} cwd
- * @returns {string} what it printed
- */
-function command(name, args, cwd) {
-  const { NODE_PATH, NODE_OPTIONS, NAPI_RS_NATIVE_LIBRARY_PATH, ...env } = process.env;
-  // The loader then refuses a platform package of another version than its own.
-  env["NAPI_RS_ENFORCE_VERSION_CHECK"] = "1";
-  const shell = process.platform === "win32" && name === "npm";
-  const result = spawnSync(name, args, { cwd, env, shell, encoding: "utf8", maxBuffer: 64 * 1024 * 1024 });
-  if (result.error) throw result.error;
-  const failure = `${[name, ...args].join(" ")} failed:\n${result.stdout}${result.stderr}`;
-  check(result.status === 0, failure);
-  return result.stdout;
-}
-
-/** @param {string} directory */
-function readManifest(directory) {
-  return JSON.parse(readFileSync(path.join(directory, "package.json"), "utf8"));
-}
-
-/**
- * @param {boolean} condition
- * @param {string} message
- */
-function check(condition, message) {
-  if (!condition) throw new Error(message);
 }
 
 /** @param {string} text */
