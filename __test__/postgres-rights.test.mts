@@ -24,7 +24,7 @@ async function makeRole(rights: string): Promise<{ role: string; roleUrl: string
   return { role, roleUrl: own.href };
 }
 
-/** The rights that README.md names. */
+/** The rights that docs/postgres.md names. */
 const enough = (schema: string) => `
   GRANT USAGE ON SCHEMA ${schema} TO ROLE;
   GRANT SELECT, INSERT, UPDATE ON ${schema}.sessions, ${schema}.events TO ROLE;
@@ -58,7 +58,7 @@ for (const [what, fill] of [
   ["ready-made tables", () => ""],
   ["tables partitioned by hash", PARTITIONED],
 ] as const) {
-  test(`on ${what}, the rights of README.md are enough, with and without \`migrate\``, async () => {
+  test(`on ${what}, the rights of docs/postgres.md are enough, with and without \`migrate\``, async () => {
     const schema = await makeSchema(url);
     await query(url, `SET search_path = ${schema}; ${fill(schema)}`);
     await makeReady(schema);

@@ -5,29 +5,26 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import ts from "typescript";
 
-const DECLARATIONS = path("../index.d.ts");
-const ASSIGNABLE = path("./types/assignable.mts");
+import { compile, errorsOfExamples, examplesIn, NODENEXT, path, shown } from "./types/compiler.mts";
+
+const DECLARATIONS = path("index.d.ts");
+const ASSIGNABLE = path("__test__/types/assignable.mts");
 const SDKS = { "0.4.2": "sandbox-agent", "0.4.0": "sandbox-agent-0.4.0" } as const;
 
-const NODENEXT = { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext };
 const BUNDLER = { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler };
 const NODE16 = { module: ts.ModuleKind.Node16, moduleResolution: ts.ModuleResolutionKind.Node16 };
 const RESOLUTIONS = Object.entries({ nodenext: NODENEXT, node16: NODE16, bundler: BUNDLER });
-
-/** By module kind and name: whether a file is CommonJS or ESM depends on the first. */
-const parsed = new Map<string, ts.SourceFile | undefined>();
 
 const declarations = await readFile(DECLARATIONS, "utf8");
 
 for (const [version, name] of Object.entries(SDKS)) {
   describe(`with sandbox-agent ${version}`, () => {
-    const sdk = { paths: { "sandbox-agent": [path(`../node_modules/${name}/dist/index.d.ts`)] } };
+    const sdk = { paths: { "sandbox-agent": [path(`node_modules/${name}/dist/index.d.ts`)] } };
 
     test("it is the version that is installed", async () => {
-      const manifest = await readFile(path(`../node_modules/${name}/package.json`), "utf8");
+      const manifest = await readFile(path(`node_modules/${name}/package.json`), "utf8");
       assert.equal(JSON.parse(manifest).version, version);
       const files = compile([DECLARATIONS], sdk).getSourceFiles();
       assert.ok(files.some(({ fileName }) => fileName.endsWith(`/node_modules/${name}/dist/index.d.ts`)));
@@ -133,47 +130,16 @@ describe("documentation", () => {
     ]);
   });
 
-  test("the examples compile", () => {
-    const found = examples(declarations);
+  test("the examples compile, with exactOptionalPropertyTypes", () => {
+    const found = examplesIn(declarations);
     assert.ok(found.length >= 8, `${found.length} examples`);
-    const files = Object.fromEntries(found.map((text, n) => [path(`./types/example-${n}.mts`), asModule(text)]));
-    const program = compile(Object.keys(files), { types: ["node"], skipLibCheck: true }, files);
-    assert.equal(shown(ts.getPreEmitDiagnostics(program)), "");
+    assert.equal(errorsOfExamples(found), "");
   });
 
   test("an example that is wrong does not compile", () => {
-    const files = { [path("./types/example.mts")]: asModule('await persist.getSesion("my-session");') };
-    const program = compile(Object.keys(files), { types: ["node"], skipLibCheck: true }, files);
-    assert.match(shown(ts.getPreEmitDiagnostics(program)), /getSesion/);
+    assert.match(errorsOfExamples(['await persist.getSesion("my-session");']), /getSesion/);
   });
 });
-
-/** A program under `strict`. `files` stand in for those on disk, or beside them. */
-function compile(roots: string[], options: ts.CompilerOptions, files: Record<string, string> = {}): ts.Program {
-  const all: ts.CompilerOptions = {
-    ...NODENEXT,
-    target: ts.ScriptTarget.ES2022,
-    lib: ["lib.es2022.d.ts"],
-    types: [],
-    strict: true,
-    skipLibCheck: false,
-    noEmit: true,
-    ...options,
-  };
-  const host = ts.createCompilerHost(all);
-  const { readFile: read, fileExists: exists } = host;
-  host.readFile = (name) => files[name] ?? read(name);
-  host.fileExists = (name) => name in files || exists(name);
-  // Parsing the files of others takes most of the time, and they do not change.
-  const { getSourceFile: parse } = host;
-  host.getSourceFile = (name, ...rest) => {
-    if (!name.includes("/node_modules/")) return parse(name, ...rest);
-    const key = `${all.module} ${name}`;
-    if (!parsed.has(key)) parsed.set(key, parse(name, ...rest));
-    return parsed.get(key);
-  };
-  return ts.createProgram(roots, all, host);
-}
 
 /** The errors in index.d.ts itself, and in the options of the program. */
 function errorsOf(program: ts.Program): string {
@@ -185,14 +151,6 @@ function errorsOf(program: ts.Program): string {
     ...program.getSyntacticDiagnostics(file),
     ...program.getSemanticDiagnostics(file),
   ]);
-}
-
-function shown(diagnostics: readonly ts.Diagnostic[]): string {
-  return ts.formatDiagnostics(diagnostics, {
-    getCanonicalFileName: (name) => name,
-    getCurrentDirectory: () => path(".."),
-    getNewLine: () => "\n",
-  });
 }
 
 /** index.d.ts with a mistake in it. */
@@ -255,30 +213,4 @@ function isCallable(node: ts.Node): boolean {
 
 function isOption(node: ts.Node): boolean {
   return ts.isPropertySignature(node) && node.questionToken !== undefined;
-}
-
-/** The code in the doc comments of `text`. */
-function examples(text: string): string[] {
-  const blocks = text.matchAll(/```ts\n([\s\S]*?)```/g);
-  return [...blocks].map(([, code]) => code!.replaceAll(/^ *\* ?/gm, ""));
-}
-
-/** An example as a module, with what it leaves to the reader declared. */
-function asModule(example: string): string {
-  const declared = {
-    persist: 'declare const persist: import("../../index.js").SQLiteSessionPersistDriver;',
-    sdk: 'declare const sdk: import("sandbox-agent").SandboxAgent;',
-    session: 'declare const session: import("sandbox-agent").Session;',
-    event: 'declare const event: import("sandbox-agent").SessionEvent;',
-    SQLiteSessionPersistDriver: 'import { SQLiteSessionPersistDriver } from "../../index.js";',
-    PostgresSessionPersistDriver: 'import { PostgresSessionPersistDriver } from "../../index.js";',
-  };
-  const missing = Object.entries(declared).filter(
-    ([name]) => !new RegExp(`(const|using|import \\{) ${name}\\b`).test(example),
-  );
-  return [...missing.map(([, line]) => line), example, "export {};"].join("\n");
-}
-
-function path(relative: string): string {
-  return fileURLToPath(new URL(relative, import.meta.url));
 }

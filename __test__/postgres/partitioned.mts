@@ -1,11 +1,11 @@
-/** Tables partitioned by hash, as the README says to make them. */
+/** Tables partitioned by hash, as docs/postgres.md says to make them. */
 import { readFileSync } from "node:fs";
 
-const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
-const block = [...readme.matchAll(/```sql\n([^`]*)```/g)].map(([, sql]) => sql!).find((sql) => sql.includes("BY HASH"));
+const page = readFileSync(new URL("../../docs/postgres.md", import.meta.url), "utf8");
+const block = [...page.matchAll(/```sql\n([^`]*)```/g)].map(([, sql]) => sql!).find((sql) => sql.includes("BY HASH"));
 
 /** SQL that makes them in a schema. */
 export const PARTITIONED = (schema: string) => {
-  if (!block) throw new Error("The README has no tables partitioned by hash.");
+  if (!block) throw new Error("docs/postgres.md has no tables partitioned by hash.");
   return `SET search_path TO ${schema}; ${block}`;
 };
