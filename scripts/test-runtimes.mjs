@@ -17,6 +17,9 @@ import { root } from "./run.mjs";
 /** The suite, as files that every runtime reads as they are: all but the oldest Node know TypeScript. */
 const SUITE = ["./__test__/contract.test.mts", "./scripts/runtimes/postgres.test.mts"];
 
+/** All runtimes tell at the end which tests failed. */
+const LINES_SHOWN = 100;
+
 /** A runtime that hangs must fail and say its name. */
 const TIMEOUT_MS = 300_000;
 
@@ -112,18 +115,19 @@ async function test(runtime) {
  */
 function failed(name, problem, output) {
   process.exitCode = 1;
-  console.error(`test:runtimes: ${name}: ${problem}:\n${output}`);
+  const end = output.split("\n").slice(-LINES_SHOWN).join("\n");
+  console.error(`test:runtimes: ${name}: ${problem}:\n${end}`);
   return `  FAILED     ${name}: ${problem}`;
 }
 
 /**
- * How many tests passed, as each runtime says it in its last lines: `ℹ pass 5`, `# pass 5`, `5 pass`, `5 passed (60 steps)`.
+ * How many tests passed, as each runtime says it in its last lines: `ℹ pass 5`, `5 pass`, `5 passed (60 steps)`.
  *
  * @param {string} output
  * @returns {number}
  */
 function countPassed(output) {
-  const found = /^(?:ℹ|#) pass (\d+)$|^ *(\d+) pass$|\d+ passed \((\d+) steps\)/m.exec(output);
+  const found = /^ℹ pass (\d+)$|^ *(\d+) pass$|\d+ passed \((\d+) steps\)/m.exec(output);
   return Number(found?.[1] ?? found?.[2] ?? found?.[3] ?? 0);
 }
 
@@ -172,6 +176,6 @@ function node(major, args = []) {
     name: `Node ${major}`,
     package: found && `${found}@${major}`,
     program: `${found}/bin/node${process.platform === "win32" ? ".exe" : ""}`,
-    args: [...args, "--test"],
+    args: [...args, "--test", "--test-reporter=spec"],
   };
 }
