@@ -48,7 +48,11 @@ async function run(storage: Storage, prompt: string): Promise<void> {
   code = replaced(code, /\{ filename: "[^"]*" \}/, JSON.stringify(storage.options));
   if (storage.driver === "Postgres") code = replaced(code, /SQLiteSession/, "PostgresSession");
   // As a program of this package, which its own name leads to.
-  const { stderr } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", code], { cwd: root });
+  const { stderr } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", code], {
+    cwd: root,
+    // It prints each update.
+    maxBuffer: 64 << 20,
+  });
   // The SDK says there what it could not store.
   assert.equal(stderr, "");
 }
