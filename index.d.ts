@@ -162,7 +162,7 @@ declare abstract class PersistDriver implements SessionPersistDriver {
 interface PostgresSessionPersistDriverOptions {
   /**
    * Where the database is and how to log in: `postgres://user:password@host:port/database?sslmode=verify-full`, or
-   * libpq"s `host=... dbname=...`. Several hosts may be named. What it leaves out is taken from `PGHOST`, `PGUSER` and
+   * libpq's `host=... dbname=...`. Several hosts may be named. What it leaves out is taken from `PGHOST`, `PGUSER` and
    * the other variables of libpq, and the password from `PGPASSFILE` or `~/.pgpass`.
    *
    * @default all from the environment
@@ -245,7 +245,7 @@ interface PostgresSessionPersistDriverOptions {
   migrate?: boolean;
   /**
    * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
-   * index after the session"s highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
+   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
    * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
    *
    * @default "reassign"
@@ -270,9 +270,9 @@ interface PostgresSslOptions {
    */
   mode?: "disable" | "prefer" | "require" | "verify-ca" | "verify-full" | "no-verify";
   /**
-   * The certificates of the authorities that are trusted, or the server"s own, as PEM text.
+   * The certificates of the authorities that are trusted, or the server's own, as PEM text.
    *
-   * @default those of the operating system, or Mozilla"s when it has none
+   * @default those of the operating system, or Mozilla's when it has none
    */
   ca?: string;
   /**
@@ -288,7 +288,7 @@ interface PostgresSslOptions {
    */
   key?: string;
   /**
-   * The name that the server"s certificate must be for, instead of the host"s.
+   * The name that the server's certificate must be for, instead of the host's.
    *
    * @default the host of the connection string
    */
@@ -342,7 +342,7 @@ interface SQLiteSessionPersistDriverOptions {
    */
   filename?: string;
   /**
-   * When a write"s promise resolves. `"full"`: once the write survives a power cut. `"normal"`: once it survives the
+   * When a write's promise resolves. `"full"`: once the write survives a power cut. `"normal"`: once it survives the
    * end of the process; a power cut may take the last writes, and never damages the file.
    *
    * @default "full"
@@ -379,7 +379,7 @@ interface SQLiteSessionPersistDriverOptions {
   tablePrefix?: string;
   /**
    * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
-   * index after the session"s highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
+   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
    * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
    *
    * @default "reassign"

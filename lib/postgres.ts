@@ -8,7 +8,7 @@ import { realm } from "./realm.ts";
 export interface PostgresSessionPersistDriverOptions {
   /**
    * Where the database is and how to log in: `postgres://user:password@host:port/database?sslmode=verify-full`, or
-   * libpq"s `host=... dbname=...`. Several hosts may be named. What it leaves out is taken from `PGHOST`, `PGUSER` and
+   * libpq's `host=... dbname=...`. Several hosts may be named. What it leaves out is taken from `PGHOST`, `PGUSER` and
    * the other variables of libpq, and the password from `PGPASSFILE` or `~/.pgpass`.
    *
    * @default all from the environment
@@ -91,7 +91,7 @@ export interface PostgresSessionPersistDriverOptions {
   migrate?: boolean;
   /**
    * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
-   * index after the session"s highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
+   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
    * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
    *
    * @default "reassign"
@@ -117,9 +117,9 @@ export interface PostgresSslOptions {
    */
   mode?: "disable" | "prefer" | "require" | "verify-ca" | "verify-full" | "no-verify";
   /**
-   * The certificates of the authorities that are trusted, or the server"s own, as PEM text.
+   * The certificates of the authorities that are trusted, or the server's own, as PEM text.
    *
-   * @default those of the operating system, or Mozilla"s when it has none
+   * @default those of the operating system, or Mozilla's when it has none
    */
   ca?: string;
   /**
@@ -135,7 +135,7 @@ export interface PostgresSslOptions {
    */
   key?: string;
   /**
-   * The name that the server"s certificate must be for, instead of the host"s.
+   * The name that the server's certificate must be for, instead of the host's.
    *
    * @default the host of the connection string
    */

@@ -15,7 +15,7 @@ export interface SQLiteSessionPersistDriverOptions {
    */
   filename?: string;
   /**
-   * When a write"s promise resolves. `"full"`: once the write survives a power cut. `"normal"`: once it survives the
+   * When a write's promise resolves. `"full"`: once the write survives a power cut. `"normal"`: once it survives the
    * end of the process; a power cut may take the last writes, and never damages the file.
    *
    * @default "full"
@@ -52,7 +52,7 @@ export interface SQLiteSessionPersistDriverOptions {
   tablePrefix?: string;
   /**
    * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
-   * index after the session"s highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
+   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
    * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
    *
    * @default "reassign"

@@ -129,6 +129,18 @@ impl Promises {
         let waiting = std::mem::take(&mut answers.waiting);
         drop(answers);
         drop(waiting);
+        // Node has released it by now. A runtime that finalizes nothing would keep what it holds: files of the event loop.
+        self.wake.handle.with_write_aborted(|mut aborted| {
+            if !std::mem::replace(&mut *aborted, true) {
+                // SAFETY: it was not released before, and never will be again, since it counts as aborted now.
+                unsafe {
+                    sys::napi_release_threadsafe_function(
+                        self.wake.handle.get_raw(),
+                        sys::ThreadsafeFunctionReleaseMode::abort,
+                    )
+                };
+            }
+        });
     }
 }
 
