@@ -6,12 +6,10 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::error::{ErrorKind, StoreError, catching, catching_async};
+use super::backlog::Admitted;
+use super::error::{StoreError, catching, catching_async};
 use super::model::{SessionEvent, SessionRecord};
 use super::{Answer, Completion};
-
-/// How much text may wait. Past it a write is refused at once, rather than the process run out of memory.
-pub const MAX_QUEUE_BYTES: usize = 512 << 20;
 
 /// How much text one transaction takes at most, so that no batch holds the write lock, or keeps its callers, for long.
 pub const MAX_BATCH_BYTES: usize = 16 << 20;
@@ -76,10 +74,20 @@ impl Write<'_> {
 }
 
 impl WriteRequest {
+    /// How long its JSON text is.
     fn bytes(&self) -> usize {
         match self {
             Self::UpdateSession { record } => record.len(),
             Self::InsertEvent { event, .. } => event.len(),
+        }
+    }
+
+    /// How much text it keeps in memory.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::UpdateSession { .. } => self.bytes(),
+            Self::InsertEvent { session_id, .. } => session_id.len() + self.bytes(),
         }
     }
 
@@ -120,51 +128,32 @@ pub trait Backend {
 }
 
 /// A write and its caller's ticket.
-pub type Queued<T> = (WriteRequest, T);
+pub type Queued<T> = (Admitted<WriteRequest>, T);
 
 /// The writes that wait for the next batch, in the order of their calls.
 #[derive(Debug)]
 pub struct WriteQueue<T> {
     waiting: VecDeque<Queued<T>>,
-    bytes: usize,
-    max_bytes: usize,
+}
+
+impl<T> Default for WriteQueue<T> {
+    fn default() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+        }
+    }
 }
 
 impl<T> WriteQueue<T> {
-    /// An empty queue that holds at most `max_bytes` of text, or one write of any size.
-    #[must_use]
-    pub fn new(max_bytes: usize) -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            bytes: 0,
-            max_bytes,
-        }
-    }
-
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Puts a write at the end, or hands the ticket back when the queue is full.
-    pub fn push(&mut self, request: WriteRequest, ticket: T) -> Result<(), Completion<T>> {
-        let bytes = request.bytes();
-        if !self.is_empty() && self.bytes + bytes > self.max_bytes {
-            return Err((
-                ticket,
-                Err(StoreError::new(
-                    ErrorKind::Busy,
-                    format!(
-                        "{} MiB of writes already wait for the disk: await earlier writes before the next",
-                        self.bytes >> 20
-                    ),
-                )),
-            ));
-        }
-        self.bytes += bytes;
+    /// Puts a write at the end.
+    pub fn push(&mut self, request: Admitted<WriteRequest>, ticket: T) {
         self.waiting.push_back((request, ticket));
-        Ok(())
     }
 
     /// Takes all that wait, in order, up to [`MAX_BATCH_BYTES`]; at least one write, if there is one. Those that must
@@ -188,27 +177,24 @@ impl<T> WriteQueue<T> {
         for queued in left.into_iter().rev() {
             self.waiting.push_front(queued);
         }
-        self.bytes -= bytes;
         batch
     }
 
     /// The first write that waits and is of this kind.
     pub fn find(&self, wanted: impl Fn(&WriteRequest) -> bool) -> Option<&WriteRequest> {
-        let mut waiting = self.waiting.iter().take(MAX_LEFT).map(|(request, _)| request);
+        let mut waiting = self.waiting.iter().take(MAX_LEFT).map(|(request, _)| &**request);
         waiting.find(|request| wanted(request))
     }
 
     /// Puts writes that were taken back where they were, before all others.
     pub fn put_back(&mut self, writes: Vec<Queued<T>>) {
         for queued in writes.into_iter().rev() {
-            self.bytes += queued.0.bytes();
             self.waiting.push_front(queued);
         }
     }
 
     /// Takes everything out, for a store that will not write it.
     pub fn drain(&mut self) -> impl Iterator<Item = T> + '_ {
-        self.bytes = 0;
         self.waiting.drain(..).map(|(_, ticket)| ticket)
     }
 }
@@ -217,7 +203,7 @@ impl<T> WriteQueue<T> {
 pub fn commit_batch<T>(backend: &mut impl Backend, batch: Vec<Queued<T>>) -> Vec<Completion<T>> {
     let (requests, tickets): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
     let results = catching(COMMITTING, || {
-        let batch = Batch::parse(&requests);
+        let batch = Batch::parse(requests.iter().map(|request: &Admitted<_>| &**request));
         let results = backend.commit(&batch.writes);
         Ok(batch.merge(results, Err))
     });
@@ -232,7 +218,7 @@ pub async fn commit_batch_async<T>(
     commit: impl AsyncFnOnce(&[Write<'_>]) -> Vec<Option<WriteResult>>,
 ) -> (Vec<Completion<T>>, Vec<Queued<T>>) {
     let results = catching_async(COMMITTING, async {
-        let batch = Batch::parse(batch.iter().map(|(request, _)| request));
+        let batch = Batch::parse(batch.iter().map(|(request, _)| &**request));
         let results = commit(&batch.writes).await;
         Ok(batch.merge(results, |error| Some(Err(error))))
     });
@@ -282,16 +268,19 @@ impl<'a> Batch<'a> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::backlog::Backlog;
+    use super::super::error::ErrorKind;
     use super::*;
 
-    fn event(index: i64, payload_bytes: usize) -> WriteRequest {
-        WriteRequest::InsertEvent {
+    fn event(index: i64, payload_bytes: usize) -> Admitted<WriteRequest> {
+        let event = WriteRequest::InsertEvent {
             session_id: "s".into(),
             event: format!(
                 r#"{{"id":"e","eventIndex":{index},"sessionId":"s","createdAt":1,"connectionId":"c","sender":"agent","payload":"{}"}}"#,
                 "x".repeat(payload_bytes)
             ),
-        }
+        };
+        Backlog::new().admit(event, 0).unwrap()
     }
 
     struct Indexes(Vec<i64>);
@@ -309,9 +298,9 @@ mod tests {
 
     #[test]
     fn a_write_that_cannot_be_read_is_refused_alone_and_the_answers_keep_their_order() {
-        let mut queue = WriteQueue::new(MAX_QUEUE_BYTES);
+        let mut queue = WriteQueue::default();
         for index in [-1, 5, -2, 6] {
-            queue.push(event(index, 0), index).unwrap();
+            queue.push(event(index, 0), index);
         }
         let mut backend = Indexes(Vec::new());
         let answers = commit_batch(&mut backend, queue.take_batch(|_| false));
@@ -353,22 +342,12 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_refuses_and_takes_again_once_emptied() {
-        let mut queue = WriteQueue::new(1000);
-        queue.push(event(1, 5000), 1).unwrap();
-        let (ticket, result) = queue.push(event(2, 1), 2).unwrap_err();
-        assert_eq!((ticket, result.unwrap_err().kind), (2, ErrorKind::Busy));
-        assert_eq!(queue.take_batch(|_| false).len(), 1);
-        queue.push(event(3, 1), 3).unwrap();
-    }
-
-    #[test]
     fn a_batch_is_bounded_and_keeps_the_order() {
-        let mut queue = WriteQueue::new(MAX_QUEUE_BYTES);
+        let mut queue = WriteQueue::default();
         for index in 0..3 {
-            queue.push(event(index, MAX_BATCH_BYTES / 2), index).unwrap();
+            queue.push(event(index, MAX_BATCH_BYTES / 2), index);
         }
-        queue.push(event(3, MAX_BATCH_BYTES * 2), 3).unwrap();
+        queue.push(event(3, MAX_BATCH_BYTES * 2), 3);
         let mut batches = Vec::new();
         while !queue.is_empty() {
             batches.push(

@@ -18,7 +18,7 @@ pub enum ErrorKind {
     Schema,
     /// A table has the name of ours and is not ours.
     ForeignTable,
-    /// Somebody else holds the write lock, or too many writes wait.
+    /// Somebody else holds the write lock, or too many calls wait.
     Busy,
     /// The database did not answer in time.
     Timeout,

@@ -1,9 +1,10 @@
 //! The store: sessions and events on disk, in plain Rust. `bindings` calls it; it calls nobody.
 //!
 //! What every backend shares stands in this folder: the records ([`model`]), pages and cursors ([`page`]), errors
-//! ([`error`]), the write path ([`commit`]), what follows a moved event ([`moved`]) and what the tables are called
-//! ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and is a [`Store`].
+//! ([`error`]), how much may wait ([`backlog`]), the write path ([`commit`]), what follows a moved event ([`moved`]) and what
+//! the tables are called ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and is a [`Store`].
 
+pub mod backlog;
 pub mod commit;
 pub mod error;
 pub mod model;
@@ -73,6 +74,11 @@ impl ReadRequest {
             Self::ListSessions { .. } => "",
             Self::ListEvents { session_id, .. } => session_id,
         }
+    }
+
+    /// How much text it keeps in memory.
+    fn text_bytes(&self) -> usize {
+        self.text().len()
     }
 
     /// What an error says was being done; the name of the database follows.

@@ -17,8 +17,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::write::Writer;
-use crate::store::commit::{MAX_QUEUE_BYTES, Queued, WriteQueue, WriteRequest, commit_batch_async};
-use crate::store::{Completion, Deliver};
+use crate::store::Deliver;
+use crate::store::backlog::Admitted;
+use crate::store::commit::{Queued, WriteQueue, WriteRequest, commit_batch_async};
 
 /// How long a shared batch may take before another one is begun beside it.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -51,7 +52,7 @@ impl<T> Batches<T> {
         Self {
             writer,
             state: RefCell::new(State {
-                queue: WriteQueue::new(MAX_QUEUE_BYTES),
+                queue: WriteQueue::default(),
                 busy: HashSet::new(),
                 closing: false,
             }),
@@ -59,11 +60,10 @@ impl<T> Batches<T> {
         }
     }
 
-    /// Puts a write at the end, or hands the ticket back when too much waits.
-    pub(super) fn push(&self, request: WriteRequest, ticket: T) -> Result<(), Completion<T>> {
-        self.state.borrow_mut().queue.push(request, ticket)?;
+    /// Puts a write at the end.
+    pub(super) fn push(&self, request: Admitted<WriteRequest>, ticket: T) {
+        self.state.borrow_mut().queue.push(request, ticket);
         self.wake.notify_one();
-        Ok(())
     }
 
     /// Lets [`Self::commit_all`] end once nothing waits.

@@ -38,6 +38,7 @@ use batches::Batches;
 use database::Database;
 use write::Writer;
 
+use super::backlog::{Admitted, Backlog};
 use super::commit::WriteRequest;
 use super::error::{ErrorKind, StoreError, catching_async};
 use super::{Answer, Deliver, ReadRequest, Store};
@@ -49,14 +50,15 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// overtake each other.
 pub struct PostgresStore<T: Send + 'static> {
     calls: mpsc::UnboundedSender<Call<T>>,
+    backlog: Arc<Backlog>,
     deliver: Deliver<T>,
 }
 
 /// A call, on its way to the store's thread.
 enum Call<T> {
     Ready(T),
-    Write(WriteRequest, T),
-    Read(ReadRequest, T),
+    Write(Admitted<WriteRequest>, T),
+    Read(Admitted<ReadRequest>, T),
     Close(Option<T>),
 }
 
@@ -76,6 +78,7 @@ impl<T: Send + 'static> PostgresStore<T> {
         let (calls, received) = mpsc::unbounded_channel();
         let store = Self {
             calls,
+            backlog: Backlog::new(),
             deliver: Arc::clone(&deliver),
         };
         thread::Builder::new()
@@ -106,11 +109,19 @@ impl<T: Send + 'static> Store<T> for PostgresStore<T> {
     }
 
     fn write(&self, request: WriteRequest, ticket: T) {
-        self.call(Call::Write(request, ticket));
+        let bytes = request.text_bytes();
+        match self.backlog.admit(request, bytes) {
+            Ok(request) => self.call(Call::Write(request, ticket)),
+            Err(refusal) => (self.deliver)(vec![(ticket, Err(refusal))]),
+        }
     }
 
     fn read(&self, request: ReadRequest, ticket: T) {
-        self.call(Call::Read(request, ticket));
+        let bytes = request.text_bytes();
+        match self.backlog.admit(request, bytes) {
+            Ok(request) => self.call(Call::Read(request, ticket)),
+            Err(refusal) => (self.deliver)(vec![(ticket, Err(refusal))]),
+        }
     }
 
     fn close(&self, ticket: Option<T>) {
@@ -172,15 +183,12 @@ async fn serve<T: 'static>(
                 let (database, deliver, working) = (Rc::clone(&database), Arc::clone(deliver), working.clone());
                 spawn_local(async move {
                     let result = catching_async("reading", read::answer(&database, &request)).await;
+                    drop(request);
                     deliver(vec![(ticket, result)]);
                     drop(working);
                 });
             }
-            Call::Write(request, ticket) => {
-                if let Err(refused) = batches.push(request, ticket) {
-                    deliver(vec![refused]);
-                }
-            }
+            Call::Write(request, ticket) => batches.push(request, ticket),
             Call::Close(ticket) => {
                 closers.extend(ticket);
                 break;

@@ -154,6 +154,7 @@ fn read_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions, lane: Lane) {
     let mut reader = None;
     while let Some((request, ticket)) = shared.next_read(lane) {
         let result = catching("reading", || answer(&mut reader, options, &request));
+        drop(request);
         shared.deliver((ticket, result));
         if let Some(reader) = &mut reader {
             // Nobody waits for this: a failure is met again, and told, when the page is asked for.

@@ -1,10 +1,11 @@
 //! What the handle of a store and its threads share: the calls that wait, and where the store is in its life.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::read::Lane;
-use crate::store::commit::{MAX_QUEUE_BYTES, Queued, WriteQueue, WriteRequest};
+use crate::store::backlog::{Admitted, Backlog};
+use crate::store::commit::{Queued, WriteQueue, WriteRequest};
 use crate::store::error::StoreError;
 use crate::store::{Answer, Completion, Deliver, ReadRequest};
 
@@ -34,7 +35,7 @@ struct State<T> {
 
 /// The reads that wait for one reader thread.
 struct Reads<T> {
-    waiting: VecDeque<(ReadRequest, T)>,
+    waiting: VecDeque<(Admitted<ReadRequest>, T)>,
     /// Whether the thread runs: it is started by its first read.
     running: bool,
 }
@@ -71,6 +72,7 @@ pub(super) struct Shared<T> {
     state: Mutex<State<T>>,
     writer_wakes: Condvar,
     readers_wake: Condvar,
+    backlog: Arc<Backlog>,
     deliver: Deliver<T>,
 }
 
@@ -92,12 +94,13 @@ impl<T> Shared<T> {
                 closing: false,
                 waiting_for_open: Vec::new(),
                 waiting_for_close: Vec::new(),
-                writes: WriteQueue::new(MAX_QUEUE_BYTES),
+                writes: WriteQueue::default(),
                 lookups: Reads::new(),
                 pages: Reads::new(),
             }),
             writer_wakes: Condvar::new(),
             readers_wake: Condvar::new(),
+            backlog: Backlog::new(),
             deliver,
         }
     }
@@ -130,6 +133,19 @@ impl<T> Shared<T> {
         Some((state, ticket))
     }
 
+    /// The same for a call that counts while it waits, unless too much waits already.
+    fn admit<R>(&self, request: R, bytes: usize, ticket: T) -> Option<(MutexGuard<'_, State<T>>, Admitted<R>, T)> {
+        let (state, ticket) = self.accept(ticket)?;
+        match self.backlog.admit(request, bytes) {
+            Ok(request) => Some((state, request, ticket)),
+            Err(refusal) => {
+                drop(state);
+                self.deliver((ticket, Err(refusal)));
+                None
+            }
+        }
+    }
+
     pub(super) fn push_ready(&self, ticket: T) {
         if let Some((mut state, ticket)) = self.accept(ticket) {
             if state.phase == Phase::Open {
@@ -142,13 +158,11 @@ impl<T> Shared<T> {
     }
 
     pub(super) fn push_write(&self, request: WriteRequest, ticket: T) {
-        if let Some((mut state, ticket)) = self.accept(ticket) {
-            let refused = state.writes.push(request, ticket).err();
+        let bytes = request.text_bytes();
+        if let Some((mut state, request, ticket)) = self.admit(request, bytes, ticket) {
+            state.writes.push(request, ticket);
             drop(state);
             self.writer_wakes.notify_one();
-            if let Some(completion) = refused {
-                self.deliver(completion);
-            }
         }
     }
 
@@ -162,10 +176,12 @@ impl<T> Shared<T> {
 
     /// Queues a read; true when the thread that answers it has to be started.
     pub(super) fn push_read(&self, request: ReadRequest, ticket: T) -> bool {
-        let Some((mut state, ticket)) = self.accept(ticket) else {
+        let lane = Lane::of(&request);
+        let bytes = request.text_bytes();
+        let Some((mut state, request, ticket)) = self.admit(request, bytes, ticket) else {
             return false;
         };
-        let reads = state.reads(Lane::of(&request));
+        let reads = state.reads(lane);
         reads.waiting.push_back((request, ticket));
         let start = !std::mem::replace(&mut reads.running, true);
         drop(state);
@@ -256,7 +272,7 @@ impl<T> Shared<T> {
     }
 
     /// Waits for a reader's next read; none when the store closes.
-    pub(super) fn next_read(&self, lane: Lane) -> Option<(ReadRequest, T)> {
+    pub(super) fn next_read(&self, lane: Lane) -> Option<(Admitted<ReadRequest>, T)> {
         let mut state = self.state();
         loop {
             if state.phase == Phase::Open
