@@ -30,10 +30,12 @@ interface Limit {
   resolve(): void;
 }
 
-/** What the connections of a proxy look at. */
+/** What the connections of a proxy look at, and count. */
 interface Plan {
   orders: Order[];
   limit?: Limit;
+  /** How many bytes have come from the server. */
+  received: number;
 }
 
 export interface Target {
@@ -59,7 +61,7 @@ export class NetworkProxy {
   #listener?: Server;
   #links = new Set<Link>();
   #paused = false;
-  #plan: Plan = { orders: [] };
+  #plan: Plan = { orders: [], received: 0 };
 
   constructor(target: Target) {
     this.target = target;
@@ -68,6 +70,11 @@ export class NetworkProxy {
   /** How many connections are open. */
   get open(): number {
     return this.#links.size;
+  }
+
+  /** How many bytes the server has sent so far, on all connections. */
+  get received(): number {
+    return this.#plan.received;
   }
 
   /** The way through this proxy for a URL of its target. */
@@ -238,6 +245,7 @@ class Link {
   }
 
   #fromServer(bytes: Buffer): void {
+    this.#plan.received += bytes.length;
     this.#answers.opaque ||= this.#requests.opaque;
     let through = this.#ready >= this.#awaited - 1 ? 0 : bytes.length;
     let answered = false;

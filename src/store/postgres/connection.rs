@@ -1,6 +1,8 @@
 //! Connections: how one is made, whether it may still be used, and how it is given up. `database` keeps them in pools.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Deref;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,17 +28,36 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 ///
 /// Dropped, it says goodbye to the server. One that may still be busy must be given up with [`Connection::abandon`].
 pub(super) struct Connection {
-    pub(super) client: Client,
+    client: Client,
     tls: TlsConnector,
     /// The task that reads and writes the socket.
     socket: AbortHandle,
     /// When it is to be replaced.
     expires: Option<Instant>,
+    /// Whether rows are still to come that nobody takes.
+    unread: Cell<bool>,
+}
+
+impl Deref for Connection {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
 }
 
 impl Connection {
     pub(super) fn is_usable(&self) -> bool {
         !self.client.is_closed() && self.expires.is_none_or(|expires| Instant::now() < expires)
+    }
+
+    /// Notes that the rest of a result is not wanted. Whoever used the connection next would have to wait for all of it.
+    pub(super) fn leave_unread(&self) {
+        self.unread.set(true);
+    }
+
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.get()
     }
 
     /// Closes the socket, whatever is on its way, and asks the server to stop working on it.
@@ -121,6 +142,7 @@ impl Connector {
             tls: host.tls.clone(),
             socket: socket.abort_handle(),
             expires: self.max_lifetime.map(|lifetime| Instant::now() + jittered(lifetime)),
+            unread: Cell::new(false),
         })
     }
 }

@@ -11,7 +11,6 @@ use futures_util::future::{LocalBoxFuture, Shared};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_postgres::Client;
 
 use super::config::Target;
 use super::connection::{Connection, Connector};
@@ -151,7 +150,7 @@ impl Database {
         &self,
         purpose: Purpose,
         deadline: Instant,
-        mut work: impl AsyncFnMut(&Client) -> Result<R, Failure>,
+        mut work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
         self.until_done(purpose, Some(deadline), async || {
             self.attempt(purpose, deadline, &mut work).await
@@ -163,11 +162,11 @@ impl Database {
     pub(super) async fn run_unlimited<R>(
         &self,
         purpose: Purpose,
-        mut work: impl AsyncFnMut(&Client) -> Result<R, Failure>,
+        mut work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
         self.until_done(purpose, None, async || {
             let connection = self.connection(purpose).await?;
-            let result = work(&connection.client).await;
+            let result = work(&connection).await;
             self.put_back(connection, result.as_ref().err());
             result
         })
@@ -202,7 +201,7 @@ impl Database {
         &self,
         purpose: Purpose,
         deadline: Instant,
-        work: &mut impl AsyncFnMut(&Client) -> Result<R, Failure>,
+        work: &mut impl AsyncFnMut(&Connection) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
         let patience = Instant::now() + SHORTEST_TRY;
         let connection = timeout_at(deadline.max(patience), self.connection(purpose))
@@ -215,7 +214,7 @@ impl Database {
             Purpose::Write | Purpose::Read => half,
         };
         let limit = Instant::now() + time.max(SHORTEST_TRY);
-        let Ok(result) = timeout_at(limit, work(&connection.client)).await else {
+        let Ok(result) = timeout_at(limit, work(&connection)).await else {
             Object::take(connection).abandon();
             self.distrust_connections();
             return Err(Failure::silent());
@@ -246,6 +245,9 @@ impl Database {
 
     /// Gives a connection back to its pool, unless it is of no use any more.
     fn put_back(&self, connection: Object<Connector>, failure: Option<&Failure>) {
+        if connection.is_unread() {
+            return Object::take(connection).abandon();
+        }
         let Some(failure) = failure else {
             return;
         };

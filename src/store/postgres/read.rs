@@ -10,6 +10,7 @@ use futures_util::TryStreamExt;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Row};
 
+use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::error::Failure;
 use super::schema::Tables;
@@ -29,14 +30,14 @@ pub(super) async fn answer(database: &Rc<Database>, request: &ReadRequest) -> Re
         return Ok(nothing(request)); // Postgres has no text that holds U+0000
     }
     let tables = &database.options.tables;
-    let read = database.run(Purpose::Read, database.deadline(), async |client| match request {
-        ReadRequest::GetSession { id } => session(client, tables, id).await,
-        ReadRequest::ListSessions { position, limit } => sessions(client, tables, position, *limit).await,
+    let read = database.run(Purpose::Read, database.deadline(), async |connection| match request {
+        ReadRequest::GetSession { id } => session(connection, tables, id).await,
+        ReadRequest::ListSessions { position, limit } => sessions(connection, tables, position, *limit).await,
         ReadRequest::ListEvents {
             session_id,
             position,
             limit,
-        } => events(client, tables, session_id, position, *limit).await,
+        } => events(connection, tables, session_id, position, *limit).await,
     });
     match read.await {
         // An id that the database's encoding does not have is the id of nothing in it.
@@ -71,7 +72,7 @@ async fn session(client: &Client, tables: &Tables, id: &str) -> Result<Answer, F
 }
 
 async fn sessions(
-    client: &Client,
+    connection: &Connection,
     tables: &Tables,
     position: &Position<SessionKey>,
     limit: u32,
@@ -91,7 +92,7 @@ async fn sessions(
         Position::Offset(offset) => {
             let sql = format!("{select} {order} OFFSET $2");
             page(
-                client,
+                connection,
                 &sql,
                 limit,
                 &[(&wanted, Type::INT8), (offset, Type::INT8)],
@@ -106,14 +107,14 @@ async fn sessions(
                 (&key.created_at, Type::INT8),
                 (&key.id, Type::TEXT),
             ];
-            page(client, &sql, limit, &parameters, push).await?
+            page(connection, &sql, limit, &parameters, push).await?
         }
     };
     Ok(Answer::Json(page.text))
 }
 
 async fn events(
-    client: &Client,
+    connection: &Connection,
     tables: &Tables,
     session_id: &str,
     position: &Position<EventKey>,
@@ -131,7 +132,7 @@ async fn events(
     let parameters: [(&(dyn ToSql + Sync), Type); 3] =
         [(&wanted, Type::INT8), (&session_id, Type::TEXT), (start, Type::INT8)];
     let page = page(
-        client,
+        connection,
         &sql,
         limit,
         &parameters,
@@ -143,24 +144,32 @@ async fn events(
     Ok(Answer::Json(page.await?.text))
 }
 
-/// Puts rows on a page until it is full; `push` says whether its row still belongs to it.
+/// Puts rows on a page until it is full; `push` says whether its row still belongs to it. There is one row at most beyond
+/// the limit.
 async fn page<K: Key>(
-    client: &Client,
+    connection: &Connection,
     sql: &str,
     limit: u32,
     parameters: &[(&(dyn ToSql + Sync), Type)],
     mut push: impl FnMut(&Row, &mut PageText<K>) -> Result<bool, Failure>,
 ) -> Result<Page<K>, Failure> {
     let mut page = PageText::new(limit);
-    let rows = client.query_typed_raw(
+    let rows = connection.query_typed_raw(
         sql,
         parameters.iter().map(|(value, data_type)| (*value, data_type.clone())),
     );
     let mut rows = pin!(rows.await?);
+    let mut unread = u64::from(limit) + 1;
     while let Some(row) = rows.try_next().await? {
-        if !push(&row, &mut page)? {
-            return Ok(page.finish(true));
+        unread -= 1;
+        let pushed = push(&row, &mut page);
+        if let Ok(true) = pushed {
+            continue;
         }
+        if unread > 1 {
+            connection.leave_unread();
+        }
+        return pushed.map(|_| page.finish(true));
     }
     Ok(page.finish(false))
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::connection::Connection;
 use super::database::{Database, Purpose, SHARED_PART};
 use super::error::{Failure, Remedy};
 use super::place::Places;
@@ -206,7 +207,7 @@ impl Writer {
         &self,
         purpose: Purpose,
         progress: &mut Progress,
-        work: impl AsyncFnMut(&Client) -> Result<R, Failure>,
+        work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
         let done = self.database.run(purpose, progress.deadline, work).await?;
         progress.deadline = self.database.deadline();
