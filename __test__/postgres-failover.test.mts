@@ -1,6 +1,6 @@
 /** A standby that takes over: a driver that names both servers goes on, and nothing that was acknowledged is lost. */
 import assert from "node:assert/strict";
-import { test, type TestContext } from "node:test";
+import { describe, test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { PostgresSessionPersistDriver } from "../index.js";
@@ -47,6 +47,84 @@ for (const end of ["SIGKILL", "SIGQUIT", "SIGINT"] as const) {
     await loads[1].check(`${standby.url}?options=-csearch_path%3Dtwo`);
   });
 }
+
+/** The backends of drivers that wait for a synchronous standby. */
+async function waiting(primary: TestServer): Promise<number[]> {
+  const sql =
+    "SELECT pid FROM pg_stat_activity WHERE application_name = 'sandbox-agent-persist' AND wait_event = 'SyncRep'";
+  return (await query(primary.url, sql)).map(({ pid }) => pid);
+}
+
+describe("a synchronous standby that is away", { concurrency: true }, () => {
+  for (const commit of ["on", "remote_apply"]) {
+    test(`with synchronous_commit = ${commit} no write resolves, and what resolves later outlives the primary`, async (t) => {
+      const { primary, standby } = await pair(t, true);
+      const url = `${both(primary, standby)}&options=-csynchronous_commit%3D${commit}`;
+      const [driver, patient] = [open(t, url, { queryTimeoutMs: 1_000 }), open(t, url)];
+      await Promise.all([driver.ready(), patient.ready()]);
+      await standby.stop("fast");
+      const record = sessionOf("a", { agent: "new" });
+      const write = (driver: PostgresSessionPersistDriver) => [
+        driver.insertEvent("a", eventAt("a", 1)),
+        driver.insertEvent("a", eventAt("a", 2)),
+        driver.insertEvent("b", eventAt("b", 1)),
+        driver.updateSession(record),
+        driver.updateSession(sessionOf("c")),
+      ];
+      const outcomes = async () =>
+        (await Promise.allSettled(write(driver))).map((one) =>
+          one.status === "rejected" ? one.reason.code : "resolved",
+        );
+      const timeouts = Array.from({ length: 5 }, () => "ERR_PERSIST_TIMEOUT");
+      assert.deepEqual(await outcomes(), timeouts);
+      // The server has committed all by itself. When it is written again it is found, and that is no better.
+      assert.deepEqual(await allEvents(driver, "b"), [eventAt("b", 1)]);
+      assert.deepEqual(await outcomes(), timeouts);
+
+      await standby.start();
+      await Promise.all(write(patient));
+      await primary.kill("SIGKILL");
+      await standby.promote();
+      const stored = await query(standby.url, "SELECT id FROM events ORDER BY session_id, event_index");
+      assert.deepEqual(
+        stored.map(({ id }) => id),
+        ["a-1", "a-2", "b-1"],
+      );
+      assert.deepEqual((await patient.listSessions()).items, [record, sessionOf("c")]);
+    });
+  }
+
+  test("a write whose wait is cancelled on the server goes on waiting, and resolves when the standby is back", async (t) => {
+    const { primary, standby } = await pair(t, true);
+    const driver = open(t, both(primary, standby), { queryTimeoutMs: 60_000 });
+    await driver.ready();
+    await standby.stop("fast");
+    let resolved = 0;
+    const writes = [
+      driver.insertEvent("a", eventAt("a", 1)),
+      driver.updateSession(sessionOf("b")),
+      // In one transaction with its record.
+      driver.insertEvent("c", eventAt("c", 1)),
+      driver.updateSession(sessionOf("c")),
+    ].map((write) => write.then(() => (resolved += 1)));
+    const cancelled = new Set<number>();
+    while (cancelled.size < 4) {
+      for (const backend of await waiting(primary)) {
+        cancelled.add(backend);
+        await query(primary.url, "SELECT pg_cancel_backend($1)", [backend]);
+      }
+      assert.equal(resolved, 0);
+      await delay(10);
+    }
+    await standby.start();
+    await Promise.all(writes);
+    await primary.kill("SIGKILL");
+    await standby.promote();
+    assert.deepEqual(await allEvents(driver, "a"), [eventAt("a", 1)]);
+    assert.deepEqual(await allEvents(driver, "c"), [eventAt("c", 1)]);
+    assert.deepEqual((await driver.listSessions()).items, [sessionOf("b"), sessionOf("c")]);
+  });
+});
 
 test("a primary that becomes read-only is left for the server that takes writes", async (t) => {
   const { primary, standby } = await pair(t, false);

@@ -1,16 +1,19 @@
 //! Connections: how one is made, whether it may still be used, and how it is given up. `database` keeps them in pools.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Deref;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use tokio_postgres::Client;
+use tokio_postgres::error::DbError;
+use tokio_postgres::{AsyncMessage, Client};
 
 use super::config::{HostOrder, HostTarget, Target};
 use super::error::{Failure, Remedy};
@@ -36,6 +39,8 @@ pub(super) struct Connection {
     expires: Option<Instant>,
     /// Whether rows are still to come that nobody takes.
     unread: Cell<bool>,
+    /// Whether a transaction was committed here without its standby.
+    unreplicated: Arc<AtomicBool>,
 }
 
 impl Deref for Connection {
@@ -48,7 +53,9 @@ impl Deref for Connection {
 
 impl Connection {
     pub(super) fn is_usable(&self) -> bool {
-        !self.client.is_closed() && self.expires.is_none_or(|expires| Instant::now() < expires)
+        !self.client.is_closed()
+            && !self.unreplicated.load(Ordering::Relaxed)
+            && self.expires.is_none_or(|expires| Instant::now() < expires)
     }
 
     /// Notes that the rest of a result is not wanted. Whoever used the connection next would have to wait for all of it.
@@ -58,6 +65,15 @@ impl Connection {
 
     pub(super) fn is_unread(&self) -> bool {
         self.unread.get()
+    }
+
+    /// Fails when something that the server has answered is not as safe as it was to be: a cancel that arrives while a
+    /// transaction waits for a synchronous standby ends only the wait. The server then answers as ever, and warns.
+    pub(super) fn check_replication(&self) -> Result<(), Failure> {
+        if self.unreplicated.load(Ordering::Relaxed) {
+            return Err(Failure::unreplicated());
+        }
+        Ok(())
     }
 
     /// Closes the socket, whatever is on its way, and asks the server to stop working on it.
@@ -127,14 +143,23 @@ impl Connector {
     async fn connect_to(&self, host: &HostTarget) -> Result<Connection, Failure> {
         // Boxed, since it is large, and a part of everything that may have to connect.
         let connecting = Box::pin(host.config.connect(host.tls.clone()));
-        let (client, connection) = timeout(self.target.connect_timeout, connecting)
+        let (client, mut connection) = timeout(self.target.connect_timeout, connecting)
             .await
             .map_err(|_| Failure::unreachable(&host.name))?
             .map_err(|error| Failure::of_connecting(&error, host))?;
         let alive = self.alive.upgrade();
+        let unreplicated = Arc::new(AtomicBool::new(false));
+        let warned = Arc::clone(&unreplicated);
         let socket = tokio::spawn(async move {
-            // A connection that breaks fails the call that uses it, or is found closed before the next one.
-            let _ = connection.await;
+            // A connection that breaks fails the call that uses it, or is found closed before the next one. A warning comes
+            // before the answer that it belongs to.
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notice(notice) = message
+                    && ends_wait_for_standby(&notice)
+                {
+                    warned.store(true, Ordering::Relaxed);
+                }
+            }
             drop(alive);
         });
         Ok(Connection {
@@ -143,6 +168,7 @@ impl Connector {
             socket: socket.abort_handle(),
             expires: self.max_lifetime.map(|lifetime| Instant::now() + jittered(lifetime)),
             unread: Cell::new(false),
+            unreplicated,
         })
     }
 }
@@ -177,6 +203,12 @@ impl Manager for Connector {
             }
         }
     }
+}
+
+/// Whether the server says that a transaction has not waited for its standby to the end. Its words depend on the server's
+/// language, and where in its source they stand does not.
+fn ends_wait_for_standby(notice: &DbError) -> bool {
+    notice.routine() == Some("SyncRepWaitForLSN")
 }
 
 /// Up to a tenth less, so that connections which were made together do not end together.

@@ -167,8 +167,7 @@ impl Database {
         self.until_done(purpose, None, async || {
             let connection = self.connection(purpose).await?;
             let result = work(&connection).await;
-            self.put_back(connection, result.as_ref().err());
-            result
+            self.put_back(connection, result)
         })
         .await
     }
@@ -219,8 +218,7 @@ impl Database {
             self.distrust_connections();
             return Err(Failure::silent());
         };
-        self.put_back(connection, result.as_ref().err());
-        result
+        self.put_back(connection, result)
     }
 
     async fn connection(&self, purpose: Purpose) -> Result<Object<Connector>, Failure> {
@@ -243,8 +241,14 @@ impl Database {
         })
     }
 
-    /// Gives a connection back to its pool, unless it is of no use any more.
-    fn put_back(&self, connection: Object<Connector>, failure: Option<&Failure>) {
+    /// Gives a connection back to its pool, unless it is of no use any more, and says what came of the work on it.
+    fn put_back<R>(&self, connection: Object<Connector>, result: Result<R, Failure>) -> Result<R, Failure> {
+        let result = result.and_then(|done| connection.check_replication().map(|()| done));
+        self.keep(connection, result.as_ref().err());
+        result
+    }
+
+    fn keep(&self, connection: Object<Connector>, failure: Option<&Failure>) {
         if connection.is_unread() {
             return Object::take(connection).abandon();
         }

@@ -48,7 +48,18 @@ impl Failure {
         Self::new(
             Remedy::Retry,
             ErrorKind::Timeout,
-            "the server did not answer within `queryTimeoutMs`; it may be overloaded, or a lock may be held",
+            "the server did not answer within `queryTimeoutMs`; it may be overloaded, a lock may be held, or a synchronous standby \
+             may be away",
+        )
+    }
+
+    /// The server has committed, and the wait for its standby was ended before that had it.
+    pub(super) fn unreplicated() -> Self {
+        Self::new(
+            Remedy::Reconnect,
+            ErrorKind::Timeout,
+            "the server's wait for a synchronous standby was cancelled; what was written may be lost with the server: try again, and \
+             see to the standbys that `synchronous_standby_names` names",
         )
     }
 
