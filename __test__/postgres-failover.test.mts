@@ -16,10 +16,10 @@ function open(t: TestContext, connectionString: string, options = {}): PostgresS
 }
 
 /** A URL with both, of which the one that can be written to is wanted. */
-function both(first: TestServer, second: TestServer, attributes = "read-write"): string {
+function both(first: TestServer, second: TestServer, parameters = "target_session_attrs=read-write"): string {
   const { user, password, database } = first;
   const hosts = [first, second].map(({ host, port }) => `${host}:${port}`).join(",");
-  return `postgresql://${user}:${password}@${hosts}/${database}?target_session_attrs=${attributes}`;
+  return `postgresql://${user}:${password}@${hosts}/${database}?${parameters}`;
 }
 
 async function pair(t: TestContext, synchronous: boolean): Promise<{ primary: TestServer; standby: Standby }> {
@@ -36,7 +36,7 @@ for (const end of ["SIGKILL", "SIGQUIT", "SIGINT"] as const) {
     // In both orders: the standby must also be passed over while it is one.
     const loads = [
       await startLoad(t, { connectionString: both(primary, standby), schema: "one" }),
-      await startLoad(t, { connectionString: both(standby, primary, "primary"), schema: "two" }),
+      await startLoad(t, { connectionString: both(standby, primary, "target_session_attrs=primary"), schema: "two" }),
     ];
     await Promise.all(loads.map((load) => load.progress(50)));
     await primary.kill(end);
@@ -126,6 +126,47 @@ describe("a synchronous standby that is away", { concurrency: true }, () => {
   });
 });
 
+test("of several servers one that takes writes is read, unless the connection string says otherwise", async (t) => {
+  const { primary, standby } = await pair(t, false);
+  await open(t, primary.url).ready();
+  await standby.catchUp();
+  // From now on the standby is out of date.
+  await query(standby.url, "SELECT pg_wal_replay_pause()");
+  const urls = [
+    both(standby, primary, ""),
+    // Each connection goes to another one.
+    ...Array.from({ length: 8 }, () => both(standby, primary, "load_balance_hosts=random")),
+  ];
+  for (const [number, url] of urls.entries()) {
+    const driver = open(t, url);
+    const session = `s-${number}`;
+    await driver.insertEvent(session, eventAt(session, 1));
+    assert.deepEqual(await allEvents(driver, session), [eventAt(session, 1)], url.slice(url.indexOf("?")));
+  }
+  const reader = open(t, both(standby, primary, "target_session_attrs=any"));
+  assert.deepEqual(await allEvents(reader, "s-0"), [], "the standby was asked for");
+});
+
+test("while the primary is away nobody reads from the standby, and the first read of when it is back is up to date", async (t) => {
+  const { primary, standby } = await pair(t, false);
+  const writer = open(t, primary.url);
+  await writer.ready();
+  await standby.catchUp();
+  await query(standby.url, "SELECT pg_wal_replay_pause()");
+  await primary.stop("fast");
+  const [early, patient] = [
+    open(t, both(primary, standby, ""), { queryTimeoutMs: 500 }),
+    open(t, both(primary, standby, "")),
+  ];
+  await assert.rejects(early.getSession("s"), { code: "ERR_PERSIST_UNAVAILABLE" });
+  const read = patient.listSessions();
+  await primary.start();
+  assert.deepEqual(await read, { items: [] });
+  await writer.updateSession(sessionOf("s"));
+  assert.deepEqual(await early.getSession("s"), sessionOf("s"));
+  assert.deepEqual(await patient.getSession("s"), sessionOf("s"));
+});
+
 test("a primary that becomes read-only is left for the server that takes writes", async (t) => {
   const { primary, standby } = await pair(t, false);
   const load = await startLoad(t, { connectionString: both(primary, standby) });
@@ -172,7 +213,7 @@ test("a server that can only be read, and no other, is ERR_PERSIST_READONLY for 
   const unfit = open(t, `${standby.url}?target_session_attrs=read-write`, { queryTimeoutMs: 500 });
   await assert.rejects(unfit.insertEvent("s", eventAt("s", 2)), {
     code: "ERR_PERSIST_UNAVAILABLE",
-    message: /only be read/,
+    message: /only be read.*target_session_attrs=any/,
   });
 
   await primary.stop("immediate");

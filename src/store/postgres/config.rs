@@ -91,7 +91,10 @@ impl Target {
         let ssl = Ssl::choose(&settings, options.ssl)?;
         let (user, database) = user_and_database(&settings, environment)?;
         let order = order(&settings)?;
-        let needs_writable = needs_writable(&settings)?;
+        // What one of several servers has acknowledged is not read from another one that may not have it yet. A name that is
+        // balanced over may have several addresses.
+        let several = addresses.len() > 1 || order == HostOrder::Random;
+        let needs_writable = needs_writable(&settings)?.unwrap_or(several);
         let connect_timeout = match options.connect_timeout {
             Some(given) => given,
             None => seconds(&settings, "connect_timeout")?.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
@@ -229,14 +232,14 @@ fn order(settings: &Settings) -> Result<HostOrder, StoreError> {
     Ok(order.unwrap_or(HostOrder::AsGiven))
 }
 
-fn needs_writable(settings: &Settings) -> Result<bool, StoreError> {
+/// Whether the server must take writes, where that is said.
+fn needs_writable(settings: &Settings) -> Result<Option<bool>, StoreError> {
     let wanted = "any, read-write or primary, since this driver writes";
-    let needs = settings.parsed("target_session_attrs", wanted, |value| match value {
+    settings.parsed("target_session_attrs", wanted, |value| match value {
         "any" => Some(false),
         "read-write" | "primary" => Some(true),
         _ => None,
-    })?;
-    Ok(needs.unwrap_or(false))
+    })
 }
 
 /// A time in seconds. What libpq takes for no limit, or for the system's, zero or less, leaves us our default.

@@ -144,7 +144,10 @@ impl Failure {
             ),
             Some(source) if source.kind() == io::ErrorKind::PermissionDenied => (
                 Remedy::Reconnect,
-                format!("{host} can only be read, and a server that can be written to was asked for"),
+                format!(
+                    "{host} can only be read, and a server that can be written to is wanted, as always when there are several; \
+                     `target_session_attrs=any` reads from whichever is there, though it may lack what was written last"
+                ),
             ),
             // It looks the same when a server is being stopped.
             Some(_) if target.config.get_ssl_negotiation() == SslNegotiation::Direct => (

@@ -79,6 +79,25 @@ fn each_host_is_a_target_of_its_own() {
 }
 
 #[test]
+fn of_several_servers_one_that_takes_writes_is_wanted_unless_somebody_says_otherwise() {
+    for (text, needs_writable) in [
+        ("host=a", false),
+        ("host=a target_session_attrs=read-write", true),
+        ("host=a,b", true),
+        ("hostaddr=127.0.0.1,::1", true),
+        ("host=a load_balance_hosts=disable", false),
+        ("host=a load_balance_hosts=random", true),
+        ("host=a,b target_session_attrs=any", false),
+        ("host=a load_balance_hosts=random target_session_attrs=any", false),
+    ] {
+        let target = parse(text);
+        assert_eq!(target.needs_writable, needs_writable, "{text}");
+        let attributes = target.hosts[0].config.get_target_session_attrs();
+        assert_eq!(attributes == TargetSessionAttrs::ReadWrite, needs_writable, "{text}");
+    }
+}
+
+#[test]
 fn addresses() {
     let target = parse("host=a,b hostaddr=127.0.0.1,::1 port=7");
     assert_eq!(target.name(), "database \"me\" at a:7, b:7");
