@@ -50,53 +50,67 @@ const stores: [string, Held][] = [
   ],
 ];
 
+// A call that neither rejects nor is answered is a failure.
+const PATIENCE = { timeout: 60_000 };
+
 const BUSY = { name: "Error", code: "ERR_PERSIST_BUSY", message: /512 MiB of calls/ };
 
 for (const [name, held] of stores) {
-  test(`${name}: reads past the limit reject, those before are answered, and afterwards the driver works`, async (t) => {
-    const { driver, release } = await held(t);
-    const reads = Array.from({ length: LIMIT / MIB + 88 }, (_, number) => driver.getSession(LONG_ID + number));
-    const settled = Promise.allSettled(reads);
-    // One more, of whichever kind, is too much as well.
-    const more = [
-      driver.listEvents({ sessionId: LONG_ID }),
-      driver.listSessions({ cursor: `s1:1:${LONG_ID}` }),
-      driver.insertEvent("s", largeEventAt("s", 1, MIB)),
-      driver.updateSession(sessionOf(LONG_ID)),
-    ];
-    await Promise.all(more.map((call) => assert.rejects(call, BUSY)));
-    await release();
+  test(
+    `${name}: reads past the limit reject, those before are answered, and afterwards the driver works`,
+    PATIENCE,
+    async (t) => {
+      const { driver, release } = await held(t);
+      const reads = Array.from({ length: LIMIT / MIB + 88 }, (_, number) => driver.getSession(LONG_ID + number));
+      const settled = Promise.allSettled(reads);
+      // One more, of whichever kind, is too much as well.
+      const more = [
+        driver.listEvents({ sessionId: LONG_ID }),
+        driver.listSessions({ cursor: `s1:1:${LONG_ID}` }),
+        driver.insertEvent("s", largeEventAt("s", 1, MIB)),
+        driver.updateSession(sessionOf(LONG_ID)),
+      ];
+      await Promise.all(more.map((call) => assert.rejects(call, BUSY)));
+      await release();
 
-    const outcomes = await settled;
-    const refused = outcomes.findIndex(({ status }) => status === "rejected");
-    assert.ok(refused > LIMIT / MIB - 10 && refused < LIMIT / MIB, `the first that was refused was number ${refused}`);
-    for (const [number, outcome] of outcomes.entries()) {
-      if (number < refused) assert.deepEqual(outcome, { status: "fulfilled", value: undefined });
-      else await assert.rejects(reads[number], BUSY);
-    }
-    await driver.insertEvent("s", eventAt("s", 1));
-    assert.deepEqual(await driver.listEvents({ sessionId: "s" }), { items: [eventAt("s", 1)] });
-  });
+      const outcomes = await settled;
+      const refused = outcomes.findIndex(({ status }) => status === "rejected");
+      assert.ok(
+        refused > LIMIT / MIB - 10 && refused < LIMIT / MIB,
+        `the first that was refused was number ${refused}`,
+      );
+      for (const [number, outcome] of outcomes.entries()) {
+        if (number < refused) assert.deepEqual(outcome, { status: "fulfilled", value: undefined });
+        else await assert.rejects(reads[number], BUSY);
+      }
+      await driver.insertEvent("s", eventAt("s", 1));
+      assert.deepEqual(await driver.listEvents({ sessionId: "s" }), { items: [eventAt("s", 1)] });
+    },
+  );
 
-  test(`${name}: writes past the limit reject, those before are stored, and reads count for them`, async (t) => {
-    const { driver, release } = await held(t);
-    const reads = Array.from({ length: LIMIT / MIB - 20 }, (_, number) => driver.getSession(LONG_ID + number));
-    const writes = Array.from({ length: 40 }, (_, position) =>
-      driver.insertEvent("s", largeEventAt("s", position, MIB)),
-    );
-    const settled = Promise.allSettled(writes);
-    await assert.rejects(writes[20], BUSY);
-    await release();
+  test(
+    `${name}: writes past the limit reject, those before are stored, and reads count for them`,
+    PATIENCE,
+    async (t) => {
+      const { driver, release } = await held(t);
+      const reads = Array.from({ length: LIMIT / MIB - 20 }, (_, number) => driver.getSession(LONG_ID + number));
+      const writes = Array.from({ length: 40 }, (_, position) =>
+        driver.insertEvent("s", largeEventAt("s", position, MIB)),
+      );
+      const settled = Promise.allSettled(writes);
+      await assert.rejects(writes[20], BUSY);
+      await release();
 
-    const kept = (await settled).findIndex(({ status }) => status === "rejected");
-    assert.ok(kept > 10 && kept < 20, `${kept} were kept`);
-    for (const write of writes.slice(kept)) await assert.rejects(write, BUSY);
-    await Promise.all(reads);
-    await driver.insertEvent("s", largeEventAt("s", kept, MIB));
-    const { items } = await driver.listEvents({ sessionId: "s" });
-    assert.deepEqual(
-      items.map(({ eventIndex }) => eventIndex),
-      Array.from({ length: kept + 1 }, (_, position) => position),
-    );
-  });
+      const kept = (await settled).findIndex(({ status }) => status === "rejected");
+      assert.ok(kept > 10 && kept < 20, `${kept} were kept`);
+      for (const write of writes.slice(kept)) await assert.rejects(write, BUSY);
+      await Promise.all(reads);
+      await driver.insertEvent("s", largeEventAt("s", kept, MIB));
+      const { items } = await driver.listEvents({ sessionId: "s" });
+      assert.deepEqual(
+        items.map(({ eventIndex }) => eventIndex),
+        Array.from({ length: kept + 1 }, (_, position) => position),
+      );
+    },
+  );
 }
