@@ -1,6 +1,7 @@
 // @ts-check
 // Runs the contract suite of the drivers on every runtime that docs/runtimes.md names, each installed from npm into a
-// temporary directory: SQLite on a file and in memory, and Postgres. It needs the addon, and tsx to start.
+// temporary directory: SQLite on a file and in memory, and Postgres; and what a worker leaves behind. It needs the addon, and
+// tsx to start.
 //
 //   node --import tsx scripts/test-runtimes.mjs              all
 //   node --import tsx scripts/test-runtimes.mjs bun deno     those whose name begins so
@@ -15,7 +16,11 @@ import { platform } from "./addon.mjs";
 import { root } from "./run.mjs";
 
 /** The suite, as files that every runtime reads as they are: all but the oldest Node know TypeScript. */
-const SUITE = ["./__test__/contract.test.mts", "./scripts/runtimes/postgres.test.mts"];
+const SUITE = [
+  "./__test__/contract.test.mts",
+  "./scripts/runtimes/postgres.test.mts",
+  "./scripts/runtimes/workers.test.mts",
+];
 
 /** All runtimes tell at the end which tests failed. */
 const LINES_SHOWN = 100;
