@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::backlog::Admitted;
-use super::error::{StoreError, catching, catching_async};
+use super::error::{Quoted, StoreError, catching, catching_async};
 use super::model::{SessionEvent, SessionRecord};
 use super::{Answer, Completion};
 
@@ -53,11 +53,12 @@ impl Write<'_> {
     #[must_use]
     pub fn doing(&self) -> String {
         match self {
-            Self::UpdateSession(record) => format!("writing session {:?} to", record.id),
+            Self::UpdateSession(record) => format!("writing session {} to", Quoted(&record.id)),
             Self::InsertEvent(event) => {
                 format!(
-                    "writing event {} of session {:?} to",
-                    event.event_index, event.session_id
+                    "writing event {} of session {} to",
+                    event.event_index,
+                    Quoted(&event.session_id)
                 )
             }
         }

@@ -1,5 +1,6 @@
 //! The one error type of the store. `bindings` turns it into a JavaScript error.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures_util::FutureExt;
@@ -120,7 +121,10 @@ impl StoreError {
     pub fn no_free_index(session_id: &str) -> Self {
         Self::new(
             ErrorKind::IndexConflict,
-            format!("session {session_id:?} has no free index left: its highest is Number.MAX_SAFE_INTEGER"),
+            format!(
+                "session {} has no free index left: its highest is Number.MAX_SAFE_INTEGER",
+                Quoted(session_id)
+            ),
         )
     }
 
@@ -128,6 +132,22 @@ impl StoreError {
     #[must_use]
     pub fn closed() -> Self {
         Self::new(ErrorKind::Closed, "the driver is closed: create a new one to go on")
+    }
+}
+
+/// An id, or another text of the caller's, as messages show it: in quotes, and cut when it is long, since it may have any
+/// length.
+#[derive(Debug, Clone, Copy)]
+pub struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 200;
+        let Self(text) = self;
+        match text.char_indices().nth(LONGEST) {
+            None => write!(formatter, "{text:?}"),
+            Some((end, _)) => write!(formatter, "{:?} (cut, {} bytes)", &text[..end], text.len()),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub mod tables;
 use std::sync::Arc;
 
 use commit::WriteRequest;
-use error::StoreError;
+use error::{Quoted, StoreError};
 use page::{EventKey, Position, SessionKey};
 
 /// A database that is open, or being opened, in the background. All calls return at once; their completions arrive
@@ -84,10 +84,10 @@ impl ReadRequest {
     /// What an error says was being done; the name of the database follows.
     fn doing(&self) -> String {
         match self {
-            Self::GetSession { id } => format!("reading session {id:?} from"),
+            Self::GetSession { id } => format!("reading session {} from", Quoted(id)),
             Self::ListSessions { .. } => String::from("listing the sessions of"),
             Self::ListEvents { session_id, .. } => {
-                format!("reading the events of session {session_id:?} from")
+                format!("reading the events of session {} from", Quoted(session_id))
             }
         }
     }

@@ -8,11 +8,37 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use thiserror::Error;
 
-use super::error::StoreError;
+use super::error::{Quoted, StoreError};
 
 /// The largest integer that a JavaScript number holds exactly, `Number.MAX_SAFE_INTEGER`.
 pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+
+/// The fields of a record that are columns.
+const RECORD_FIELDS: [&str; 10] = [
+    "id",
+    "agent",
+    "agentSessionId",
+    "lastConnectionId",
+    "createdAt",
+    "destroyedAt",
+    "sandboxId",
+    "sessionInit",
+    "configOptions",
+    "modes",
+];
+
+/// The fields of an event that are columns.
+const EVENT_FIELDS: [&str; 7] = [
+    "id",
+    "eventIndex",
+    "sessionId",
+    "createdAt",
+    "connectionId",
+    "sender",
+    "payload",
+];
 
 /// One session, as the SDK's `SessionRecord`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +140,7 @@ impl<'a> SessionRecord<'a> {
                 out.push_str(json);
             }
         }
-        push_extra(out, self.extra.as_deref());
+        push_extra(out, self.extra.as_deref(), &RECORD_FIELDS);
         out.push('}');
     }
 }
@@ -137,8 +163,9 @@ impl<'a> SessionEvent<'a> {
         };
         if event.session_id != session_id {
             return Err(StoreError::invalid(format!(
-                "event.sessionId is {:?}, but the event was given for session {session_id:?}: they must be the same",
-                event.session_id
+                "event.sessionId is {}, but the event was given for session {}: they must be the same",
+                Quoted(&event.session_id),
+                Quoted(session_id)
             )));
         }
         if event.event_index < 0 {
@@ -169,7 +196,7 @@ impl<'a> SessionEvent<'a> {
         push_string(out, &self.sender);
         out.push_str(r#","payload":"#);
         out.push_str(&self.payload);
-        push_extra(out, self.extra.as_deref());
+        push_extra(out, self.extra.as_deref(), &EVENT_FIELDS);
         out.push('}');
     }
 }
@@ -180,6 +207,21 @@ impl<'a> SessionEvent<'a> {
 pub fn checked_json(text: &str) -> Option<&str> {
     serde_json::from_str::<&RawValue>(text).ok().map(RawValue::get)
 }
+
+/// The number in a column, if a JavaScript number holds it exactly: another program may have written one that would come
+/// out as its neighbour.
+pub fn safe_integer(number: i64) -> Result<i64, Unsafe> {
+    if (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&number) {
+        Ok(number)
+    } else {
+        Err(Unsafe(number))
+    }
+}
+
+/// What is wrong with a number in a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("holds {0}, which is beyond Number.MAX_SAFE_INTEGER")]
+pub struct Unsafe(i64);
 
 /// The top-level fields of one JSON object, taken out one by one.
 struct Fields<'a> {
@@ -222,7 +264,7 @@ impl<'a> Fields<'a> {
     fn integer(&mut self, name: &str) -> Result<i64, StoreError> {
         let raw = self.take(name);
         raw.and_then(|raw| raw.get().parse::<i64>().ok())
-            .filter(|number| (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(number))
+            .and_then(|number| safe_integer(number).ok())
             .ok_or_else(|| match kind_of(raw) {
                 "a number" => self.wrong(
                     name,
@@ -343,14 +385,46 @@ fn push_integer(out: &mut String, number: i64) {
     out.push_str(&number.to_string());
 }
 
-fn push_extra(out: &mut String, extra: Option<&str>) {
-    let fields = extra
-        .and_then(|text| text.strip_prefix('{'))
-        .and_then(|text| text.strip_suffix('}'))
-        .map(str::trim);
-    if let Some(fields) = fields.filter(|fields| !fields.is_empty()) {
+/// Appends the fields of a JSON object, but for those in `columns`: another program may have written such a one, and
+/// whoever parses the text takes the last of two.
+fn push_extra(out: &mut String, extra: Option<&str>, columns: &[&str]) {
+    // What is not an object has no fields.
+    let Some(Members(members)) = extra.and_then(|text| serde_json::from_str(text).ok()) else {
+        return;
+    };
+    for (name, value) in members {
+        // A name that is no well-formed text is none of ours.
+        let read: Option<Text<'_>> = serde_json::from_str(name.get()).ok();
+        if read.is_some_and(|Text(name)| columns.contains(&&*name)) {
+            continue;
+        }
         out.push(',');
-        out.push_str(fields);
+        out.push_str(name.get());
+        out.push(':');
+        out.push_str(value.get());
+    }
+}
+
+/// The fields of a JSON object, name and value as they are written.
+struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 

@@ -95,12 +95,16 @@ impl<K: Key> Position<K> {
             .strip_prefix(K::TAG)
             .and_then(K::decode)
             .map(Self::After)
-            .ok_or_else(|| {
-                StoreError::invalid(
-                    "the cursor is not one of this list: pass `nextCursor` of the page before, unchanged, or none to start",
-                )
-            })
+            .ok_or_else(wrong_cursor)
     }
+}
+
+/// The error for a cursor that no page of the list can have had.
+#[must_use]
+pub fn wrong_cursor() -> StoreError {
+    StoreError::invalid(
+        "the cursor is not one of this list: pass `nextCursor` of the page before, unchanged, or none to start",
+    )
 }
 
 /// A page: its JSON text, and the key after which the next one begins, if there is a next one.

@@ -13,7 +13,7 @@ use napi::{Env, JsValue, ValueType};
 use super::arguments::{self, object, read, wrong};
 use super::error::Failure;
 use crate::store::IndexConflict;
-use crate::store::error::StoreError;
+use crate::store::error::{Quoted, StoreError};
 use crate::store::tables::TablePrefix;
 
 /// The caller's options object, if there is one.
@@ -130,9 +130,10 @@ impl<'env> Options<'env> {
         }
         let known: Vec<String> = choices.iter().map(|(choice, _)| format!("{choice:?}")).collect();
         Err(StoreError::invalid(format!(
-            "{} must be {}, it is {given:?}",
+            "{} must be {}, it is {}",
             self.name(name),
-            known.join(" or ")
+            known.join(" or "),
+            Quoted(&given)
         ))
         .into())
     }

@@ -15,8 +15,8 @@ use super::database::{Database, Purpose};
 use super::error::Failure;
 use super::schema::Tables;
 use crate::store::error::StoreError;
-use crate::store::model::{SessionEvent, SessionRecord, checked_json};
-use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
+use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
+use crate::store::page::{self, EventKey, Key, Page, PageText, Position, SessionKey};
 use crate::store::{Answer, ReadRequest};
 
 const SESSION_COLUMNS: &str = "id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, sandbox_id, \
@@ -26,8 +26,9 @@ const EVENT_COLUMNS: &str = "id, event_index::bigint, created_at, connection_id,
 /// Answers one read.
 pub(super) async fn answer(database: &Rc<Database>, request: &ReadRequest) -> Result<Answer, StoreError> {
     database.prepared().await?;
+    // Postgres has no text that holds U+0000.
     if request.text().contains('\0') {
-        return Ok(nothing(request)); // Postgres has no text that holds U+0000
+        return nothing(request);
     }
     let tables = &database.options.tables;
     let read = database.run(Purpose::Read, database.deadline(), async |connection| match request {
@@ -41,7 +42,7 @@ pub(super) async fn answer(database: &Rc<Database>, request: &ReadRequest) -> Re
     });
     match read.await {
         // An id that the database's encoding does not have is the id of nothing in it.
-        Err(failure) if failure.is_about_our_text() => Ok(nothing(request)),
+        Err(failure) if failure.is_about_our_text() => nothing(request),
         Err(failure) => {
             let doing = format!("{} {}", request.doing(), database.options.target.name());
             Err(failure.into_error(&doing))
@@ -50,13 +51,13 @@ pub(super) async fn answer(database: &Rc<Database>, request: &ReadRequest) -> Re
     }
 }
 
-/// The answer when there is no such session.
-fn nothing(request: &ReadRequest) -> Answer {
+/// The answer when the request names a session by what the database cannot have as an id.
+fn nothing(request: &ReadRequest) -> Result<Answer, StoreError> {
     match request {
-        ReadRequest::GetSession { .. } => Answer::Absent,
-        ReadRequest::ListSessions { limit, .. } | ReadRequest::ListEvents { limit, .. } => {
-            Answer::Json(PageText::<EventKey>::new(*limit).finish(false).text)
-        }
+        ReadRequest::GetSession { .. } => Ok(Answer::Absent),
+        // No page of this database had that cursor.
+        ReadRequest::ListSessions { .. } => Err(page::wrong_cursor()),
+        ReadRequest::ListEvents { limit, .. } => Ok(Answer::Json(PageText::<EventKey>::new(*limit).finish(false).text)),
     }
 }
 
@@ -193,7 +194,7 @@ fn session_of(row: &Row) -> Result<SessionRecord<'_>, Failure> {
 fn event_of<'a>(row: &'a Row, session_id: &'a str) -> Result<SessionEvent<'a>, Failure> {
     Ok(SessionEvent {
         id: text(row, 0)?,
-        event_index: get(row, 1)?,
+        event_index: safe(row, 1, get(row, 1)?)?,
         session_id: Cow::Borrowed(session_id),
         created_at: time(row, 2)?.unwrap_or_default(),
         connection_id: text(row, 3)?,
@@ -205,8 +206,10 @@ fn event_of<'a>(row: &'a Row, session_id: &'a str) -> Result<SessionEvent<'a>, F
 
 fn get<'a, V: FromSql<'a>>(row: &'a Row, column: usize) -> Result<V, Failure> {
     row.try_get(column).map_err(|_| {
-        let name = row.columns().get(column).map_or("?", tokio_postgres::Column::name);
-        Failure::odd_row(format_args!("column {name} holds a value of another type"))
+        Failure::odd_row(format_args!(
+            "column {} holds a value of another type",
+            name(row, column)
+        ))
     })
 }
 
@@ -220,7 +223,17 @@ fn optional_text(row: &Row, column: usize) -> Result<Option<&str>, Failure> {
 }
 
 fn time(row: &Row, column: usize) -> Result<Option<i64>, Failure> {
-    get(row, column)
+    get::<Option<i64>>(row, column)?
+        .map(|time| safe(row, column, time))
+        .transpose()
+}
+
+fn safe(row: &Row, column: usize, number: i64) -> Result<i64, Failure> {
+    safe_integer(number).map_err(|problem| Failure::odd_row(format_args!("column {} {problem}", name(row, column))))
+}
+
+fn name(row: &Row, column: usize) -> &str {
+    row.columns().get(column).map_or("?", tokio_postgres::Column::name)
 }
 
 /// A column of JSON text, which must be one whole JSON value: it goes into the page's text as it is.
@@ -231,10 +244,8 @@ fn optional_json(row: &Row, column: usize) -> Result<Option<Cow<'_, str>>, Failu
         Some(Json::Checked(json)) => Some(json),
         Some(Json::Text(text)) => checked_json(text),
     };
-    json.map(|json| Some(Cow::Borrowed(json))).ok_or_else(|| {
-        let name = row.columns().get(column).map_or("?", tokio_postgres::Column::name);
-        Failure::odd_row(format_args!("column {name} holds text that is not JSON"))
-    })
+    json.map(|json| Some(Cow::Borrowed(json)))
+        .ok_or_else(|| Failure::odd_row(format_args!("column {} holds text that is not JSON", name(row, column))))
 }
 
 /// The value of a JSON column. A table in the field may keep it as text.

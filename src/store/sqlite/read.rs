@@ -1,6 +1,7 @@
 //! What is read from SQLite: one session, a page of sessions, a page of events. The reader threads call it.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use rusqlite::types::{FromSql, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
@@ -8,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 use super::connection::Target;
 use super::schema::Tables;
 use crate::store::error::StoreError;
-use crate::store::model::{SessionEvent, SessionRecord, checked_json};
+use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
 use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
 use crate::store::{Answer, ReadRequest};
 
@@ -183,7 +184,7 @@ fn session<'a>(row: &'a Row<'_>) -> rusqlite::Result<SessionRecord<'a>> {
         agent: text(row, 1)?,
         agent_session_id: text(row, 2)?,
         last_connection_id: text(row, 3)?,
-        created_at: row.get(4)?,
+        created_at: integer(row, 4)?,
         destroyed_at: time(row, 5)?,
         sandbox_id: optional_text(row, 6)?,
         session_init: optional_json(row, 7)?,
@@ -196,7 +197,7 @@ fn session<'a>(row: &'a Row<'_>) -> rusqlite::Result<SessionRecord<'a>> {
 fn event<'a>(row: &'a Row<'_>, session_id: &'a str) -> rusqlite::Result<SessionEvent<'a>> {
     Ok(SessionEvent {
         id: text(row, 0)?,
-        event_index: row.get(1)?,
+        event_index: integer(row, 1)?,
         session_id: Cow::Borrowed(session_id),
         created_at: time(row, 2)?,
         connection_id: text(row, 3)?,
@@ -221,9 +222,22 @@ fn optional_text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Option
 #[allow(clippy::cast_possible_truncation)] // the cast saturates
 fn time<V: FromSql + From<i64>>(row: &Row<'_>, column: usize) -> rusqlite::Result<V> {
     match row.get_ref(column)? {
-        ValueRef::Real(time) => Ok(V::from(time as i64)),
+        ValueRef::Real(time) => safe(row, column, time as i64),
+        _ => integer(row, column),
+    }
+}
+
+fn integer<V: FromSql + From<i64>>(row: &Row<'_>, column: usize) -> rusqlite::Result<V> {
+    match row.get_ref(column)? {
+        ValueRef::Integer(number) => safe(row, column, number),
         _ => row.get(column),
     }
+}
+
+fn safe<V: From<i64>>(row: &Row<'_>, column: usize, number: i64) -> rusqlite::Result<V> {
+    safe_integer(number)
+        .map(V::from)
+        .map_err(|problem| odd(row, column, Type::Integer, &problem))
 }
 
 /// A column of JSON text, which must be one whole JSON value: it goes into the page's text as it is.
@@ -237,9 +251,9 @@ fn optional_json<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Option
     let Some(text) = text else {
         return Ok(None);
     };
-    checked_json(text).map(|json| Some(Cow::Borrowed(json))).ok_or_else(|| {
-        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(NotJson(column_name(row, column))))
-    })
+    checked_json(text)
+        .map(|json| Some(Cow::Borrowed(json)))
+        .ok_or_else(|| odd(row, column, Type::Text, &"holds text that is not JSON"))
 }
 
 fn column_name(row: &Row<'_>, column: usize) -> String {
@@ -247,6 +261,18 @@ fn column_name(row: &Row<'_>, column: usize) -> String {
     name.map_or_else(|_| column.to_string(), str::to_owned)
 }
 
+/// The error for a value that no row of ours would hold.
+fn odd(row: &Row<'_>, column: usize, data_type: Type, problem: &dyn fmt::Display) -> rusqlite::Error {
+    let value = OddValue {
+        column: column_name(row, column),
+        problem: problem.to_string(),
+    };
+    rusqlite::Error::FromSqlConversionFailure(column, data_type, Box::new(value))
+}
+
 #[derive(Debug, thiserror::Error)]
-#[error("column {0} holds text that is not JSON")]
-struct NotJson(String);
+#[error("column {column} {problem}")]
+struct OddValue {
+    column: String,
+    problem: String,
+}

@@ -8,7 +8,7 @@ use super::connection::Target;
 use super::error::store_error;
 use super::schema::Tables;
 use crate::store::commit::{Backend, Write};
-use crate::store::error::StoreError;
+use crate::store::error::{Quoted, StoreError};
 use crate::store::model::{MAX_SAFE_INTEGER, SessionEvent, SessionRecord};
 use crate::store::moved::{MovedSessions, must_follow};
 use crate::store::{Answer, IndexConflict};
@@ -179,10 +179,10 @@ impl Writer {
     /// No row was changed though the place is free: a trigger's `RAISE(IGNORE)`, or a constraint's `ON CONFLICT IGNORE`.
     fn swallowed(&self, event: &SessionEvent<'_>) -> StoreError {
         StoreError::invalid(format!(
-            "writing event {} of session {:?} to {} failed: a trigger or constraint of the table's owner ignored the row; \
+            "writing event {} of session {} to {} failed: a trigger or constraint of the table's owner ignored the row; \
              nothing was stored",
             event.event_index,
-            event.session_id,
+            Quoted(&event.session_id),
             self.target.location.name()
         ))
     }
