@@ -31,7 +31,7 @@ pub(super) enum Kind {
 /// A column, as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Column {
-    /// Its type, as `format_type` names it.
+    /// Its type, as `format_type` names it; with its schema, if it is not Postgres' own.
     pub(super) data_type: String,
     /// Whether it refuses NULL.
     pub(super) not_null: bool,
@@ -76,11 +76,17 @@ pub(super) async fn has_schema(client: &Client, schema: &str) -> Result<bool, Fa
 pub(super) async fn tables(client: &Client, schema: &str, names: &[&str]) -> Result<HashMap<String, Table>, Failure> {
     let mut tables: HashMap<String, Table> = HashMap::new();
     let columns = "
-        SELECT c.relname::text, c.relkind::text, a.attname::text, pg_catalog.format_type(a.atttypid, NULL), a.attnotnull,
+        SELECT c.relname::pg_catalog.text, c.relkind::pg_catalog.text, a.attname::pg_catalog.text,
+               CASE s.nspname
+                 WHEN 'pg_catalog' THEN pg_catalog.replace(pg_catalog.format_type(t.oid, NULL), 'pg_catalog.', '')
+                 ELSE pg_catalog.format('%s.%s', s.nspname, t.typname) END,
+               a.attnotnull,
                a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', a.attgenerated <> '' OR a.attidentity = 'a'
         FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+        LEFT JOIN pg_catalog.pg_namespace s ON s.oid = t.typnamespace
         WHERE n.nspname = $1 AND c.relname = ANY ($2)";
     let of_ours: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
         [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
@@ -108,15 +114,16 @@ pub(super) async fn tables(client: &Client, schema: &str, names: &[&str]) -> Res
     }
     // A key column that is an expression has attribute number 0, and is named `?`.
     let indexes = "
-        SELECT c.relname::text, i.indisunique AND i.indimmediate, string_agg(
+        SELECT c.relname::pg_catalog.text, i.indisunique AND i.indimmediate, pg_catalog.string_agg(
                  coalesce(a.attname, '?') || CASE WHEN l.collname IN ('C', 'POSIX') THEN ' COLLATE \"C\"' ELSE '' END,
                  ',' ORDER BY k.place)
         FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL
-        CROSS JOIN generate_series(0, i.indnkeyatts - 1) AS k (place)
+        CROSS JOIN pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k (place)
         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[k.place] AND a.attnum > 0
         LEFT JOIN pg_catalog.pg_collation l ON l.oid = i.indcollation[k.place]
+          AND l.collnamespace = 'pg_catalog'::pg_catalog.regnamespace
         WHERE n.nspname = $1 AND c.relname = ANY ($2)
         GROUP BY c.relname, i.indexrelid, i.indisunique, i.indimmediate";
     for row in client.query_typed(indexes, &of_ours).await? {
@@ -139,12 +146,12 @@ pub(super) struct Trigger {
 /// The triggers of the table's owner that are on, those of its partitions too.
 pub(super) async fn triggers(client: &Client, quoted_table: &str) -> Result<Vec<Trigger>, Failure> {
     let sql = "
-        SELECT format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', tgrelid::regclass, tgname),
-               format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', tgrelid::regclass,
+        SELECT pg_catalog.format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', tgrelid::pg_catalog.regclass, tgname),
+               pg_catalog.format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', tgrelid::pg_catalog.regclass,
                       CASE tgenabled WHEN 'R' THEN 'REPLICA' WHEN 'A' THEN 'ALWAYS' ELSE '' END, tgname)
         FROM pg_catalog.pg_trigger
         WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgrelid IN (
-          SELECT $1::text::regclass UNION SELECT relid FROM pg_catalog.pg_partition_tree($1::text::regclass))";
+          SELECT $1::pg_catalog.regclass UNION SELECT relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass))";
     let rows = client.query_typed(sql, &[(&quoted_table, Type::TEXT)]).await?;
     let trigger = |row: &Row| {
         Ok(Trigger {

@@ -24,6 +24,11 @@ const NO_TIMEOUTS: &str = "SELECT pg_catalog.set_config(name, '0', true) FROM pg
 /// A replica that vanishes in the middle of a migration keeps the others waiting for so long.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// Types and a collation of Postgres' own, by the names that mean them whatever the `search_path` is.
+const TEXT: &str = "pg_catalog.text";
+const JSON: &str = "pg_catalog.json";
+const C: &str = "pg_catalog.\"C\"";
+
 /// Beyond every index that a session can have.
 const FAR: i64 = 1 << 60;
 
@@ -132,17 +137,17 @@ fn sql(tables: &Tables, step: &Step) -> String {
         Step::CreateSchema => format!("CREATE SCHEMA {}", tables.quoted_schema()),
         // "C" compares bytes: the order that the SDK's own drivers have, the same on every server, and the quickest.
         Step::CreateSessions => format!(
-            "CREATE TABLE {sessions} (id text COLLATE \"C\" NOT NULL PRIMARY KEY, agent text NOT NULL, \
-             agent_session_id text NOT NULL, last_connection_id text NOT NULL, created_at bigint NOT NULL, \
-             destroyed_at bigint, sandbox_id text, session_init_json json, config_options_json json, modes_json json, \
-             extra_json json);
-             CREATE INDEX ON {sessions} (created_at, id COLLATE \"C\")"
+            "CREATE TABLE {sessions} (id {TEXT} COLLATE {C} NOT NULL PRIMARY KEY, agent {TEXT} NOT NULL, \
+             agent_session_id {TEXT} NOT NULL, last_connection_id {TEXT} NOT NULL, created_at bigint NOT NULL, \
+             destroyed_at bigint, sandbox_id {TEXT}, session_init_json {JSON}, config_options_json {JSON}, modes_json {JSON}, \
+             extra_json {JSON});
+             CREATE INDEX ON {sessions} (created_at, id COLLATE {C})"
         ),
         // No index on `id`: random ids would halve the speed of writing.
         Step::CreateEvents => format!(
-            "CREATE TABLE {events} (id text COLLATE \"C\" NOT NULL, event_index bigint NOT NULL, \
-             session_id text COLLATE \"C\" NOT NULL, created_at bigint NOT NULL, connection_id text NOT NULL, \
-             sender text NOT NULL, payload_json json NOT NULL, extra_json json);
+            "CREATE TABLE {events} (id {TEXT} COLLATE {C} NOT NULL, event_index bigint NOT NULL, \
+             session_id {TEXT} COLLATE {C} NOT NULL, created_at bigint NOT NULL, connection_id {TEXT} NOT NULL, \
+             sender {TEXT} NOT NULL, payload_json {JSON} NOT NULL, extra_json {JSON});
              CREATE UNIQUE INDEX ON {events} (session_id, event_index)"
         ),
         Step::AddColumn {
@@ -154,7 +159,7 @@ fn sql(tables: &Tables, step: &Step) -> String {
             tables.quoted_schema()
         ),
         Step::ToJson { table, column } => format!(
-            "ALTER TABLE {}.\"{table}\" ALTER COLUMN {column} DROP DEFAULT, ALTER COLUMN {column} TYPE json USING {column}::json",
+            "ALTER TABLE {}.\"{table}\" ALTER COLUMN {column} DROP DEFAULT, ALTER COLUMN {column} TYPE {JSON} USING {column}::{JSON}",
             tables.quoted_schema()
         ),
         // By way of numbers that no session has, so that no two events meet at one index meanwhile.
@@ -162,16 +167,16 @@ fn sql(tables: &Tables, step: &Step) -> String {
             "LOCK TABLE {events} IN ACCESS EXCLUSIVE MODE;
              ALTER TABLE {events} ALTER COLUMN event_index TYPE bigint;
              UPDATE {events} AS stored SET event_index = renumbered.place + {FAR} FROM (
-               SELECT tableoid, ctid, row_number() OVER (
-                 PARTITION BY session_id ORDER BY event_index NULLS FIRST, created_at, id COLLATE \"C\") AS place
+               SELECT tableoid, ctid, pg_catalog.row_number() OVER (
+                 PARTITION BY session_id ORDER BY event_index NULLS FIRST, created_at, id COLLATE {C}) AS place
                FROM {events} WHERE session_id IN (
                  SELECT session_id FROM {events} WHERE event_index IS NULL
-                 UNION SELECT session_id FROM {events} GROUP BY session_id, event_index HAVING count(*) > 1)
+                 UNION SELECT session_id FROM {events} GROUP BY session_id, event_index HAVING pg_catalog.count(*) > 1)
              ) AS renumbered WHERE stored.tableoid = renumbered.tableoid AND stored.ctid = renumbered.ctid;
              UPDATE {events} SET event_index = event_index - {FAR} WHERE event_index > {FAR};
              ALTER TABLE {events} ALTER COLUMN event_index SET NOT NULL"
         ),
         Step::UniquePlace => format!("CREATE UNIQUE INDEX ON {events} (session_id, event_index)"),
-        Step::SessionOrder => format!("CREATE INDEX ON {sessions} (created_at, id COLLATE \"C\")"),
+        Step::SessionOrder => format!("CREATE INDEX ON {sessions} (created_at, id COLLATE {C})"),
     }
 }

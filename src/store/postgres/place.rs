@@ -66,7 +66,7 @@ impl<'a> Places<'a> {
             // One row at least, for the highest index.
             stored: format!(
                 "SELECT highest.index, stored.event_index::bigint, stored.id \
-                 FROM (SELECT max(event_index)::bigint AS index FROM {events} WHERE session_id = $1) AS highest \
+                 FROM (SELECT pg_catalog.max(event_index)::bigint AS index FROM {events} WHERE session_id = $1) AS highest \
                  LEFT JOIN {events} AS stored ON stored.session_id = $1 AND stored.event_index = ANY ($2)"
             ),
             were_free: true,

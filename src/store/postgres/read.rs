@@ -79,7 +79,7 @@ async fn sessions(
     limit: u32,
 ) -> Result<Answer, Failure> {
     let select = format!("SELECT {SESSION_COLUMNS} FROM {}", tables.sessions);
-    let order = "ORDER BY created_at, id COLLATE \"C\" LIMIT $1";
+    let order = "ORDER BY created_at, id COLLATE pg_catalog.\"C\" LIMIT $1";
     let wanted = i64::from(limit) + 1;
     let push = |row: &Row, page: &mut PageText<SessionKey>| {
         let record = session_of(row)?;
@@ -102,7 +102,7 @@ async fn sessions(
             .await?
         }
         Position::After(key) => {
-            let sql = format!("{select} WHERE (created_at, id COLLATE \"C\") > ($2, $3) {order}");
+            let sql = format!("{select} WHERE (created_at, id COLLATE pg_catalog.\"C\") > ($2, $3) {order}");
             let parameters: [(&(dyn ToSql + Sync), Type); 3] = [
                 (&wanted, Type::INT8),
                 (&key.created_at, Type::INT8),

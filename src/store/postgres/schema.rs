@@ -19,13 +19,13 @@ pub(super) const VERSION: i64 = 1;
 /// Columns that an older layout may lack.
 const ADDED_SESSION_COLUMNS: [(&str, &str); 6] = [
     ("destroyed_at", "bigint"),
-    ("sandbox_id", "text"),
-    ("session_init_json", "json"),
-    ("config_options_json", "json"),
-    ("modes_json", "json"),
-    ("extra_json", "json"),
+    ("sandbox_id", "pg_catalog.text"),
+    ("session_init_json", "pg_catalog.json"),
+    ("config_options_json", "pg_catalog.json"),
+    ("modes_json", "pg_catalog.json"),
+    ("extra_json", "pg_catalog.json"),
 ];
-const ADDED_EVENT_COLUMNS: [(&str, &str); 2] = [("event_index", "bigint"), ("extra_json", "json")];
+const ADDED_EVENT_COLUMNS: [(&str, &str); 2] = [("event_index", "bigint"), ("extra_json", "pg_catalog.json")];
 
 /// The columns of an event's place, as [`Table::is_unique`] names them.
 const PLACE: &str = "session_id,event_index";
@@ -182,7 +182,7 @@ async fn refuse_version(client: &Client, tables: &Tables, found: Option<&Table>)
             reason: String::from("it should have one column, version, of type bigint"),
         }));
     }
-    let sql = format!("SELECT max(version) FROM {}", tables.version);
+    let sql = format!("SELECT pg_catalog.max(version) FROM {}", tables.version);
     let row = client.query_typed(&sql, &[]).await?;
     let version: Option<i64> = row.first().map(|row| row.try_get(0)).transpose()?.flatten();
     Ok(version.filter(|version| *version > VERSION).map(Refusal::NewerVersion))

@@ -2,6 +2,10 @@
 //!
 //! Each is sent without a name and in one message with its parameters: a pooler between us and the server gives every
 //! transaction another connection, where a statement prepared before would not be known.
+//!
+//! Names of types and functions have their schema, in all statements of this backend: a `search_path` may have others of
+//! those names in front. `unnest` alone cannot have it: Postgres knows the one of several arrays by its bare name, and takes
+//! its own.
 
 use std::error::Error;
 use std::time::Duration;
@@ -60,7 +64,7 @@ impl Statements {
         let insert = format!(
             "INSERT INTO {events} (id, event_index, session_id, created_at, connection_id, sender, payload_json, extra_json)"
         );
-        let rows = "unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::json[], $8::json[])";
+        let rows = "unnest($1, $2, $3, $4, $5, $6, $7, $8)";
         Self {
             // Soon enough for another try.
             begin: begin((query_timeout / 8).min(Duration::from_secs(5))),
@@ -77,19 +81,18 @@ impl Statements {
                  changed AS (UPDATE {events} AS stored SET created_at = given.created_at, \
                    connection_id = given.connection_id, sender = given.sender, payload_json = given.payload_json, \
                    extra_json = given.extra_json FROM given WHERE {place} AND NOT {same} RETURNING 1) \
-                 SELECT (SELECT count(*) FROM present), \
-                   (SELECT count(*) FROM present WHERE same) + (SELECT count(*) FROM changed), \
-                   pg_catalog.pg_logical_emit_message(true, 'sandbox-agent-persist', ''::text)",
+                 SELECT (SELECT pg_catalog.count(*) FROM present), \
+                   (SELECT pg_catalog.count(*) FROM present WHERE same) + (SELECT pg_catalog.count(*) FROM changed), \
+                   pg_catalog.pg_logical_emit_message(true, 'sandbox-agent-persist', ''::pg_catalog.text)",
                 place = "stored.session_id = given.session_id AND stored.event_index = given.event_index AND stored.id = given.id",
-                same = "(stored.created_at, stored.connection_id, stored.sender, stored.payload_json::text, \
-                        stored.extra_json::text) IS NOT DISTINCT FROM (given.created_at, given.connection_id, given.sender, \
-                        given.payload_json::text, given.extra_json::text)"
+                same = "(stored.created_at, stored.connection_id, stored.sender, stored.payload_json::pg_catalog.text, \
+                        stored.extra_json::pg_catalog.text) IS NOT DISTINCT FROM (given.created_at, given.connection_id, given.sender, \
+                        given.payload_json::pg_catalog.text, given.extra_json::pg_catalog.text)"
             ),
             update_sessions: format!(
                 "INSERT INTO {sessions} (id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, sandbox_id, \
                  session_init_json, config_options_json, modes_json, extra_json) \
-                 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], \
-                 $8::json[], $9::json[], $10::json[], $11::json[]) \
+                 SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
                  ON CONFLICT (id) DO UPDATE SET agent = excluded.agent, agent_session_id = excluded.agent_session_id, \
                  last_connection_id = excluded.last_connection_id, created_at = excluded.created_at, \
                  destroyed_at = excluded.destroyed_at, sandbox_id = excluded.sandbox_id, \

@@ -45,7 +45,7 @@ impl Writer {
         Self {
             statements: Statements::new(tables, database.options.query_timeout),
             taken: format!(
-                "SELECT DISTINCT given.session_id FROM unnest($1::text[], $2::bigint[]) AS given (session_id, event_index) \
+                "SELECT DISTINCT given.session_id FROM unnest($1, $2) AS given (session_id, event_index) \
                  JOIN {} AS stored ON stored.session_id = given.session_id AND stored.event_index = given.event_index",
                 tables.events
             ),
