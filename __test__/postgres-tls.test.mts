@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { createHash, X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -358,6 +358,26 @@ describe("a certificate for another host, and uselibpqcompat=true", () => {
     assert.match((await refusedAtOnce(options)).message, OTHER_HOST);
   });
 
+  test(
+    "verify-ca that names no authority is refused: any server with a public certificate would pass",
+    ONCE,
+    async (t) => {
+      const child = loginProcess(t, server);
+      const publicly = { SSL_CERT_FILE: file("public.crt", authority.cert) };
+      for (const options of [
+        { connectionString: `${url}?sslmode=verify-ca` },
+        { connectionString: url, ssl: { mode: "verify-ca" } as const },
+      ]) {
+        const opened = proxy.opened;
+        const { code, message } = await child.refused(publicly, options);
+        assert.deepEqual([code, proxy.opened - opened], ["ERR_PERSIST_INVALID_ARGUMENT", 0]);
+        assert.match(message, /verify-ca.*options\.ssl\.ca or sslrootcert.*verify-full/);
+      }
+      const trusted = { connectionString: url, ssl: { mode: "verify-ca", ca: authority.cert } } as const;
+      assert.equal((await child.logIn({}, trusted)).encrypted, true);
+    },
+  );
+
   test("ssl.servername names the host that the certificate is for", ONCE, async () => {
     const ssl = { mode: "verify-full", ca: authority.cert, servername: "elsewhere.example" } as const;
     assert.equal((await logIn(server, { connectionString: url, ssl })).encrypted, true);
@@ -401,6 +421,34 @@ describe("client certificates", () => {
       );
     }
   }
+
+  test(
+    "a key file that others may read is refused, as libpq does",
+    { ...ONCE, skip: process.platform === "win32" },
+    async () => {
+      const { cert, key } = authority.issue({ client: "certified" });
+      const [sslcert, sslkey] = [file("modes.crt", cert), file("modes.key", key)];
+      const connectionString = `${url}?${new URLSearchParams({ sslmode: "no-verify", sslcert, sslkey })}`;
+      const root = process.getuid?.() === 0;
+      // What root owns may be read by a group: that is how a system shares one.
+      const owners = root ? [{ uid: 0, most: 0o640 }, { uid: 65_534, most: 0o600 }] : [{ uid: -1, most: 0o600 }]; // prettier-ignore
+      for (const { uid, most } of owners) {
+        if (root) chownSync(sslkey, uid, -1);
+        for (const mode of [0o400, 0o600, 0o640, 0o660, 0o604, 0o644, 0o650, 0o777]) {
+          chmodSync(sslkey, mode);
+          if ((mode & ~most) === 0) {
+            assert.equal((await logIn(server, { connectionString })).certificate, "/CN=certified", mode.toString(8));
+            continue;
+          }
+          const error = await refused(server, { connectionString });
+          assert.equal(error.code, "ERR_PERSIST_INVALID_ARGUMENT", mode.toString(8));
+          assert.match(error.message, /modes\.key.*chmod 0600/);
+        }
+      }
+      const folderAsKey = connectionString.replace("modes.key", "");
+      assert.match((await refused(server, { connectionString: folderAsKey })).message, /not a plain file/);
+    },
+  );
 
   const wrong: [string, Certificate | undefined, RegExp][] = [
     ["for another user", authority.issue({ client: "another" }), /does not let this user in/],

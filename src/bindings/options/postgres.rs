@@ -85,7 +85,7 @@ const SSL_NAMES_OF_PG: [(&str, &str); 2] = [
     ),
     (
         "checkServerIdentity",
-        "use `mode: \"verify-ca\"` for any host, or `servername` for another one",
+        "use `servername` for another host, or `mode: \"verify-ca\"` with `ca` for any host",
     ),
 ];
 

@@ -109,7 +109,7 @@ pub fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "connect by a name that the certificate has as a subjectAltName, give such a name in \
-                 options.ssl.servername, or leave the name unverified with sslmode=verify-ca"
+                 options.ssl.servername, or leave the name unverified with sslmode=verify-ca and the authority's certificate"
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => "renew the server's certificate",
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {

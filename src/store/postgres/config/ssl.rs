@@ -17,7 +17,7 @@ pub enum SslMode {
     Prefer,
     /// TLS, with chain and host verified, as node-postgres does; `uselibpqcompat=true` gives libpq's meaning.
     Require,
-    /// TLS, with the chain verified.
+    /// TLS, with the chain verified, for authorities that were named.
     VerifyCa,
     /// TLS, with chain and host verified.
     VerifyFull,
@@ -197,20 +197,24 @@ fn verification(mode: SslMode, meaning: RequireMeaning, trust: &Trust) -> Result
             "sslrootcert=system goes with sslmode=verify-full alone: without the host's name, any server with a public \
              certificate would pass",
         )),
+        Trust::Unsaid if verification == Verification::Chain => Err(StoreError::invalid(
+            "the mode verify-ca needs the certificate of the server's authority, in options.ssl.ca or sslrootcert: without it \
+             any server with a public certificate would pass; or use verify-full, which verifies the host's name too",
+        )),
         _ => Ok(verification),
     }
 }
 
 fn client(settings: &Settings, cert: Option<&str>, key: Option<&str>) -> Result<Option<(Pem, Pem)>, StoreError> {
-    let pem = |option, text: Option<&str>, name| match text {
+    let pem = |option, text: Option<&str>, name, read: fn(&str, &str) -> Result<Pem, StoreError>| match text {
         Some(text) => Pem::from_option(option, text).map(Some),
         None => settings
             .get(name)
-            .map(|setting| Pem::from_file(&setting.origin, &setting.value))
+            .map(|setting| read(&setting.origin, &setting.value))
             .transpose(),
     };
-    let cert = pem("options.ssl.cert", cert, "sslcert")?;
-    let key = pem("options.ssl.key", key, "sslkey")?;
+    let cert = pem("options.ssl.cert", cert, "sslcert", Pem::from_file)?;
+    let key = pem("options.ssl.key", key, "sslkey", Pem::from_key_file)?;
     match (cert, key) {
         (None, None) => Ok(None),
         (Some(cert), Some(key)) => Ok(Some((cert, key))),

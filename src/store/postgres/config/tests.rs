@@ -238,7 +238,7 @@ fn tls() {
     assert_eq!(mode("uselibpqcompat=true sslmode=require"), DriverMode::Require);
     assert_eq!(mode("sslrootcert=system"), DriverMode::Require);
     assert_eq!(mode("ssl=true"), DriverMode::Require);
-    assert_eq!(mode("sslmode=verify-ca sslnegotiation=direct"), DriverMode::Require);
+    assert_eq!(mode("sslmode=verify-full sslnegotiation=direct"), DriverMode::Require);
     for (wrong, why) in [
         ("sslmode=on", "verify-full"),
         ("sslmode=require sslrootcert=/nowhere", "reading /nowhere"),
@@ -248,6 +248,7 @@ fn tls() {
             "reading /nowhere",
         ),
         ("sslrootcert=system sslmode=verify-ca", "verify-full alone"),
+        ("sslmode=verify-ca", "options.ssl.ca or sslrootcert"),
         (
             "sslrootcert=system sslmode=require uselibpqcompat=true",
             "verify-full alone",

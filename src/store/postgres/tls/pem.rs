@@ -39,6 +39,22 @@ impl Pem {
         })
     }
 
+    /// The same for a private key: nobody but its owner may have access to the file.
+    pub fn from_key_file(name: &str, path: &str) -> Result<Self, StoreError> {
+        if let Ok(found) = std::fs::metadata(path) {
+            let problem = match () {
+                () if !found.is_file() => "is not a plain file; give the path of a PEM file",
+                () if is_open_to_others(&found) => {
+                    "can be read or written by others, so the key may be known; run chmod 0600 on it (0640 will do for a file \
+                     that root owns)"
+                }
+                () => return Self::from_file(name, path),
+            };
+            return Err(StoreError::invalid(format!("{path}, which {name} names, {problem}")));
+        }
+        Self::from_file(name, path)
+    }
+
     /// Where the text is from, for messages.
     #[must_use]
     pub fn origin(&self) -> &str {
@@ -75,4 +91,18 @@ impl Pem {
     pub fn wrong(&self, problem: &str) -> StoreError {
         StoreError::invalid(format!("{} {problem}", self.origin))
     }
+}
+
+/// Whether others than libpq allows may use the file: it lets a group read what root owns, which is how a system shares a
+/// key, and nobody else anything.
+#[cfg(unix)]
+fn is_open_to_others(found: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let forbidden = if found.uid() == 0 { 0o037 } else { 0o077 };
+    found.mode() & forbidden != 0
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_: &std::fs::Metadata) -> bool {
+    false
 }
