@@ -264,7 +264,8 @@ interface PostgresSslOptions {
   /**
    * `"disable"`: no TLS. `"prefer"`: TLS when the server offers it; nothing is verified, so it helps against listeners
    * only. `"require"` and `"verify-full"`: TLS, and the certificate must be valid, for this host, and signed by an
-   * authority that is trusted. `"verify-ca"`: the same, for whatever host. `"no-verify"`: TLS, with whoever answers.
+   * authority that is trusted. `"verify-ca"`: the same, for whatever host; `ca` or `sslrootcert` must name the authority.
+   * `"no-verify"`: TLS, with whoever answers.
    *
    * @default "prefer"
    */

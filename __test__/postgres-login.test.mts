@@ -30,6 +30,7 @@ const server = await startServer({
   settings: IPV6 ? ["listen_addresses = '127.0.0.1,::1'"] : [],
   hba: [
     "host all rejected all reject",
+    "host all rejectedknown-to-few all reject",
     ...Object.entries(METHODS).flatMap(([method, user]) => [
       `local all ${user} ${method}`,
       `host all ${user} all ${method}`,
@@ -137,6 +138,21 @@ describe("whoever is not let in", () => {
     const error = await refusedAtOnce({ connectionString: urlFor("nobody_knows", PASSWORD) }, PASSWORD);
     assert.equal(error.sqlState, "28P01");
   });
+
+  test(
+    "where the : before a password is missing, the server's words do not show what it took for the user",
+    ONCE,
+    async () => {
+      await query(server.url, `CREATE ROLE "rejected${PASSWORD}" LOGIN`);
+      for (const user of ["scrambled", "rejected"]) {
+        for (const database of ["", "/postgres", "/missing"]) {
+          const connectionString = `postgresql://${user}${PASSWORD}@127.0.0.1:${proxy.port}${database}`;
+          const error = await refusedAtOnce({ connectionString }, PASSWORD);
+          if (user === "rejected") assert.match((error.cause as Error).message, /user "…"/);
+        }
+      }
+    },
+  );
 
   test("a missing database is named", ONCE, async () => {
     const error = await refusedAtOnce({ connectionString: urlFor("scrambled", PASSWORD, "missing") }, PASSWORD);

@@ -267,9 +267,12 @@ describe("options", () => {
 
 describe("connection strings", () => {
   const unknown: [string, RegExp][] = [
-    ["sslmod=require", /unknown parameter `sslmod`; the closest known is `sslmode`/],
-    ["hots=a", /unknown parameter `hots`; the closest known is `host`/],
-    ["pasword=Tr0ub4dor", /unknown parameter `pasword`; the closest known is `password`/],
+    ["sslmod=require", /unknown parameter; perhaps `sslmode` is meant/],
+    ["hots=a", /unknown parameter; perhaps `host` is meant/],
+    ["pasword=Tr0ub4dor", /unknown parameter; perhaps `password` is meant/],
+    // It may as well be the end of a password.
+    ["Tr0ub4dor=5", /no parameter's name; a URL must begin with postgres:\/\//],
+    ["colour=red", /unknown parameter; those that are used are application_name, .*, user$/],
   ];
   const parameters: [string, RegExp][] = [
     ["sslmode=on", /`sslmode` in options\.connectionString must be disable, prefer/],
@@ -335,6 +338,11 @@ describe("connection strings", () => {
     ["user=me password='Tr0ub4dor'Staple9 host=h", /right after a closing single quote/],
     ["user= password=Tr0ub4dor host=h", /name with no value/],
     ["dbname=postgres://user:Tr0ub4dor@host/database user=me", /the name of a database/],
+    ["postgres:user:Tr0ub4dor@host/database?sslmode=require", /must begin with postgres:\/\//],
+    ["postgres:/user:Tr0ub4dor=Staple9@host/database", /must begin with postgres:\/\//],
+    ["host=h user=userpassword=Tr0ub4dor", /put a space between parameters/],
+    ["postgres://host/database?sslcert=/a.crtpassword=Tr0ub4dor", /put & between parameters/],
+    ["postgres://user:5/Tr0ub4dor/host/database", /second \/ after its host/],
   ];
   for (const [connectionString, message] of broken) {
     test(`${JSON.stringify(connectionString)} is refused, and no piece of a password shown`, () => {

@@ -18,7 +18,7 @@ pub use self::settings::Environment;
 use self::settings::Settings;
 use self::ssl::Ssl;
 pub use self::ssl::{SslMode, SslOptions};
-use super::passfile::{Login, Passfile};
+use super::passfile::{Passfile, PassfileKey};
 pub use super::tls::TlsConnector as Tls;
 use crate::store::error::StoreError;
 
@@ -89,7 +89,11 @@ impl Target {
         let settings = Settings::read(options.connection_string.as_deref(), environment)?;
         let addresses = Address::all(&settings)?;
         let ssl = Ssl::choose(&settings, options.ssl)?;
-        let (user, database) = user_and_database(&settings, environment)?;
+        let Login {
+            user,
+            database,
+            database_shown,
+        } = Login::choose(&settings, environment)?;
         let order = order(&settings)?;
         // What one of several servers has acknowledged is not read from another one that may not have it yet. A name that is
         // balanced over may have several addresses.
@@ -119,6 +123,10 @@ impl Target {
                 TargetSessionAttrs::Any
             });
         if let Some(options) = settings.get("options") {
+            // The server would quote it.
+            if options.value.contains("password=") {
+                return Err(options.must_be("settings of the server; put a separator before `password=`"));
+            }
             config.options(options.value);
         }
         set_keepalives(&settings, &mut config)?;
@@ -142,7 +150,7 @@ impl Target {
             });
             let found = match &password {
                 Some(password) => Ok(password.value.clone()),
-                None => passfile.password(Login {
+                None => passfile.password(PassfileKey {
                     host: &address.host,
                     port: address.port,
                     database: &database,
@@ -165,7 +173,7 @@ impl Target {
         };
         let hosts: Vec<HostTarget> = addresses.iter().map(host_target).collect();
         let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-        let name = format!("database {database:?} at {}", names.join(", "));
+        let name = format!("{database_shown} at {}", names.join(", "));
         Ok(Self {
             hosts,
             order,
@@ -182,22 +190,45 @@ impl Target {
     }
 }
 
-fn user_and_database(settings: &Settings, environment: &Environment) -> Result<(String, String), StoreError> {
-    let user = settings
-        .get("user")
-        .map(|setting| setting.value)
-        .or_else(|| environment.user.clone())
-        .ok_or_else(|| StoreError::invalid("no user is known: give one in options.connectionString or PGUSER"))?;
-    let Some(database) = settings.get("dbname") else {
-        return Ok((user.clone(), user));
-    };
-    // libpq takes a whole connection string as the database's name. Its password must not get into our messages.
-    if database.value.contains("://") || database.value.contains('=') {
-        return Err(
-            database.must_be("the name of a database; a connection string belongs into options.connectionString")
-        );
+/// Who logs in to what.
+struct Login {
+    user: String,
+    database: String,
+    /// What messages call the database.
+    database_shown: String,
+}
+
+impl Login {
+    fn choose(settings: &Settings, environment: &Environment) -> Result<Self, StoreError> {
+        let given_user = settings.get("user").map(|setting| setting.value);
+        let Some(user) = given_user.clone().or_else(|| environment.user.clone()) else {
+            return Err(StoreError::invalid(
+                "no user is known: give one in options.connectionString or PGUSER",
+            ));
+        };
+        let Some(database) = settings.get("dbname") else {
+            return Ok(Self {
+                database: user.clone(),
+                // Where the : after a user is missing, the password is a part of what looks like the user.
+                database_shown: match given_user {
+                    Some(_) => String::from("the database with the user's name"),
+                    None => format!("database {user:?}"),
+                },
+                user,
+            });
+        };
+        // libpq takes a whole connection string as the database's name. Its password must not get into our messages.
+        if database.value.contains("://") || database.value.contains('=') {
+            return Err(
+                database.must_be("the name of a database; a connection string belongs into options.connectionString")
+            );
+        }
+        Ok(Self {
+            user,
+            database_shown: format!("database {:?}", database.value),
+            database: database.value,
+        })
     }
-    Ok((user, database.value))
 }
 
 fn application_name(settings: &Settings, option: Option<String>) -> Result<String, StoreError> {

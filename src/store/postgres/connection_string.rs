@@ -3,8 +3,8 @@
 //! tokio-postgres has a parser too. It knows few of the parameters, and its messages quote the string.
 //!
 //! A password with a character that should have been escaped makes the parts of a string come out wrong: what looks like a
-//! port or a parameter's name may be the end of the password. So messages hold no piece of the string, but the names of
-//! parameters where no password can stand.
+//! port or a parameter's name may be the end of the password, or all of it. So messages hold no piece of the string, and
+//! values that messages will name, such as a file's path, are refused when they look like two parameters in one.
 
 mod parameters;
 #[cfg(test)]
@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use self::parameters::{Meaning, closest, meaning};
+use self::parameters::{Meaning, SETTINGS, is_a_name, meaning, near};
 use crate::store::error::StoreError;
 
 /// What a connection string says, by libpq's names. An empty value is as good as none, and is not kept.
@@ -68,11 +68,18 @@ impl Parameters {
                 "has an unknown parameter after its password; if that is a part of the password, percent-encode the password \
                  of a URL (& as %26), and put single quotes around the one of a list of name=value",
             )),
-            Meaning::Unknown => Err(wrong(&format!(
-                "has the unknown parameter `{}`; the closest known is `{}`",
-                name.escape_debug(),
-                closest(name)
-            ))),
+            // The name is not shown either: it may be all that stands before a = in the password.
+            Meaning::Unknown => Err(wrong(&match near(name) {
+                Some(known) => format!("has an unknown parameter; perhaps `{known}` is meant"),
+                None if !is_a_name(name) => String::from(
+                    "has something before a = that is no parameter's name; a URL must begin with postgres:// or postgresql://, \
+                     and have & between its parameters",
+                ),
+                None => format!(
+                    "has an unknown parameter; those that are used are {}",
+                    SETTINGS.join(", ")
+                ),
+            })),
         }
     }
 
@@ -106,6 +113,11 @@ impl Parameters {
             let (name, value) = pair
                 .split_once('=')
                 .ok_or_else(|| wrong("has a parameter without a ="))?;
+            if value.contains('=') && !may_hold_an_equals_sign(name) {
+                return Err(wrong(
+                    "has a parameter with two =; put & between parameters, and write = in a value as %3D",
+                ));
+            }
             self.set(&decode(name)?, decode(value)?)?;
         }
         // No host holds an @, so the last one ends the password, even where earlier ones should have been escaped.
@@ -114,7 +126,13 @@ impl Parameters {
         self.keep_if_absent("user", decode(user)?);
         self.keep_if_absent("password", decode(password)?);
         self.read_hosts(hosts)?;
-        self.keep_if_absent("dbname", decode(path.strip_prefix('/').unwrap_or(path))?);
+        let database = path.strip_prefix('/').unwrap_or(path);
+        if database.contains('/') {
+            return Err(wrong(
+                "has a second / after its host; in the name of a database write / as %2F",
+            ));
+        }
+        self.keep_if_absent("dbname", decode(database)?);
         Ok(())
     }
 
@@ -158,7 +176,13 @@ impl Parameters {
             let after = after.trim_start().strip_prefix('=').ok_or_else(|| {
                 wrong("has a word without a = after it; a value with a space must be in single quotes")
             })?;
+            let quoted = after.trim_start().starts_with('\'');
             let (value, after) = read_value(after)?;
+            if !quoted && value.contains('=') && !may_hold_an_equals_sign(name) {
+                return Err(wrong(
+                    "has a parameter with two =; put a space between parameters, and single quotes around a value with a =",
+                ));
+            }
             self.set(name, value)?;
             rest = after.trim_start();
         }
@@ -211,6 +235,12 @@ fn read_value(text: &str) -> Result<(String, &str), StoreError> {
         }
         (_, rest) => Ok((unescaped, rest.unwrap_or(""))),
     }
+}
+
+/// Whether people write an = into this parameter's value as it is. In another it says that a separator is missing: what
+/// follows may be the password.
+fn may_hold_an_equals_sign(name: &str) -> bool {
+    matches!(name, "password" | "options")
 }
 
 /// Whether the text begins as a URL does.

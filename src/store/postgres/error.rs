@@ -107,6 +107,7 @@ impl Failure {
         let hint = target.password_hint.as_ref();
         if let Some(refusal) = error.as_db_error() {
             let mut failure = Self::of_refusal(refusal);
+            let said = without_user(refusal.message(), target.config.get_user().unwrap_or_default());
             // PgBouncer's word for it.
             if refusal.message().starts_with("unsupported startup parameter") {
                 failure.remedy = Remedy::None;
@@ -119,19 +120,20 @@ impl Failure {
                         hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
                     ),
                     "28000" => format!(
-                        "{host} does not let this user in: {}; check the server's pg_hba.conf and `sslmode`, and give a client \
-                         certificate (options.ssl.cert and key, or sslcert and sslkey) where it wants one",
-                        refusal.message()
+                        "{host} does not let this user in: {said}; check the server's pg_hba.conf and `sslmode`, and give a client \
+                         certificate (options.ssl.cert and key, or sslcert and sslkey) where it wants one"
                     ),
                     "08P01" => format!(
-                        "{host} is a pooler that does not take all of our settings: {}; take them out of the connection string \
-                         and the environment (`options`, PGOPTIONS), or let the pooler ignore them",
-                        refusal.message()
+                        "{host} is a pooler that does not take all of our settings: {said}; take them out of the connection string \
+                         and the environment (`options`, PGOPTIONS), or let the pooler ignore them"
                     ),
                     "3D000" => format!("{host} has no such database; create it, or check the name"),
                     _ => format!("{host} refused the connection (see `cause`)"),
                 }
                 .into();
+            }
+            if let Some(database) = &mut failure.database {
+                database.message = said;
             }
             return failure;
         }
@@ -284,6 +286,27 @@ impl From<tokio_postgres::Error> for Failure {
         });
         failure
     }
+}
+
+/// A server's refusal without the user's name, which it quotes: where the `:` of a connection string is missing, the
+/// password is a part of what looks like the user.
+fn without_user(message: &str, user: &str) -> String {
+    if user.is_empty() {
+        return message.to_owned();
+    }
+    // Quotes of whatever language, but no letter and no space.
+    let is_quote = |c: char| !c.is_alphanumeric() && c != ' ' && c != '_';
+    let mut out = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(at) = rest.find(user) {
+        let (before, after) = (&rest[..at], &rest[at + user.len()..]);
+        let quoted = before.chars().next_back().is_some_and(is_quote) && after.chars().next().is_some_and(is_quote);
+        out.push_str(before);
+        out.push_str(if quoted { "…" } else { user });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// The error and its causes in one line.

@@ -15,9 +15,9 @@ pub(super) enum Passfile {
     Read { path: PathBuf, text: String },
 }
 
-/// Who logs in to what.
+/// What a line must be about: the login that a password is looked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Login<'a> {
+pub(super) struct PassfileKey<'a> {
     /// A host's name or address, or the directory of a socket.
     pub host: &'a str,
     pub port: u16,
@@ -60,13 +60,13 @@ impl Passfile {
     }
 
     /// The password of the first line that matches, or why there is none.
-    pub(super) fn password(&self, login: Login) -> Result<String, String> {
+    pub(super) fn password(&self, key: PassfileKey) -> Result<String, String> {
         match self {
             Self::Absent => Err(String::from(
                 "no password was given; write it into the connection string, PGPASSWORD or the password file",
             )),
             Self::Unusable(reason) => Err(reason.clone()),
-            Self::Read { path, text } => text.lines().find_map(|line| password_in(line, login)).ok_or_else(|| {
+            Self::Read { path, text } => text.lines().find_map(|line| password_in(line, key)).ok_or_else(|| {
                 format!(
                     "no line of {} matches this host, port, database and user",
                     path.display()
@@ -77,18 +77,18 @@ impl Passfile {
 }
 
 /// The password of a line `host:port:database:user:password`, if it is about this login.
-fn password_in(line: &str, login: Login) -> Option<String> {
+fn password_in(line: &str, key: PassfileKey) -> Option<String> {
     let line = line.trim_end_matches('\r');
     if line.starts_with('#') {
         return None;
     }
-    let host = if DEFAULT_SOCKET_DIRECTORIES.contains(&login.host) {
+    let host = if DEFAULT_SOCKET_DIRECTORIES.contains(&key.host) {
         "localhost"
     } else {
-        login.host
+        key.host
     };
     let mut rest = line;
-    for wanted in [host, &login.port.to_string(), login.database, login.user] {
+    for wanted in [host, &key.port.to_string(), key.database, key.user] {
         let (field, after) = split_field(rest)?;
         if field != "*" && unescape(field) != wanted {
             return None;
@@ -135,50 +135,50 @@ fn is_open_to_others(_: &std::fs::Metadata) -> bool {
 mod tests {
     use super::*;
 
-    const LOGIN: Login = Login {
+    const KEY: PassfileKey = PassfileKey {
         host: "db",
         port: 5432,
         database: "app",
         user: "me",
     };
 
-    fn look_up(text: &str, login: Login) -> Option<String> {
+    fn look_up(text: &str, key: PassfileKey) -> Option<String> {
         let file = Passfile::Read {
             path: PathBuf::from("pgpass"),
             text: String::from(text),
         };
-        file.password(login).ok()
+        file.password(key).ok()
     }
 
     #[test]
     fn the_first_line_that_matches_wins() {
         let text = "\n# db:5432:app:me:comment\ndb:5433:app:me:port\ndb:5432:other:me:database\ndb:5432:app:you:user\n\
                     db:5432:app:me:right\n*:*:*:*:any\n";
-        assert_eq!(look_up(text, LOGIN).unwrap(), "right");
-        assert_eq!(look_up(text, Login { host: "x", ..LOGIN }).unwrap(), "any");
-        assert_eq!(look_up(text, Login { port: 5433, ..LOGIN }).unwrap(), "port");
-        assert_eq!(look_up("db:5432:app:me", LOGIN), None);
-        assert_eq!(look_up("db:5432:app:me:", LOGIN), None);
+        assert_eq!(look_up(text, KEY).unwrap(), "right");
+        assert_eq!(look_up(text, PassfileKey { host: "x", ..KEY }).unwrap(), "any");
+        assert_eq!(look_up(text, PassfileKey { port: 5433, ..KEY }).unwrap(), "port");
+        assert_eq!(look_up("db:5432:app:me", KEY), None);
+        assert_eq!(look_up("db:5432:app:me:", KEY), None);
     }
 
     #[test]
     fn backslashes_escape_colons_and_backslashes() {
-        assert_eq!(look_up(r"db:*:*:*:a\:b\\c:d\", LOGIN).unwrap(), r"a:b\c:d\");
-        let address = Login { host: "::1", ..LOGIN };
+        assert_eq!(look_up(r"db:*:*:*:a\:b\\c:d\", KEY).unwrap(), r"a:b\c:d\");
+        let address = PassfileKey { host: "::1", ..KEY };
         assert_eq!(look_up(r"\:\:1:*:*:*:x", address).unwrap(), "x");
-        let star = Login { database: "*", ..LOGIN };
+        let star = PassfileKey { database: "*", ..KEY };
         assert_eq!(look_up(r"db:*:\*:*:x", star).unwrap(), "x");
-        assert_eq!(look_up(r"db:*:\*:*:x", LOGIN), None);
+        assert_eq!(look_up(r"db:*:\*:*:x", KEY), None);
     }
 
     #[test]
     fn lines_may_end_as_on_windows() {
-        assert_eq!(look_up("db:*:*:*:x\r\n", LOGIN).unwrap(), "x");
+        assert_eq!(look_up("db:*:*:*:x\r\n", KEY).unwrap(), "x");
     }
 
     #[test]
     fn localhost_stands_for_the_usual_sockets() {
-        let socket = |host| Login { host, ..LOGIN };
+        let socket = |host| PassfileKey { host, ..KEY };
         assert_eq!(look_up("localhost:*:*:*:x", socket("/run/postgresql")).unwrap(), "x");
         assert_eq!(look_up("localhost:*:*:*:x", socket("/srv/db")), None);
         assert_eq!(look_up("/srv/db:*:*:*:x", socket("/srv/db")).unwrap(), "x");
@@ -192,33 +192,23 @@ mod tests {
         let path = directory.path().join("pgpass");
         assert!(
             Passfile::named(&path)
-                .password(LOGIN)
+                .password(KEY)
                 .unwrap_err()
                 .contains("was not used")
         );
-        assert!(
-            Passfile::usual(&path)
-                .password(LOGIN)
-                .unwrap_err()
-                .contains("PGPASSWORD")
-        );
+        assert!(Passfile::usual(&path).password(KEY).unwrap_err().contains("PGPASSWORD"));
         assert!(
             Passfile::named(directory.path())
-                .password(LOGIN)
+                .password(KEY)
                 .unwrap_err()
                 .contains("plain file")
         );
         std::fs::write(&path, "db:*:*:*:secret\n").unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
-        assert!(
-            Passfile::usual(&path)
-                .password(LOGIN)
-                .unwrap_err()
-                .contains("chmod 0600")
-        );
+        assert!(Passfile::usual(&path).password(KEY).unwrap_err().contains("chmod 0600"));
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
-        assert_eq!(Passfile::usual(&path).password(LOGIN).unwrap(), "secret");
-        let other = Login { host: "x", ..LOGIN };
+        assert_eq!(Passfile::usual(&path).password(KEY).unwrap(), "secret");
+        let other = PassfileKey { host: "x", ..KEY };
         assert!(Passfile::usual(&path).password(other).unwrap_err().contains("no line"));
     }
 }

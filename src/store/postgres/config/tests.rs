@@ -1,3 +1,5 @@
+mod mutations;
+
 use std::collections::HashMap;
 
 use tokio_postgres::config::{Host, SslNegotiation};
@@ -320,6 +322,7 @@ fn neither_errors_nor_names_hold_a_password() {
         "dbname='host=h password=hunt'",
         "host=h sslmode=hunt",
         "host=h connect_timeout=hunt",
+        "postgres://h?options=-c%20statement_timeout%3D5spassword=hunt",
     ] {
         assert!(!error(text).contains("hunt"), "{text}: {}", error(text));
     }

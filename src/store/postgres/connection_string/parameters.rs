@@ -13,7 +13,8 @@ pub(super) enum Meaning {
     Unknown,
 }
 
-const SETTINGS: &[&str] = &[
+/// Those that are used.
+pub(super) const SETTINGS: &[&str] = &[
     "application_name",
     "channel_binding",
     "connect_timeout",
@@ -165,9 +166,15 @@ pub(super) fn meaning(name: &str, value: &str) -> Meaning {
     }
 }
 
-/// The used parameter whose name is most like `name`.
-pub(super) fn closest(name: &str) -> &'static str {
-    let likeness = |known: &&str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), known);
-    let closest = SETTINGS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    closest.unwrap_or(&SETTINGS[0])
+/// Whether a parameter could be called that.
+pub(super) fn is_a_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic() || c == '_')
+}
+
+/// The used parameter that `name` is a misspelling of, if there is one: one letter in four may be wrong.
+pub(super) fn near(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase();
+    let distance = |known: &str| strsim::damerau_levenshtein(&name, known);
+    let closest = SETTINGS.iter().min_by_key(|known| distance(known))?;
+    (distance(closest) <= (closest.len() / 4).max(1)).then_some(closest)
 }

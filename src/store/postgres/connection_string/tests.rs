@@ -111,7 +111,17 @@ fn parameters_of_hosts_and_other_clients() {
     assert!(error("require_auth=none").contains("channel_binding=require"));
     assert_eq!(
         error("postgres://u:p@h?sslmod=require"),
-        "options.connectionString has the unknown parameter `sslmod`; the closest known is `sslmode`"
+        "options.connectionString has an unknown parameter; perhaps `sslmode` is meant"
+    );
+    assert!(error("postgres://u:p@h?SSLMode=require").contains("perhaps `sslmode`"));
+    assert!(error("postgres://u:p@h?pool=5").contains("those that are used are application_name, channel_binding"));
+    assert!(error("postgres:u:p@h?x=5").contains("must begin with postgres://"));
+    assert!(error("postgres://h?sslmode=require=x").contains("two ="));
+    assert!(error("host=h sslcert=/a=b").contains("single quotes"));
+    assert_eq!(read("host=h sslcert='/a=b'"), "host=h; sslcert=/a=b");
+    assert_eq!(
+        read("postgres://h?options=a=b&password=c=d"),
+        "host=h; options=a=b; password=c=d"
     );
 }
 
@@ -154,6 +164,11 @@ fn no_message_holds_a_piece_of_the_password() {
         "user= password=hunt",
         "dbname= password=hunt host=h",
         "hunt",
+        "hunt=1",
+        "postgres:app:hunt@db/app?sslmode=require",
+        "postgres:/app:hunt=1@db",
+        "user=apppassword=hunt",
+        "postgres://h?sslrootcert=/ca.crtpassword=hunt",
         "postgre://u:hunt@h",
         "//u:hunt@h",
     ] {
