@@ -73,24 +73,46 @@ describe("options", () => {
     test(`${what} is refused`, () => void thrown(() => new SQLiteSessionPersistDriver(options), message));
   }
 
-  for (const [unknown, closest] of [
-    ["file", "filename"],
-    ["fileName", "filename"],
-    ["FILENAME", "filename"],
-    ["durable", "durability"],
-    ["busyTimeout", "busyTimeoutMs"],
-    ["timeoutMs", "busyTimeoutMs"],
-    ["readOnly", "readonly"],
-    ["migrations", "migrate"],
-    ["prefix", "tablePrefix"],
-    ["table_prefix", "tablePrefix"],
-    ["onConflict", "onEventIndexConflict"],
+  for (const [meant, names] of Object.entries({
+    filename: ["file", "path", "dbPath", "database", "db", "fileName", "FILENAME", "filname"],
+    durability: ["durable", "durabilty", "synchronous"],
+    busyTimeoutMs: ["busyTimeout", "busy_timeout_ms", "busyTimeoutMillis"],
+    readonly: ["readOnly", "read_only"],
+    migrate: ["migrations", "autoMigrate"],
+    tablePrefix: ["prefix", "table_prefix"],
+    onEventIndexConflict: ["onConflict", "conflict"],
+    "busyTimeoutMs or drainTimeoutMs": ["timeout", "timeoutMs"],
+  })) {
+    for (const name of names) {
+      test(`${name}, which is no option, is refused, and ${meant} named`, () => {
+        const message = new RegExp(`^options\\.${name} is not an option; use ${meant}$`);
+        thrown(() => new SQLiteSessionPersistDriver({ [name]: SECRET }), message);
+        // Also when it is undefined: the name is what is wrong.
+        thrown(() => new SQLiteSessionPersistDriver({ [name]: undefined }), message);
+      });
+    }
+  }
+
+  for (const [name, meant] of [
+    ["connectionString", "connectionString"],
+    ["maxConnections", "maxConnections"],
+    ["ssl", "ssl"],
+    ["url", "connectionString"],
+    ["poolSize", "maxConnections"],
   ]) {
-    test(`the unknown option ${unknown} is refused, and ${closest} named`, () => {
-      const message = new RegExp(`^options\\.${unknown} is not an option; the closest is ${closest}$`);
-      thrown(() => new SQLiteSessionPersistDriver({ [unknown!]: SECRET }), message);
-      // Also when it is undefined: the name is what is wrong.
-      thrown(() => new SQLiteSessionPersistDriver({ [unknown!]: undefined }), message);
+    test(`${name} is refused as what the Postgres driver takes`, () => {
+      const message = `^options\\.${name} is not an option of SQLiteSessionPersistDriver; .*${meant}.* PostgresSessionPersistDriver`;
+      thrown(() => new SQLiteSessionPersistDriver({ [name!]: SECRET }), new RegExp(message));
+    });
+  }
+
+  for (const name of ["colour", "verbose", "x", "", "constructor", "nativeBinding", "\ud800", "n".repeat(1 << 20)]) {
+    test(`${JSON.stringify(name).slice(0, 30)}, which is near to nothing, is refused with the list of all options`, () => {
+      const error = thrown(
+        () => new SQLiteSessionPersistDriver({ [name]: SECRET }),
+        /is not an option; the options are filename, durability, .*, drainTimeoutMs$/,
+      );
+      assert.ok(error.message.length < 1000, `it has ${error.message.length} characters`);
     });
   }
 

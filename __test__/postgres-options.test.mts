@@ -134,40 +134,71 @@ describe("options", () => {
     });
   }
 
-  for (const [unknown, closest] of Object.entries({
-    connectionstring: "connectionString",
-    connectionUri: "connectionString",
-    schemaName: "schema",
-    table_prefix: "tablePrefix",
-    maxConnection: "maxConnections",
-    connectTimeout: "connectTimeoutMs",
-    acquireTimeout: "acquireTimeoutMs",
-    queryTimeout: "queryTimeoutMs",
-    idleTimeout: "idleTimeoutMs",
-    maxLifetime: "maxLifetimeMs",
-    applicationname: "applicationName",
-    SSL: "ssl",
-    migrations: "migrate",
-    onConflict: "onEventIndexConflict",
+  for (const [meant, names] of Object.entries({
+    connectionString: ["connectionstring", "connectionUri", "url", "uri", "dsn", "databaseUrl", "conectionString"],
+    schema: ["schemaName", "shema", "search_path"],
+    tablePrefix: ["table_prefix", "prefix"],
+    maxConnections: ["poolSize", "pool_size", "maxConnection", "connectionLimit", "maxPoolSize"],
+    connectTimeoutMs: ["connectTimeout", "connectionTimeout", "connect_timeout_ms", "connectTimeoutSeconds"],
+    acquireTimeoutMs: ["acquireTimeout", "poolTimeout"],
+    queryTimeoutMs: ["queryTimeout", "statementTimeout"],
+    idleTimeoutMs: ["idleTimeout"],
+    maxLifetimeMs: ["maxLifetime"],
+    applicationName: ["applicationname", "appName"],
+    ssl: ["SSL", "tls"],
+    migrate: ["migrations"],
+    onEventIndexConflict: ["onConflict"],
+    "connectTimeoutMs, acquireTimeoutMs, queryTimeoutMs, idleTimeoutMs or drainTimeoutMs": ["timeout"],
   })) {
-    test(`the unknown option ${unknown} is refused, and the closest named`, () => {
-      const message = new RegExp(`^options\\.${unknown} is not an option; the closest is ${closest}$`);
-      for (const value of [SECRET, undefined])
-        assertHides(
-          thrown(() => construct({ [unknown]: value }), message),
-          [SECRET],
-        );
+    for (const name of names) {
+      test(`${name}, which is no option, is refused, and ${meant} named`, () => {
+        const message = new RegExp(`^options\\.${name} is not an option; use ${meant}$`);
+        for (const value of [SECRET, undefined])
+          assertHides(
+            thrown(() => construct({ [name]: value }), message),
+            [SECRET],
+          );
+      });
+    }
+  }
+
+  for (const [name, meant] of [
+    ["filename", "filename"],
+    ["busyTimeoutMs", "busyTimeoutMs"],
+    ["readonly", "readonly"],
+    ["file", "filename"],
+    ["path", "filename"],
+    ["dbPath", "filename"],
+  ]) {
+    test(`${name} is refused as what the SQLite driver takes`, () => {
+      const message = `^options\\.${name} is not an option of PostgresSessionPersistDriver; .*${meant}.* SQLiteSessionPersistDriver`;
+      thrown(() => construct({ [name]: SECRET }), new RegExp(message));
     });
   }
 
-  for (const [unknown, closest] of Object.entries({
+  test("what is near to nothing is refused with the list of all options", () => {
+    for (const name of ["colour", "verbose", "x", "", "types"])
+      thrown(
+        () => construct({ [name]: SECRET }),
+        /is not an option; the options are connectionString, .*, drainTimeoutMs$/,
+      );
+    thrown(
+      () => construct({ ssl: { colour: SECRET } }),
+      /^options\.ssl\.colour is not an option; the options are mode, ca, cert, key, servername$/,
+    );
+  });
+
+  for (const [unknown, meant] of Object.entries({
     sslmode: "mode",
     CA: "ca",
     serverName: "servername",
     keys: "key",
+    certificate: "cert",
+    sslrootcert: "ca",
+    host: "servername",
   })) {
-    test(`the unknown option ssl.${unknown} is refused, and ${closest} named`, () => {
-      const message = new RegExp(`^options\\.ssl\\.${unknown} is not an option; the closest is ${closest}$`);
+    test(`the unknown option ssl.${unknown} is refused, and ${meant} named`, () => {
+      const message = new RegExp(`^options\\.ssl\\.${unknown} is not an option; use ${meant}$`);
       thrown(() => construct({ ssl: { [unknown]: SECRET } }), message);
     });
   }

@@ -1,9 +1,10 @@
-//! Checks the options of a constructor. A wrong one is an error that names it; an unknown one names the closest known.
+//! Checks the options of a constructor. A wrong one is an error that names it; [`unknown`] is about unknown ones.
 //!
 //! Each class has its options in a file of its own; what reads them from a JavaScript object stands here.
 
 pub(super) mod postgres;
 pub(super) mod sqlite;
+mod unknown;
 
 use std::time::Duration;
 
@@ -137,17 +138,4 @@ impl<'env> Options<'env> {
         ))
         .into())
     }
-}
-
-/// What is wrong with the name, if it is none of `known`.
-fn unknown(path: &str, given: &str, known: &[&str]) -> Option<StoreError> {
-    if known.contains(&given) {
-        return None;
-    }
-    let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&given.to_lowercase(), &name.to_lowercase());
-    let closest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    Some(StoreError::invalid(format!(
-        "{path}.{given} is not an option; the closest is {}",
-        closest.unwrap_or(&"")
-    )))
 }

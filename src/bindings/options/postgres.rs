@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use napi::bindgen_prelude::Unknown;
 
-use super::{Options, Parsed};
+use super::unknown::Names;
+use super::{Options, Parsed, sqlite};
 use crate::bindings::arguments::{object, wrong};
 use crate::bindings::error::Failure;
 use crate::store::error::StoreError;
@@ -12,24 +13,64 @@ use crate::store::postgres::{
     Access, ConnectionOptions, Environment, PostgresOptions, SslMode, SslOptions, Tables, Target,
 };
 
-const NAMES: [&str; 14] = [
-    "connectionString",
-    "schema",
-    "tablePrefix",
-    "maxConnections",
-    "connectTimeoutMs",
-    "acquireTimeoutMs",
-    "queryTimeoutMs",
-    "idleTimeoutMs",
-    "maxLifetimeMs",
-    "applicationName",
-    "ssl",
-    "migrate",
-    "onEventIndexConflict",
-    "drainTimeoutMs",
-];
+pub(super) const NAMES: Names = Names {
+    class: "PostgresSessionPersistDriver",
+    options: &[
+        "connectionString",
+        "schema",
+        "tablePrefix",
+        "maxConnections",
+        "connectTimeoutMs",
+        "acquireTimeoutMs",
+        "queryTimeoutMs",
+        "idleTimeoutMs",
+        "maxLifetimeMs",
+        "applicationName",
+        "ssl",
+        "migrate",
+        "onEventIndexConflict",
+        "drainTimeoutMs",
+    ],
+    aliases: &[
+        ("connection", "connectionString"),
+        ("connectionuri", "connectionString"),
+        ("connectionurl", "connectionString"),
+        ("conninfo", "connectionString"),
+        ("databaseurl", "connectionString"),
+        ("dburl", "connectionString"),
+        ("dsn", "connectionString"),
+        ("uri", "connectionString"),
+        ("url", "connectionString"),
+        ("searchpath", "schema"),
+        ("connectionlimit", "maxConnections"),
+        ("connections", "maxConnections"),
+        ("maxpoolsize", "maxConnections"),
+        ("poolsize", "maxConnections"),
+        ("connectiontimeout", "connectTimeoutMs"),
+        ("pooltimeout", "acquireTimeoutMs"),
+        ("statementtimeout", "queryTimeoutMs"),
+        ("appname", "applicationName"),
+        ("tls", "ssl"),
+        ("migration", "migrate"),
+        ("migrations", "migrate"),
+        ("onconflict", "onEventIndexConflict"),
+    ],
+};
 
-const SSL_NAMES: [&str; 5] = ["mode", "ca", "cert", "key", "servername"];
+const SSL_NAMES: Names = Names {
+    class: "options.ssl",
+    options: &["mode", "ca", "cert", "key", "servername"],
+    aliases: &[
+        ("certificate", "cert"),
+        ("host", "servername"),
+        ("hostname", "servername"),
+        ("rootcert", "ca"),
+        ("sslcert", "cert"),
+        ("sslkey", "key"),
+        ("sslmode", "mode"),
+        ("sslrootcert", "ca"),
+    ],
+};
 
 /// Options of the npm package `pg`, which the drivers that people write by hand take, and what to use here.
 const NAMES_OF_PG: [(&str, &str); 21] = [
@@ -92,7 +133,7 @@ const SSL_NAMES_OF_PG: [(&str, &str); 2] = [
 /// Reads the constructor's argument.
 pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<PostgresOptions>, Failure> {
     let options = Options::of("options", options, |given| {
-        unknown("options", given, &NAMES, &NAMES_OF_PG)
+        of_pg("options", given, &NAMES_OF_PG).or_else(|| NAMES.refuse("options", given, Some(&sqlite::NAMES)))
     })?;
     let ssl = options.given("ssl")?;
     if let Some(value) = ssl.filter(|value| object("options.ssl", *value).is_err()) {
@@ -101,7 +142,7 @@ pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<
         return Err(wrong("options.ssl", wanted, &value));
     }
     let ssl = Options::of("options.ssl", ssl, |given| {
-        unknown("options.ssl", given, &SSL_NAMES, &SSL_NAMES_OF_PG)
+        of_pg("options.ssl", given, &SSL_NAMES_OF_PG).or_else(|| SSL_NAMES.refuse("options.ssl", given, None))
     })?;
     let connection = ConnectionOptions {
         connection_string: options.string("connectionString")?,
@@ -143,11 +184,10 @@ pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<
     options.parsed(store)
 }
 
-fn unknown(path: &str, given: &str, known: &[&str], of_pg: &[(&str, &str)]) -> Option<StoreError> {
-    match of_pg.iter().find(|(name, _)| *name == given) {
-        Some((_, instead)) => Some(StoreError::invalid(format!(
-            "{path}.{given} is an option of `pg`, not of this driver: {instead}"
-        ))),
-        None => super::unknown(path, given, known),
-    }
+/// What is wrong with the name, if it is of an option of `pg`.
+fn of_pg(path: &str, given: &str, names: &[(&str, &str)]) -> Option<StoreError> {
+    let (_, instead) = names.iter().find(|(name, _)| *name == given)?;
+    Some(StoreError::invalid(format!(
+        "{path}.{given} is an option of `pg`, not of this driver: {instead}"
+    )))
 }

@@ -4,25 +4,50 @@ use std::time::Duration;
 
 use napi::bindgen_prelude::Unknown;
 
-use super::{Options, Parsed};
+use super::unknown::Names;
+use super::{Options, Parsed, postgres};
 use crate::bindings::error::Failure;
 use crate::store::error::StoreError;
 use crate::store::sqlite::{Access, Durability, Location, SqliteOptions, Tables, Target};
 
-const NAMES: [&str; 8] = [
-    "filename",
-    "durability",
-    "busyTimeoutMs",
-    "readonly",
-    "migrate",
-    "tablePrefix",
-    "onEventIndexConflict",
-    "drainTimeoutMs",
-];
+pub(super) const NAMES: Names = Names {
+    class: "SQLiteSessionPersistDriver",
+    options: &[
+        "filename",
+        "durability",
+        "busyTimeoutMs",
+        "readonly",
+        "migrate",
+        "tablePrefix",
+        "onEventIndexConflict",
+        "drainTimeoutMs",
+    ],
+    aliases: &[
+        ("database", "filename"),
+        ("databasepath", "filename"),
+        ("db", "filename"),
+        ("dbfile", "filename"),
+        ("dbname", "filename"),
+        ("dbpath", "filename"),
+        ("file", "filename"),
+        ("filepath", "filename"),
+        ("location", "filename"),
+        ("path", "filename"),
+        ("durable", "durability"),
+        ("fsync", "durability"),
+        ("sync", "durability"),
+        ("synchronous", "durability"),
+        ("migration", "migrate"),
+        ("migrations", "migrate"),
+        ("onconflict", "onEventIndexConflict"),
+    ],
+};
 
 /// Reads the constructor's argument.
 pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<SqliteOptions>, Failure> {
-    let options = Options::of("options", options, |given| super::unknown("options", given, &NAMES))?;
+    let options = Options::of("options", options, |given| {
+        NAMES.refuse("options", given, Some(&postgres::NAMES))
+    })?;
     let filename = options.string("filename")?;
     let location = Location::parse(filename.as_deref().unwrap_or(":memory:"))?;
     let durability = options.choice(
