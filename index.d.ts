@@ -39,7 +39,8 @@ declare abstract class PersistDriver implements SessionPersistDriver {
   /**
    * Resolves once the database can be used and its tables are ready. There is no need to call it: every call waits for
    * that. It tells early whether the database can be used at all. After a failure the next call, whichever it is, tries
-   * again.
+   * again. A Postgres server that cannot be reached, and never could, is told within two seconds, while writes go on trying
+   * for `queryTimeoutMs`; one that was reached before is waited for as long.
    *
    * @throws SQLite: `ERR_PERSIST_UNAVAILABLE` (no such directory, no right), `ERR_PERSIST_CORRUPT` (not a database),
    * `ERR_PERSIST_BUSY`, `ERR_PERSIST_FULL`. Postgres: `ERR_PERSIST_UNAVAILABLE` (no server, no database, a wrong password,

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_postgres::error::DbError;
 use tokio_postgres::{AsyncMessage, Client};
 
 use super::config::{HostOrder, HostTarget, Target};
-use super::error::{Failure, Remedy};
+use super::error::{self, Failure, Remedy};
 use super::tls::TlsConnector;
 use crate::store::error::ErrorKind;
 
@@ -89,9 +89,21 @@ impl Connection {
     }
 }
 
+/// Whether a server of a driver was ever reached.
+#[derive(Debug, Clone)]
+pub(super) enum Contact {
+    /// Nobody has tried yet, or the try goes on.
+    Untried,
+    /// None was, at the last try for this reason.
+    Failed(Failure),
+    /// One answered, if only to refuse.
+    Made,
+}
+
 /// Makes connections for a pool.
 pub(super) struct Connector {
     target: Target,
+    contact: watch::Sender<Contact>,
     max_lifetime: Option<Duration>,
     /// Connections that were used last before this time are not used again.
     distrusted: Mutex<Option<Instant>>,
@@ -100,9 +112,15 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(target: Target, max_lifetime: Option<Duration>, alive: mpsc::WeakSender<()>) -> Self {
+    pub(super) fn new(
+        target: Target,
+        max_lifetime: Option<Duration>,
+        contact: watch::Sender<Contact>,
+        alive: mpsc::WeakSender<()>,
+    ) -> Self {
         Self {
             target,
+            contact,
             max_lifetime,
             distrusted: Mutex::new(None),
             alive,
@@ -143,10 +161,22 @@ impl Connector {
     async fn connect_to(&self, host: &HostTarget) -> Result<Connection, Failure> {
         // Boxed, since it is large, and a part of everything that may have to connect.
         let connecting = Box::pin(host.config.connect(host.tls.clone()));
-        let (client, mut connection) = timeout(self.target.connect_timeout, connecting)
-            .await
-            .map_err(|_| Failure::unreachable(&host.name))?
-            .map_err(|error| Failure::of_connecting(&error, host))?;
+        let connected = timeout(self.target.connect_timeout, connecting).await;
+        let (answered, connected) = match connected {
+            Ok(Ok(connected)) => (true, Ok(connected)),
+            Ok(Err(error)) => (error::is_an_answer(&error), Err(Failure::of_connecting(&error, host))),
+            Err(_) => (false, Err(Failure::unreachable(&host.name))),
+        };
+        self.contact.send_if_modified(|contact| {
+            let before = matches!(contact, Contact::Made);
+            match &connected {
+                _ if before => return false,
+                Err(failure) if !answered => *contact = Contact::Failed(failure.clone()),
+                _ => *contact = Contact::Made,
+            }
+            true
+        });
+        let (client, mut connection) = connected?;
         let alive = self.alive.upgrade();
         let unreplicated = Arc::new(AtomicBool::new(false));
         let warned = Arc::clone(&unreplicated);

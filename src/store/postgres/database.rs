@@ -2,18 +2,19 @@
 //! `write` and `migrate` run their statements through it.
 
 use std::cell::RefCell;
+use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
 
 use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType, Timeouts};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::config::Target;
-use super::connection::{Connection, Connector};
+use super::connection::{Connection, Connector, Contact};
 use super::error::{Failure, Remedy};
 use super::migrate;
 use super::schema::Tables;
@@ -67,6 +68,10 @@ const SHORTEST_TRY: Duration = Duration::from_millis(100);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long [`Database::ready`] waits for a server that was never reached: long enough for one that is just being started,
+/// and short enough to tell a wrong address before anybody wonders.
+const FIRST_CONTACT: Duration = Duration::from_secs(1);
+
 /// The making ready of the tables, which all calls wait for.
 type Preparation = Shared<LocalBoxFuture<'static, Result<(), StoreError>>>;
 
@@ -78,6 +83,7 @@ pub(super) struct Database {
     /// Every connection's task holds one of the first, so that the second ends when the last connection has ended.
     alive: RefCell<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
     preparation: RefCell<Option<Preparation>>,
+    contact: watch::Receiver<Contact>,
 }
 
 /// What a statement is run for: reads have connections of their own, so that a long one never delays a write.
@@ -93,8 +99,10 @@ impl Database {
     #[allow(clippy::expect_used)] // it fails only for a pool with time limits and no runtime, and there is one
     pub(super) fn new(options: PostgresOptions) -> Self {
         let (alive, ended) = mpsc::channel(1);
+        let (contact, of_any) = watch::channel(Contact::Untried);
         let pool = |size: u32| {
-            let connector = Connector::new(options.target.clone(), options.max_lifetime, alive.downgrade());
+            let (target, contact) = (options.target.clone(), contact.clone());
+            let connector = Connector::new(target, options.max_lifetime, contact, alive.downgrade());
             Pool::builder(connector)
                 .max_size(size as usize)
                 // The last used first, so that those not needed grow old and are closed.
@@ -110,12 +118,39 @@ impl Database {
             options,
             alive: RefCell::new(Some((alive, ended))),
             preparation: RefCell::new(None),
+            contact: of_any,
         }
     }
 
     /// How many batches are committed at once.
     pub(super) fn writers(&self) -> usize {
         writers(self.options.max_connections) as usize
+    }
+
+    /// What `ready` answers: as [`Self::prepared`], but for a server that cannot be reached and never could. That is told
+    /// soon, since the address is most likely wrong. The preparation goes on, for the calls that wait for it.
+    pub(super) async fn ready(self: &Rc<Self>) -> Result<(), StoreError> {
+        tokio::select! {
+            biased;
+            prepared = self.prepared() => prepared,
+            failure = self.never_reached() => {
+                let mut error = failure.into_error(&format!("connecting to {}", self.options.target.name()));
+                error.message.push_str("; writes go on being tried for `queryTimeoutMs`");
+                Err(error)
+            }
+        }
+    }
+
+    /// Comes back after a moment if no server was reached; never, if one was.
+    async fn never_reached(&self) -> Failure {
+        sleep(FIRST_CONTACT).await;
+        let mut contact = self.contact.clone();
+        let tried = contact.wait_for(|contact| !matches!(contact, Contact::Untried)).await;
+        if let Ok(Contact::Failed(failure)) = tried.as_deref() {
+            return failure.clone();
+        }
+        drop(tried);
+        pending().await
     }
 
     /// Waits until the tables are ready. If the last try failed a new one begins; what comes of it is told to all who

@@ -309,6 +309,12 @@ fn without_user(message: &str, user: &str) -> String {
     out
 }
 
+/// Whether a try to connect that failed with this error reached a server: it refused, or it is not the one that was wanted.
+pub(super) fn is_an_answer(error: &tokio_postgres::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    error.as_db_error().is_some() || source.is_some_and(|source| source.kind() == io::ErrorKind::PermissionDenied)
+}
+
 /// The error and its causes in one line.
 fn reason_of(error: &tokio_postgres::Error) -> String {
     let mut reason = error.to_string();

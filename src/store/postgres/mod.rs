@@ -174,7 +174,7 @@ async fn serve<T: 'static>(
             Call::Ready(ticket) => {
                 let (database, deliver, working) = (Rc::clone(&database), Arc::clone(deliver), working.clone());
                 spawn_local(async move {
-                    let result = catching_async("opening the database", database.prepared()).await;
+                    let result = catching_async("opening the database", database.ready()).await;
                     deliver(vec![(ticket, result.map(|()| Answer::Done))]);
                     drop(working);
                 });
