@@ -170,6 +170,17 @@ interface PostgresSessionPersistDriverOptions {
    */
   connectionString?: string;
   /**
+   * The password, or a function that is called for each new connection and returns it: for tokens that live for minutes only,
+   * as those of Amazon RDS, Azure and Cloud SQL. It wins over the connection string, the environment and the password file.
+   *
+   * The time that the function takes counts into `connectTimeoutMs`. When it throws, rejects or returns something else, all
+   * calls that waited for the connection reject with `ERR_PERSIST_UNAVAILABLE` and its error as `cause`, and the next call
+   * asks it again. It does not keep the process alive.
+   *
+   * @default that of the connection string or the environment
+   */
+  password?: string | (() => string | Promise<string>);
+  /**
    * The schema that the tables are in. It is created only when there is none of that name.
    *
    * @default "public"

@@ -75,6 +75,33 @@ module.exports = __toCommonJS(index_exports);
 // <define:PLATFORMS>
 var define_PLATFORMS_default = ["linux-x64-gnu", "linux-arm64-gnu", "linux-x64-musl", "linux-arm64-musl", "darwin-x64", "darwin-arm64", "win32-x64-msvc"];
 
+// lib/password.ts
+var failures = /* @__PURE__ */ new Map();
+var count = 0;
+async function askPassword(ask, settle) {
+  try {
+    const password = await ask();
+    if (typeof password !== "string")
+      throw new TypeError(`options.password returned ${kindOf(password)}, not a string`);
+    if (/[\0\p{Surrogate}]/u.test(password))
+      throw new TypeError("options.password returned a string with a NUL character or a lone surrogate");
+    settle(password, 0);
+  } catch (failure) {
+    count += 1;
+    failures.set(count, failure);
+    if (!settle(void 0, count)) failures.delete(count);
+  }
+}
+function failureOf(number) {
+  return failures.get(number);
+}
+function forgetFailure(number) {
+  failures.delete(number);
+}
+function kindOf(value) {
+  return value === null ? "null" : value === void 0 ? "undefined" : `a value of type ${typeof value}`;
+}
+
 // lib/realm.ts
 var { stringify, parse } = JSON;
 var { defineProperty } = Object;
@@ -93,7 +120,7 @@ function createError(code, message, databaseMessage, sqliteCode, sqlState, ...th
 function define(error, name, value) {
   defineProperty(error, name, { value, writable: true, enumerable: true, configurable: true });
 }
-var realm = { stringify, parse, createError };
+var realm = { stringify, parse, createError, askPassword, failureOf, forgetFailure };
 
 // lib/class.ts
 function needsNew(target, { name }) {

@@ -89,7 +89,7 @@ test("whatever fails, nothing is unhandled, nothing is printed, and the password
     "a list that is broken": { connectionString: `host=${host} user=strong password='${WRONG} dbname=postgres` },
     "something that is no connection string": { connectionString: `${WRONG} ${PASSWORD}` },
     "the password as another option": { connectionString: url, schema: "", tablePrefix: PASSWORD },
-    "an option that nobody knows": { connectionString: url, password: PASSWORD } as object,
+    "an option that nobody knows": { connectionString: url, secret: PASSWORD } as object,
   };
   const child = start(t, "postgres-fail.mts");
   assert.equal(await child.next(), "loaded");

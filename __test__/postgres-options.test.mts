@@ -49,10 +49,22 @@ describe("options", () => {
     "a string": [null, 5, true, {}, [], () => SECRET, Symbol(SECRET), 5n, new URL(NOWHERE), Buffer.from(SECRET)],
     "a number": [null, "5", true, {}, [5], () => 5, Symbol(SECRET), 5n, new Date(5)],
     "a boolean": [null, 0, 1, "true", {}, [], () => true, Symbol(SECRET), 5n],
+    "a string, or a function": [
+      null,
+      5,
+      true,
+      {},
+      [],
+      Symbol(SECRET),
+      5n,
+      Promise.resolve(SECRET),
+      Buffer.from(SECRET),
+    ],
     "an object": [null, 5, "require", [], () => SECRET, Symbol(SECRET), 5n],
   };
   const types: Record<keyof Options, keyof typeof kinds> & Record<string, keyof typeof kinds> = {
     connectionString: "a string",
+    password: "a string, or a function",
     schema: "a string",
     tablePrefix: "a string",
     maxConnections: "a number",
@@ -100,6 +112,7 @@ describe("options", () => {
     /^options\.tablePrefix must be at most 40 letters, digits and underscores/,
   );
   add("applicationName", ["a\u0000b"], /^options\.applicationName must not hold a NUL/);
+  add("password", [`${SECRET}\u0000`], /^options\.password must not hold a NUL/);
   add(
     "onEventIndexConflict",
     ["", "Reject", "replace"],
@@ -110,7 +123,7 @@ describe("options", () => {
   add("ssl.cert", ["", "./client.crt"], /^options\.ssl\.cert must be PEM text/);
   add("ssl.key", ["", SECRET], /^options\.ssl\.key must be PEM text/);
   add("ssl.servername", ["", "a b", "host:5432", "a\u0000"], /^options\.ssl\.servername must be the name/);
-  for (const name of ["connectionString", "schema", "applicationName", "ssl.mode", "ssl.servername"]) {
+  for (const name of ["connectionString", "password", "schema", "applicationName", "ssl.mode", "ssl.servername"]) {
     add(name, ["\ud800"], new RegExp(`^options\\.${name.replace(".", "\\.")} must be well-formed Unicode`));
   }
   const begin = (what: string) => `-----BEGIN ${what}-----\n${SECRET}\n-----END ${what}-----`;
@@ -210,7 +223,6 @@ describe("options", () => {
     host: /PGHOST/,
     port: /PGPORT/,
     user: /PGUSER/,
-    password: /PGPASSWORD/,
     database: /PGDATABASE/,
     max: /maxConnections/,
     min: /idleTimeoutMs/,

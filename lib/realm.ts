@@ -3,6 +3,7 @@
 //
 // They are taken when the package is loaded: what a program puts on `JSON` or `Error` later changes nothing here.
 import type { PersistErrorCode } from "./errors.ts";
+import { askPassword, failureOf, forgetFailure } from "./password.ts";
 
 const { stringify, parse } = JSON;
 const { defineProperty } = Object;
@@ -33,4 +34,4 @@ function define(error: Error, name: string, value: unknown): void {
   defineProperty(error, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
-export const realm = { stringify, parse, createError };
+export const realm = { stringify, parse, createError, askPassword, failureOf, forgetFailure };

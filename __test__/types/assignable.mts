@@ -77,6 +77,7 @@ export const ssl: Required<PostgresSslOptions> = { mode: "verify-full", ca: "", 
 
 export const postgresOptions: Required<PostgresSessionPersistDriverOptions> = {
   connectionString: "postgres://127.0.0.1/app",
+  password: async () => "secret",
   schema: "public",
   tablePrefix: "",
   maxConnections: 10,

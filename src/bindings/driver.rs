@@ -49,11 +49,11 @@ impl Driver {
     fn open<O>(
         env: &Env,
         functions: &Object<'_>,
-        parse: impl FnOnce() -> std::result::Result<options::Parsed<O>, Failure>,
+        parse: impl FnOnce(&Rc<Realm>) -> std::result::Result<options::Parsed<O>, Failure>,
         open: impl FnOnce(O, Deliver<Ticket>) -> std::result::Result<Box<dyn Store<Ticket>>, StoreError>,
     ) -> Result<Self> {
         let realm = Rc::new(Realm::of(functions)?);
-        let options = parse().map_err(|failure| failure.into_exception(env, &realm))?;
+        let options = parse(&realm).map_err(|failure| failure.into_exception(env, &realm))?;
         let promises = Promises::new(env, &realm)?;
         let store = open(options.store, Arc::new(promises.deliver()))
             .map_err(|error| Failure::from(error).into_exception(env, &realm))?;
@@ -92,7 +92,7 @@ impl Driver {
     /// A driver over an SQLite database.
     #[napi(factory, catch_unwind)]
     pub fn sqlite(env: Env, options: Option<Unknown>, realm: Object) -> Result<Self> {
-        let parse = || options::sqlite::parse(options);
+        let parse = |_: &Rc<Realm>| options::sqlite::parse(options);
         Self::open(&env, &realm, parse, |options, deliver| {
             Ok(Box::new(SqliteStore::open(options, deliver)?))
         })
@@ -101,7 +101,7 @@ impl Driver {
     /// A driver over a Postgres database.
     #[napi(factory, catch_unwind)]
     pub fn postgres(env: Env, options: Option<Unknown>, realm: Object) -> Result<Self> {
-        let parse = || options::postgres::parse(options);
+        let parse = |realm: &Rc<Realm>| options::postgres::parse(&env, realm, options);
         Self::open(&env, &realm, parse, |options, deliver| {
             Ok(Box::new(PostgresStore::open(options, deliver)?))
         })

@@ -42,6 +42,10 @@ impl Failure {
     /// The JavaScript error.
     pub(super) fn into_js<'env>(self, env: &'env Env, realm: &Realm) -> Result<Unknown<'env>> {
         let Self { error, thrown } = self;
+        let thrown = match &error.caller {
+            Some(failure) => Some(realm.failure_of(env, failure.number())?),
+            None => thrown,
+        };
         let database = error.database.as_ref();
         let (sqlite_code, sql_state) = match database.and_then(|database| database.code.as_ref()) {
             Some(DatabaseCode::Sqlite(code)) => (Some(*code), None),

@@ -13,6 +13,9 @@ pub(super) struct Realm {
     stringify: FunctionRef<Unknown<'static>, Option<String>>,
     parse: FunctionRef<String, Unknown<'static>>,
     create_error: FunctionRef<(), Unknown<'static>>,
+    ask_password: FunctionRef<(), Unknown<'static>>,
+    failure_of: FunctionRef<u32, Unknown<'static>>,
+    forget_failure: FunctionRef<u32, ()>,
 }
 
 /// What [`Realm::create_error`] makes an error of.
@@ -32,10 +35,16 @@ impl Realm {
         let stringify: Function<Unknown, Option<String>> = functions.get_named_property("stringify")?;
         let parse: Function<String, Unknown> = functions.get_named_property("parse")?;
         let create_error: Function<(), Unknown> = functions.get_named_property("createError")?;
+        let ask_password: Function<(), Unknown> = functions.get_named_property("askPassword")?;
+        let failure_of: Function<u32, Unknown> = functions.get_named_property("failureOf")?;
+        let forget_failure: Function<u32, ()> = functions.get_named_property("forgetFailure")?;
         Ok(Self {
             stringify: stringify.create_ref()?,
             parse: parse.create_ref()?,
             create_error: create_error.create_ref()?,
+            ask_password: ask_password.create_ref()?,
+            failure_of: failure_of.create_ref()?,
+            forget_failure: forget_failure.create_ref()?,
         })
     }
 
@@ -50,6 +59,22 @@ impl Realm {
     pub(super) fn parse(&self, env: &Env, text: String) -> Result<sys::napi_value> {
         let text = env.create_string_from_std(text)?;
         call(env, self.parse.borrow_back(env)?.raw(), &[text.raw()])
+    }
+
+    /// Calls the caller's `function`, and `settle` with what comes of it.
+    pub(super) fn ask_password(&self, env: &Env, function: sys::napi_value, settle: sys::napi_value) -> Result<()> {
+        call(env, self.ask_password.borrow_back(env)?.raw(), &[function, settle]).map(drop)
+    }
+
+    /// What a caller's function failed with, by its number.
+    pub(super) fn failure_of(&self, env: &Env, number: u32) -> Result<sys::napi_value> {
+        let number = env.create_uint32(number)?.raw();
+        call(env, self.failure_of.borrow_back(env)?.raw(), &[number])
+    }
+
+    pub(super) fn forget_failure(&self, env: &Env, number: u32) -> Result<()> {
+        let number = env.create_uint32(number)?.raw();
+        call(env, self.forget_failure.borrow_back(env)?.raw(), &[number]).map(drop)
     }
 
     pub(super) fn create_error<'env>(&self, env: &'env Env, parts: &ErrorParts<'_>) -> Result<Unknown<'env>> {

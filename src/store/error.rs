@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use thiserror::Error;
@@ -74,6 +75,50 @@ pub enum DatabaseCode {
     SqlState(String),
 }
 
+/// What the caller's own code failed with, by the number under which the caller keeps it. The store carries it to those who
+/// waited for that code.
+#[derive(Clone)]
+pub struct CallerFailure(Arc<Kept>);
+
+struct Kept {
+    number: u32,
+    forget: Box<dyn Fn(u32) + Send + Sync>,
+}
+
+impl CallerFailure {
+    /// `forget` is called, on whatever thread, when nobody will ask for it any more.
+    pub fn new(number: u32, forget: impl Fn(u32) + Send + Sync + 'static) -> Self {
+        let forget = Box::new(forget);
+        Self(Arc::new(Kept { number, forget }))
+    }
+
+    /// The number that it was given.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.0.number
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        (self.forget)(self.number);
+    }
+}
+
+impl fmt::Debug for CallerFailure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "CallerFailure({})", self.number())
+    }
+}
+
+impl PartialEq for CallerFailure {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for CallerFailure {}
+
 /// A failed call: its kind, and a message that says what was being done, to what, and what to do now.
 ///
 /// Messages hold names of fields, files and sessions, never a payload.
@@ -86,6 +131,8 @@ pub struct StoreError {
     pub message: String,
     /// What the database said, where it was the database that failed.
     pub database: Option<DatabaseError>,
+    /// What the caller's own code failed with, where that was the reason.
+    pub caller: Option<CallerFailure>,
     /// The index that an event was given in place of a taken one, where it is not known whether it is stored there: another
     /// try must begin with it, or it could be stored twice.
     pub moved_to: Option<i64>,
@@ -98,6 +145,7 @@ impl StoreError {
             kind,
             message: message.into(),
             database: None,
+            caller: None,
             moved_to: None,
         }
     }

@@ -1,22 +1,28 @@
 //! The options of `PostgresSessionPersistDriver`.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use napi::bindgen_prelude::Unknown;
+use napi::bindgen_prelude::{Function, Unknown};
+use napi::{Env, ValueType};
 
 use super::unknown::Names;
 use super::{Options, Parsed, sqlite};
-use crate::bindings::arguments::{object, wrong};
+use crate::bindings::arguments::{self, object, read, wrong};
 use crate::bindings::error::Failure;
-use crate::store::error::StoreError;
+use crate::bindings::password::PasswordFunction;
+use crate::bindings::realm::Realm;
+use crate::store::error::{ErrorKind, StoreError};
 use crate::store::postgres::{
-    Access, ConnectionOptions, Environment, PostgresOptions, SslMode, SslOptions, Tables, Target,
+    Access, ConnectionOptions, Environment, Password, PostgresOptions, SslMode, SslOptions, Tables, Target,
 };
 
 pub(super) const NAMES: Names = Names {
     class: "PostgresSessionPersistDriver",
     options: &[
         "connectionString",
+        "password",
         "schema",
         "tablePrefix",
         "maxConnections",
@@ -73,7 +79,7 @@ const SSL_NAMES: Names = Names {
 };
 
 /// Options of the npm package `pg`, which the drivers that people write by hand take, and what to use here.
-const NAMES_OF_PG: [(&str, &str); 21] = [
+const NAMES_OF_PG: [(&str, &str); 20] = [
     (
         "pool",
         "the driver has connections of its own: pass `connectionString`, and `maxConnections` for their number",
@@ -89,7 +95,6 @@ const NAMES_OF_PG: [(&str, &str); 21] = [
     ("host", "name it in `connectionString`, or set PGHOST"),
     ("port", "name it in `connectionString`, or set PGPORT"),
     ("user", "name it in `connectionString`, or set PGUSER"),
-    ("password", "put it into `connectionString`, PGPASSWORD or ~/.pgpass"),
     ("database", "name it in `connectionString`, or set PGDATABASE"),
     ("max", "use `maxConnections`"),
     (
@@ -131,7 +136,11 @@ const SSL_NAMES_OF_PG: [(&str, &str); 2] = [
 ];
 
 /// Reads the constructor's argument.
-pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<PostgresOptions>, Failure> {
+pub(in crate::bindings) fn parse(
+    env: &Env,
+    realm: &Rc<Realm>,
+    options: Option<Unknown<'_>>,
+) -> Result<Parsed<PostgresOptions>, Failure> {
     let options = Options::of("options", options, |given| {
         of_pg("options", given, &NAMES_OF_PG).or_else(|| NAMES.refuse("options", given, Some(&sqlite::NAMES)))
     })?;
@@ -146,6 +155,7 @@ pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<
     })?;
     let connection = ConnectionOptions {
         connection_string: options.string("connectionString")?,
+        password: password(env, realm, &options)?,
         application_name: options.string("applicationName")?,
         ssl: SslOptions {
             mode: ssl.choice("mode", &SslMode::NAMES)?,
@@ -182,6 +192,34 @@ pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<
         target: Target::parse(connection, &Environment::of_process())?,
     };
     options.parsed(store)
+}
+
+/// The option `password`: a text, or a function that is asked for it.
+fn password(env: &Env, realm: &Rc<Realm>, options: &Options<'_>) -> Result<Option<Password>, Failure> {
+    let Some(value) = options.given("password")? else {
+        return Ok(None);
+    };
+    if let Some(function) = read::<Function<(), Unknown>>(&value, ValueType::Function) {
+        let asked = function
+            .create_ref()
+            .and_then(|function| PasswordFunction::new(env, realm, function));
+        let asked = asked.map_err(|error| {
+            StoreError::new(
+                ErrorKind::Internal,
+                format!("options.password could not be kept: {error}"),
+            )
+        })?;
+        return Ok(Some(Password::Asked(Arc::new(asked))));
+    }
+    if !matches!(value.get_type(), Ok(ValueType::String)) {
+        let wanted = "a string, or a function that returns a string or a promise of one";
+        return Err(wrong("options.password", wanted, &value));
+    }
+    let password = arguments::string("options.password", value)?;
+    if password.contains('\0') {
+        return Err(StoreError::invalid("options.password must not hold a NUL character").into());
+    }
+    Ok(Some(Password::Fixed(password)))
 }
 
 /// What is wrong with the name, if it is of an option of `pg`.

@@ -8,6 +8,7 @@ mod ssl;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Config;
@@ -19,6 +20,7 @@ use self::settings::Settings;
 use self::ssl::Ssl;
 pub use self::ssl::{SslMode, SslOptions};
 use super::passfile::{Passfile, PassfileKey};
+pub use super::password::{Password, PasswordSource};
 pub use super::tls::TlsConnector as Tls;
 use crate::store::error::StoreError;
 
@@ -39,6 +41,8 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct ConnectionOptions {
     /// A URL, or a list of `name=value`.
     pub connection_string: Option<String>,
+    /// The password, or who knows it.
+    pub password: Option<Password>,
     /// What the server calls this client, in `pg_stat_activity` and its log.
     pub application_name: Option<String>,
     /// Whether to use TLS, and what to verify.
@@ -67,6 +71,8 @@ pub struct Target {
     pub needs_writable: bool,
     /// How long connecting to each host may take: looking up its name, TLS and logging in included.
     pub connect_timeout: Duration,
+    /// Whom to ask for the password of each connection; nobody, if the hosts' configurations have it.
+    pub password_source: Option<Arc<dyn PasswordSource>>,
     name: String,
 }
 
@@ -131,10 +137,14 @@ impl Target {
         }
         set_keepalives(&settings, &mut config)?;
 
-        let password = settings.get("password");
-        let passfile = match password {
-            Some(_) => Passfile::Absent,
-            None => find_passfile(&settings, environment),
+        let (password, password_source) = match options.password {
+            Some(Password::Fixed(password)) => (Some(password), None),
+            Some(Password::Asked(source)) => (None, Some(source)),
+            None => (settings.get("password").map(|setting| setting.value), None),
+        };
+        let passfile = match (&password, &password_source) {
+            (None, None) => find_passfile(&settings, environment),
+            _ => Passfile::Absent,
         };
         let host_target = |address: &Address| {
             let mut config = config.clone();
@@ -149,20 +159,22 @@ impl Target {
                 ssl.mode
             });
             let found = match &password {
-                Some(password) => Ok(password.value.clone()),
-                None => passfile.password(PassfileKey {
+                Some(password) => Some(Ok(password.clone())),
+                None if password_source.is_some() => None,
+                None => Some(passfile.password(PassfileKey {
                     host: &address.host,
                     port: address.port,
                     database: &database,
                     user: &user,
-                }),
+                })),
             };
             let password_hint = match found {
-                Ok(password) => {
+                Some(Ok(password)) => {
                     config.password(password);
                     None
                 }
-                Err(hint) => Some(hint),
+                Some(Err(hint)) => Some(hint),
+                None => None,
             };
             HostTarget {
                 config,
@@ -179,6 +191,7 @@ impl Target {
             order,
             needs_writable,
             connect_timeout,
+            password_source,
             name,
         })
     }

@@ -1,5 +1,6 @@
 //! Connections: how one is made, whether it may still be used, and how it is given up. `database` keeps them in pools.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tokio_postgres::error::DbError;
 use tokio_postgres::{AsyncMessage, Client};
 
@@ -140,13 +141,24 @@ impl Connector {
 
     /// Tries the hosts one after another.
     async fn connect(&self) -> Result<Connection, Failure> {
+        let connect_timeout = self.target.connect_timeout;
+        // The first host has what asking for the password leaves.
+        let mut deadline = tokio::time::Instant::now() + connect_timeout;
+        let password = match &self.target.password_source {
+            None => None,
+            Some(source) => {
+                let asked = timeout_at(deadline, source.ask()).await;
+                let told = asked.map_err(|_| Failure::password_late())?;
+                Some(told.map_err(Failure::of_password)?)
+            }
+        };
         let mut hosts: Vec<&HostTarget> = self.target.hosts.iter().collect();
         if self.target.order == HostOrder::Random {
             hosts.sort_by_cached_key(|_| random());
         }
         let mut failed: Option<Failure> = None;
         for host in hosts {
-            match self.connect_to(host).await {
+            match self.connect_to(host, password.as_deref(), deadline).await {
                 Ok(connection) => return Ok(connection),
                 // What another try may mend is the better answer: then there is one.
                 Err(failure) if failed.as_ref().is_none_or(|failed| failed.remedy == Remedy::None) => {
@@ -154,14 +166,24 @@ impl Connector {
                 }
                 Err(_) => {}
             }
+            deadline = tokio::time::Instant::now() + connect_timeout;
         }
         Err(failed.unwrap_or_else(|| Failure::new(Remedy::None, ErrorKind::Unavailable, "no host is named")))
     }
 
-    async fn connect_to(&self, host: &HostTarget) -> Result<Connection, Failure> {
+    async fn connect_to(
+        &self,
+        host: &HostTarget,
+        password: Option<&str>,
+        deadline: tokio::time::Instant,
+    ) -> Result<Connection, Failure> {
+        let mut config = Cow::Borrowed(&host.config);
+        if let Some(password) = password {
+            config.to_mut().password(password);
+        }
         // Boxed, since it is large, and a part of everything that may have to connect.
-        let connecting = Box::pin(host.config.connect(host.tls.clone()));
-        let connected = timeout(self.target.connect_timeout, connecting).await;
+        let connecting = Box::pin(config.connect(host.tls.clone()));
+        let connected = timeout_at(deadline, connecting).await;
         let (answered, connected) = match connected {
             Ok(Ok(connected)) => (true, Ok(connected)),
             Ok(Err(error)) => (error::is_an_answer(&error), Err(Failure::of_connecting(&error, host))),

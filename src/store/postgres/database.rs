@@ -217,15 +217,19 @@ impl Database {
     ) -> Result<R, Failure> {
         let mut deadline = deadline;
         let mut pause = Duration::ZERO;
+        let mut said: Option<Failure> = None;
         loop {
-            let failure = match attempt().await {
-                Ok(result) => return Ok(result),
-                Err(failure) if self.is_final(&failure, purpose) => return Err(failure),
-                Err(failure) => failure,
+            let failure = match (attempt().await, said.take()) {
+                (Ok(result), _) => return Ok(result),
+                (Err(failure), _) if self.is_final(&failure, purpose) => return Err(failure),
+                // Why an earlier try failed says more than that this one had no time left.
+                (Err(failure), Some(earlier)) if failure.is_not_connected() => earlier,
+                (Err(failure), _) => failure,
             };
             if Instant::now() + pause + FIRST_PAUSE >= *deadline.get_or_insert_with(|| self.deadline()) {
                 return Err(failure);
             }
+            said = Some(failure);
             sleep(pause).await;
             pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
         }

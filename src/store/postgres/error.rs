@@ -9,7 +9,7 @@ use tokio_postgres::error::DbError;
 
 use super::config::HostTarget;
 use super::tls;
-use crate::store::error::{DatabaseCode, DatabaseError, ErrorKind, StoreError};
+use crate::store::error::{CallerFailure, DatabaseCode, DatabaseError, ErrorKind, StoreError};
 
 /// What went wrong on the way to an answer.
 #[derive(Debug, Clone)]
@@ -18,6 +18,7 @@ pub(super) struct Failure {
     pub(super) kind: ErrorKind,
     advice: Cow<'static, str>,
     database: Option<DatabaseError>,
+    caller: Option<CallerFailure>,
 }
 
 /// What may help.
@@ -40,6 +41,7 @@ impl Failure {
             kind,
             advice: advice.into(),
             database: None,
+            caller: None,
         }
     }
 
@@ -72,12 +74,38 @@ impl Failure {
         )
     }
 
+    /// Whether it is [`Self::not_connected`].
+    pub(super) fn is_not_connected(&self) -> bool {
+        self.remedy == Remedy::Reconnect && self.kind == ErrorKind::Timeout
+    }
+
     /// The server did what it was told, and a row is not there all the same.
     pub(super) fn swallowed(remedy: Remedy) -> Self {
         Self::new(
             remedy,
             ErrorKind::InvalidArgument,
             "a trigger or rule of the table's owner ignored the row; it was not stored",
+        )
+    }
+
+    /// Whoever knows the password failed to tell it.
+    pub(super) fn of_password(caller: CallerFailure) -> Self {
+        Self {
+            caller: Some(caller),
+            ..Self::new(
+                Remedy::None,
+                ErrorKind::Unavailable,
+                "asking for the password failed (see `cause`); the next call asks again",
+            )
+        }
+    }
+
+    /// Nobody told the password in the time that connecting may take.
+    pub(super) fn password_late() -> Self {
+        Self::new(
+            Remedy::Reconnect,
+            ErrorKind::Unavailable,
+            "the password that was asked for did not come within `connectTimeoutMs`",
         )
     }
 
@@ -183,6 +211,7 @@ impl Failure {
                 message: reason,
                 code: None,
             }),
+            caller: None,
         }
     }
 
@@ -198,6 +227,7 @@ impl Failure {
                 message: refusal.message().to_owned(),
                 code: Some(DatabaseCode::SqlState(code.to_owned())),
             }),
+            caller: None,
         }
     }
 
@@ -226,7 +256,7 @@ impl Failure {
             remedy: Remedy::None,
             kind: ErrorKind::Schema,
             advice: format!("the server refused to {step}: {message}; {advice}").into(),
-            database: self.database,
+            ..self
         }
     }
 
@@ -255,6 +285,7 @@ impl Failure {
             kind: self.kind,
             message: format!("{doing} failed: {}", self.advice),
             database: self.database,
+            caller: self.caller,
             moved_to: None,
         }
     }

@@ -1,7 +1,7 @@
 //! The Postgres backend: one thread that serves all connections of a driver. `bindings` calls [`PostgresStore`].
 //!
 //! [`PostgresStore`] is the handle that callers hold, and the thread's loops stand below it. `config`,
-//! `connection_string`, `passfile` and `tls` say where the database is and how to log in; `connection` makes
+//! `connection_string`, `password`, `passfile` and `tls` say where the database is and how to log in; `connection` makes
 //! connections and `database` keeps them, and tries again what a broken one left undone; `schema`, `catalog` and
 //! `migrate` make the tables ready; `batches`, `write`, `place` and `statement` write, `read` reads; `error` names what Postgres refuses.
 
@@ -14,6 +14,7 @@ mod database;
 mod error;
 mod migrate;
 mod passfile;
+mod password;
 mod place;
 mod read;
 mod schema;
@@ -30,7 +31,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 
-pub use config::{ConnectionOptions, Environment, SslMode, SslOptions, Target};
+pub use config::{ConnectionOptions, Environment, Password, PasswordSource, SslMode, SslOptions, Target};
 pub use database::{Access, PostgresOptions};
 pub use schema::Tables;
 

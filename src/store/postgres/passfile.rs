@@ -63,7 +63,7 @@ impl Passfile {
     pub(super) fn password(&self, key: PassfileKey) -> Result<String, String> {
         match self {
             Self::Absent => Err(String::from(
-                "no password was given; write it into the connection string, PGPASSWORD or the password file",
+                "no password was given; write it into options.password, the connection string, PGPASSWORD or the password file",
             )),
             Self::Unusable(reason) => Err(reason.clone()),
             Self::Read { path, text } => text.lines().find_map(|line| password_in(line, key)).ok_or_else(|| {

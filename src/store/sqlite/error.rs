@@ -29,6 +29,7 @@ pub(super) fn store_error(doing: &str, error: &rusqlite::Error) -> StoreError {
             message: error.to_string(),
             code: Some(DatabaseCode::Sqlite(sqlite_code)),
         }),
+        caller: None,
         moved_to: None,
     }
 }
