@@ -1,14 +1,15 @@
-//! Postgres' failures: which kind each is, whether another try may help, and what to do about it.
+//! Postgres' failures: which kind each is, whether another try may help, and what to do about it. Those of connecting stand
+//! in [`connecting`].
+
+mod connecting;
 
 use std::borrow::Cow;
 use std::error::Error as _;
 use std::io;
 
-use tokio_postgres::config::SslNegotiation;
 use tokio_postgres::error::DbError;
 
-use super::config::HostTarget;
-use super::tls;
+pub(super) use self::connecting::is_an_answer;
 use crate::store::error::{CallerFailure, DatabaseCode, DatabaseError, ErrorKind, StoreError};
 
 /// What went wrong on the way to an answer.
@@ -88,38 +89,6 @@ impl Failure {
         )
     }
 
-    /// Whoever knows the password failed to tell it.
-    pub(super) fn of_password(caller: CallerFailure) -> Self {
-        Self {
-            caller: Some(caller),
-            ..Self::new(
-                Remedy::None,
-                ErrorKind::Unavailable,
-                "asking for the password failed (see `cause`); the next call asks again",
-            )
-        }
-    }
-
-    /// Nobody told the password in the time that connecting may take.
-    pub(super) fn password_late() -> Self {
-        Self::new(
-            Remedy::Reconnect,
-            ErrorKind::Unavailable,
-            "the password that was asked for did not come within `connectTimeoutMs`",
-        )
-    }
-
-    /// A connection to `host` could not be made in time.
-    pub(super) fn unreachable(host: &str) -> Self {
-        Self::new(
-            Remedy::Reconnect,
-            ErrorKind::Unavailable,
-            format!(
-                "{host} did not answer within `connectTimeoutMs`; check the address, and that nothing blocks the way"
-            ),
-        )
-    }
-
     /// A row holds what no row of ours would.
     pub(super) fn odd_row(what: impl std::fmt::Display) -> Self {
         Self::new(
@@ -127,92 +96,6 @@ impl Failure {
             ErrorKind::Corrupt,
             format!("in one row {what}, which another program must have written; mend or delete the row"),
         )
-    }
-
-    /// What `error` means for a try to connect to `target`.
-    pub(super) fn of_connecting(error: &tokio_postgres::Error, target: &HostTarget) -> Self {
-        let host = &target.name;
-        let hint = target.password_hint.as_ref();
-        if let Some(refusal) = error.as_db_error() {
-            let mut failure = Self::of_refusal(refusal);
-            let said = without_user(refusal.message(), target.config.get_user().unwrap_or_default());
-            // PgBouncer's word for it.
-            if refusal.message().starts_with("unsupported startup parameter") {
-                failure.remedy = Remedy::None;
-            }
-            if failure.remedy == Remedy::None {
-                failure.kind = ErrorKind::Unavailable;
-                failure.advice = match refusal.code().code() {
-                    "28P01" => format!(
-                        "{host} does not know this user with this password; check both, and the server's pg_hba.conf{}",
-                        hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
-                    ),
-                    "28000" => format!(
-                        "{host} does not let this user in: {said}; check the server's pg_hba.conf and `sslmode`, and give a client \
-                         certificate (options.ssl.cert and key, or sslcert and sslkey) where it wants one"
-                    ),
-                    "08P01" => format!(
-                        "{host} is a pooler that does not take all of our settings: {said}; take them out of the connection string \
-                         and the environment (`options`, PGOPTIONS), or let the pooler ignore them"
-                    ),
-                    "3D000" => format!("{host} has no such database; create it, or check the name"),
-                    _ => format!("{host} refused the connection (see `cause`)"),
-                }
-                .into();
-            }
-            if let Some(database) = &mut failure.database {
-                database.message = said;
-            }
-            return failure;
-        }
-        let reason = reason_of(error);
-        let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-        let (remedy, advice) = match source {
-            _ if let Some(advice) = tls::advice(error) => (
-                Remedy::None,
-                format!("the TLS handshake with {host} failed: {reason}; {advice}"),
-            ),
-            Some(source) if source.kind() == io::ErrorKind::PermissionDenied => (
-                Remedy::Reconnect,
-                format!(
-                    "{host} can only be read, and a server that can be written to is wanted, as always when there are several; \
-                     `target_session_attrs=any` reads from whichever is there, though it may lack what was written last"
-                ),
-            ),
-            // It looks the same when a server is being stopped.
-            Some(_) if target.config.get_ssl_negotiation() == SslNegotiation::Direct => (
-                Remedy::Reconnect,
-                format!(
-                    "{host} cannot be reached: {reason}; check the address, that the server runs, and {}",
-                    tls::DIRECT
-                ),
-            ),
-            Some(_) => (
-                Remedy::Reconnect,
-                format!("{host} cannot be reached: {reason}; check the address, and that the server runs"),
-            ),
-            None if error.is_closed() => (
-                Remedy::Reconnect,
-                format!("{host} closed the connection; check that it is a Postgres server, and its log"),
-            ),
-            None => (
-                Remedy::None,
-                format!(
-                    "logging in at {host} failed: {reason}{}",
-                    hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
-                ),
-            ),
-        };
-        Self {
-            remedy,
-            kind: ErrorKind::Unavailable,
-            advice: advice.into(),
-            database: Some(DatabaseError {
-                message: reason,
-                code: None,
-            }),
-            caller: None,
-        }
     }
 
     fn of_refusal(refusal: &DbError) -> Self {
@@ -317,33 +200,6 @@ impl From<tokio_postgres::Error> for Failure {
         });
         failure
     }
-}
-
-/// A server's refusal without the user's name, which it quotes: where the `:` of a connection string is missing, the
-/// password is a part of what looks like the user.
-fn without_user(message: &str, user: &str) -> String {
-    if user.is_empty() {
-        return message.to_owned();
-    }
-    // Quotes of whatever language, but no letter and no space.
-    let is_quote = |c: char| !c.is_alphanumeric() && c != ' ' && c != '_';
-    let mut out = String::with_capacity(message.len());
-    let mut rest = message;
-    while let Some(at) = rest.find(user) {
-        let (before, after) = (&rest[..at], &rest[at + user.len()..]);
-        let quoted = before.chars().next_back().is_some_and(is_quote) && after.chars().next().is_some_and(is_quote);
-        out.push_str(before);
-        out.push_str(if quoted { "…" } else { user });
-        rest = after;
-    }
-    out.push_str(rest);
-    out
-}
-
-/// Whether a try to connect that failed with this error reached a server: it refused, or it is not the one that was wanted.
-pub(super) fn is_an_answer(error: &tokio_postgres::Error) -> bool {
-    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    error.as_db_error().is_some() || source.is_some_and(|source| source.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// The error and its causes in one line.
