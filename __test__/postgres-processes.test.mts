@@ -7,7 +7,7 @@ import { otherProgram } from "./postgres/other-program.mts";
 import { skipWithoutPgBouncer, startPgBouncer } from "./postgres/pgbouncer.mts";
 import { query, startServer } from "./postgres/server.mts";
 import type { Task } from "./processes/postgres-write-on-demand.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+import { allEvents, eventAt } from "./processes/records.mts";
 import { start, type Started } from "./processes/start.mts";
 import type { Report } from "./processes/write-on-demand.mts";
 
@@ -221,61 +221,6 @@ test("processes that write the same sessions, records and events, at once have n
   );
   assert.equal(deadlocks, 0);
 });
-
-test("a lock on one session's record holds up the writes of that session alone", async (t) => {
-  const url = await server.createDatabase();
-  const driver = open(t, url);
-  await driver.updateSession(sessionOf("locked"));
-  await driver.updateSession(sessionOf("other-1"));
-  const other = await otherProgram(t, url);
-  await other.run("BEGIN");
-  await other.run("SELECT FROM sessions WHERE id = 'locked' FOR UPDATE");
-
-  let released = false;
-  const locked = [
-    driver.updateSession(sessionOf("locked", { agent: "other" })),
-    driver.insertEvent("locked", eventAt("locked", 1)),
-  ].map((write) => write.then(() => assert.ok(released, "a write did not wait for the lock")));
-  await other.isInTheWayOf(1);
-  for (let index = 1; index <= 100; index += 1) {
-    await Promise.all(
-      upTo(8).flatMap((number) => [
-        driver.insertEvent(`other-${number}`, eventAt(`other-${number}`, index)),
-        driver.updateSession(sessionOf(`other-${number}`)),
-      ]),
-    );
-  }
-  assert.deepEqual(await driver.getSession("locked"), sessionOf("locked"));
-  released = true;
-  await other.run("COMMIT");
-  await Promise.all(locked);
-  assert.deepEqual(await driver.getSession("locked"), sessionOf("locked", { agent: "other" }));
-});
-
-test(
-  "a lock on one session's record does not hold up writes of other sessions that are made at the same moment",
-  { timeout: 9_000 },
-  async (t) => {
-    const url = await server.createDatabase();
-    // A try gets half of it, and the other sessions must not wait for more than that.
-    const driver = open(t, url, { queryTimeoutMs: 10_000 });
-    await driver.updateSession(sessionOf("locked"));
-    const other = await otherProgram(t, url);
-    await other.run("BEGIN");
-    await other.run("SELECT FROM sessions WHERE id = 'locked' FOR UPDATE");
-    const names = upTo(8).map((number) => `other-${number}`);
-    // What comes while this one is written becomes one batch.
-    const first = driver.insertEvent("first", eventAt("first", 1));
-    const locked = driver.updateSession(sessionOf("locked", { agent: "other" })).catch((error) => error);
-    await Promise.all([first, ...names.map((name) => driver.insertEvent(name, eventAt(name, 1)))]);
-    await Promise.all(names.map((name) => driver.insertEvent(name, eventAt(name, 2))));
-    await other.run("COMMIT");
-    // Whether it came in time is its own affair.
-    const failure = await locked;
-    if (failure) assert.equal(failure.code, "ERR_PERSIST_TIMEOUT");
-    for (const name of names) assert.equal((await allEvents(driver, name)).length, 2);
-  },
-);
 
 test("what one process has acknowledged, another one reads at once", async (t) => {
   const url = await server.createDatabase();

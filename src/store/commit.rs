@@ -1,22 +1,19 @@
-//! Group commit: the one write path of both backends.
+//! Writes, from the text that they are called with to what is committed; and group commit for a backend with one writer.
 //!
 //! Writes wait in a [`WriteQueue`] in the order of their calls. The backend's writer takes all that wait as one
-//! batch, commits it as one transaction ([`commit_batch`]), and only then are they answered, all at once.
+//! batch, commits it as one transaction ([`commit_batch`]), and only then are they answered, all at once. Postgres, which
+//! can commit several batches at a time, has a queue for each session instead (`postgres/queue.rs`).
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::backlog::Admitted;
-use super::error::{Quoted, StoreError, catching, catching_async};
+use super::error::{Quoted, StoreError, catching};
 use super::model::{SessionEvent, SessionRecord};
 use super::{Answer, Completion};
 
 /// How much text one transaction takes at most, so that no batch holds the write lock, or keeps its callers, for long.
 pub const MAX_BATCH_BYTES: usize = 16 << 20;
-
-/// How many writes that must wait are passed over in search of others, so that a long queue is not gone through for each
-/// batch.
-const MAX_LEFT: usize = 10_000;
 
 /// How long the JSON text of one record or event may be: V8's longest string, 2^29 - 24, which it counts in bytes when
 /// it takes UTF-8, less the frame of a page.
@@ -76,7 +73,8 @@ impl Write<'_> {
 
 impl WriteRequest {
     /// How long its JSON text is.
-    fn bytes(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         match self {
             Self::UpdateSession { record } => record.len(),
             Self::InsertEvent { event, .. } => event.len(),
@@ -103,7 +101,8 @@ impl WriteRequest {
         }
     }
 
-    fn parse(&self) -> Result<Write<'_>, StoreError> {
+    /// Reads and checks it.
+    pub fn parse(&self) -> Result<Write<'_>, StoreError> {
         if self.bytes() > MAX_WRITE_BYTES {
             return Err(StoreError::invalid(format!(
                 "the record or event is too large: its JSON text has {} bytes, and no more than {MAX_WRITE_BYTES} could ever be \
@@ -157,41 +156,18 @@ impl<T> WriteQueue<T> {
         self.waiting.push_back((request, ticket));
     }
 
-    /// Takes all that wait, in order, up to [`MAX_BATCH_BYTES`]; at least one write, if there is one. Those that must
-    /// not be committed yet stay, and so must all that wait behind them for the same reason.
-    pub fn take_batch(&mut self, must_wait: impl Fn(&WriteRequest) -> bool) -> Vec<Queued<T>> {
-        let (mut batch, mut left) = (Vec::new(), Vec::new());
+    /// Takes all that wait, in order, up to [`MAX_BATCH_BYTES`]; at least one write, if there is one.
+    pub fn take_batch(&mut self) -> Vec<Queued<T>> {
+        let mut batch = Vec::new();
         let mut bytes = 0;
-        while left.len() < MAX_LEFT
-            && let Some((request, _)) = self.waiting.front()
-        {
-            let waits = must_wait(request);
-            if !waits && !batch.is_empty() && bytes + request.bytes() > MAX_BATCH_BYTES {
+        while let Some((request, _)) = self.waiting.front() {
+            if !batch.is_empty() && bytes + request.bytes() > MAX_BATCH_BYTES {
                 break;
             }
-            let taken = if waits { &mut left } else { &mut batch };
-            if !waits {
-                bytes += request.bytes();
-            }
-            taken.extend(self.waiting.pop_front());
-        }
-        for queued in left.into_iter().rev() {
-            self.waiting.push_front(queued);
+            bytes += request.bytes();
+            batch.extend(self.waiting.pop_front());
         }
         batch
-    }
-
-    /// The first write that waits and is of this kind.
-    pub fn find(&self, wanted: impl Fn(&WriteRequest) -> bool) -> Option<&WriteRequest> {
-        let mut waiting = self.waiting.iter().take(MAX_LEFT).map(|(request, _)| &**request);
-        waiting.find(|request| wanted(request))
-    }
-
-    /// Puts writes that were taken back where they were, before all others.
-    pub fn put_back(&mut self, writes: Vec<Queued<T>>) {
-        for queued in writes.into_iter().rev() {
-            self.waiting.push_front(queued);
-        }
     }
 
     /// Takes everything out, for a store that will not write it.
@@ -206,37 +182,14 @@ pub fn commit_batch<T>(backend: &mut impl Backend, batch: Vec<Queued<T>>) -> Vec
     let results = catching(COMMITTING, || {
         let batch = Batch::parse(requests.iter().map(|request: &Admitted<_>| &**request));
         let results = backend.commit(&batch.writes);
-        Ok(batch.merge(results, Err))
+        Ok(batch.merge(results))
     });
     let results = results.unwrap_or_else(|error| vec![Err(error); requests.len()]);
     tickets.into_iter().zip(results).collect()
 }
 
-/// The same for a backend that waits for its database without holding a thread. Writes that `commit` comes back with
-/// nothing for are handed back, to be committed another time.
-pub async fn commit_batch_async<T>(
-    batch: Vec<Queued<T>>,
-    commit: impl AsyncFnOnce(&[Write<'_>]) -> Vec<Option<WriteResult>>,
-) -> (Vec<Completion<T>>, Vec<Queued<T>>) {
-    let results = catching_async(COMMITTING, async {
-        let batch = Batch::parse(batch.iter().map(|(request, _)| &**request));
-        let results = commit(&batch.writes).await;
-        Ok(batch.merge(results, |error| Some(Err(error))))
-    });
-    let results = results
-        .await
-        .unwrap_or_else(|error| vec![Some(Err(error)); batch.len()]);
-    let (mut completions, mut left) = (Vec::with_capacity(batch.len()), Vec::new());
-    for ((request, ticket), result) in batch.into_iter().zip(results) {
-        match result {
-            Some(result) => completions.push((ticket, result)),
-            None => left.push((request, ticket)),
-        }
-    }
-    (completions, left)
-}
-
-const COMMITTING: &str = "committing a batch";
+/// What an error that is a mistake of ours says was being done.
+pub const COMMITTING: &str = "committing a batch";
 
 /// A batch whose texts have been read: the writes that are sound, and where the others stood.
 struct Batch<'a> {
@@ -257,10 +210,10 @@ impl<'a> Batch<'a> {
     }
 
     /// What came of each write as it was called, from what came of those that are sound.
-    fn merge<R>(self, mut results: Vec<R>, refusal: impl Fn(StoreError) -> R) -> Vec<R> {
+    fn merge(self, mut results: Vec<WriteResult>) -> Vec<WriteResult> {
         // In ascending order of position, so that each lands where its write was.
         for (position, error) in self.refused {
-            results.insert(position, refusal(error));
+            results.insert(position, Err(error));
         }
         results
     }
@@ -304,7 +257,7 @@ mod tests {
             queue.push(event(index, 0), index);
         }
         let mut backend = Indexes(Vec::new());
-        let answers = commit_batch(&mut backend, queue.take_batch(|_| false));
+        let answers = commit_batch(&mut backend, queue.take_batch());
         let stored: Vec<_> = answers
             .iter()
             .map(|(ticket, result)| (*ticket, result.is_ok()))
@@ -353,7 +306,7 @@ mod tests {
         while !queue.is_empty() {
             batches.push(
                 queue
-                    .take_batch(|_| false)
+                    .take_batch()
                     .into_iter()
                     .map(|(_, ticket)| ticket)
                     .collect::<Vec<_>>(),

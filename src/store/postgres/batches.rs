@@ -1,13 +1,14 @@
 //! Which writes are committed together, and when. The store's thread runs [`Batches::commit_all`] for as long as it lives.
 //!
-//! Writes of all sessions share a batch, but for sessions that are in the way of others: somebody else writes to them as
-//! well, or holds a lock on them ([`Writer::is_apart`]). Such a session has batches of its own, beside the shared ones.
-//!
 //! One shared batch at a time is the quickest where the server is near: two at once are half as large and cost as much
 //! each. So another one is begun beside it only when it takes long, because the server is far or the batch is large. A
 //! session's own writes always wait for each other.
+//!
+//! Sessions that are in the way of others ([`super::queue`]) have batches of their own beside the shared ones. The rows of
+//! theirs that are locked are waited for by the server, for a short time that it is told: so it is known that it is a lock
+//! which is in the way, and not a slow server, which must not be sent everything again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -16,163 +17,231 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::write::Writer;
+use super::queue::{Batch, SessionQueues, Turn};
+use super::write::{Outcome, Try, Writer};
 use crate::store::Deliver;
 use crate::store::backlog::Admitted;
-use crate::store::commit::{Queued, WriteQueue, WriteRequest, commit_batch_async};
+use crate::store::commit::{COMMITTING, WriteRequest};
+use crate::store::error::catching_async;
 
 /// How long a shared batch may take before another one is begun beside it.
 const PATIENCE: Duration = Duration::from_millis(10);
 
-/// The writes that wait.
+/// How long a batch waits for a locked row. Longer than any transaction of ours needs, since these are worth waiting for.
+const LOCK_LIMIT: Duration = Duration::from_millis(100);
+
+/// The same for sessions that are known or suspected to have a lock on them, which has lasted longer than the usual
+/// transaction already.
+const SHORT_LOCK_LIMIT: Duration = Duration::from_millis(20);
+
+/// What part of the time tries of locked sessions may take on a single connection, which the others need.
+const LOCKED_PART: u32 = 10;
+
+/// The writes that wait, and what commits them.
 pub(super) struct Batches<T> {
     writer: Writer,
-    state: RefCell<State<T>>,
+    queues: RefCell<SessionQueues<T>>,
+    closing: Cell<bool>,
     wake: Notify,
 }
 
-struct State<T> {
-    queue: WriteQueue<T>,
-    /// Sessions with a write in a batch that is being committed.
-    busy: HashSet<String>,
-    closing: bool,
+/// What is under way.
+struct UnderWay {
+    /// How many batches may be.
+    at_once: usize,
+    shared: usize,
+    /// Batches of sessions that are in the way of others.
+    beside: usize,
+    /// Whether one of these is of a locked session. There is one at a time: where the server is far the shared batches need
+    /// the other connections, and what is no longer locked takes little time.
+    locked: bool,
+    /// When another shared batch may be begun though there is one.
+    next_shared: Instant,
+    /// When a locked session may be tried again.
+    next_locked: Instant,
+    /// Whose turn it was last.
+    last: Turn,
+    /// Whose turn it was last beside the shared ones.
+    last_beside: Turn,
 }
 
-/// Whose writes a batch holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Those of all sessions that get along.
-    Shared,
-    /// Those of one session that does not.
-    Apart,
+impl UnderWay {
+    fn new(at_once: usize) -> Self {
+        let now = Instant::now();
+        Self {
+            at_once,
+            shared: 0,
+            beside: 0,
+            locked: false,
+            next_shared: now,
+            next_locked: now,
+            last: Turn::Shared,
+            last_beside: Turn::Contested,
+        }
+    }
+
+    /// Which turns may begin, in this order: each kind beside the shared ones has the first turn now and then, and on a
+    /// single connection the shared ones have every second turn.
+    fn order(&self) -> [Turn; 4] {
+        let beside = match self.last_beside {
+            Turn::Suspects => [Turn::Locked, Turn::Contested, Turn::Suspects],
+            Turn::Locked => [Turn::Contested, Turn::Suspects, Turn::Locked],
+            Turn::Contested | Turn::Shared => [Turn::Suspects, Turn::Locked, Turn::Contested],
+        };
+        let [first, second, third] = beside;
+        if self.at_once == 1 && self.last != Turn::Shared {
+            [Turn::Shared, first, second, third]
+        } else {
+            [first, second, third, Turn::Shared]
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.shared + self.beside < self.at_once
+    }
+
+    /// Whether there is room that the shared batches can spare.
+    fn has_room_beside(&self) -> bool {
+        self.has_room() && (self.beside + 1 < self.at_once || self.shared + self.beside == 0)
+    }
+
+    fn may_try_locked(&self) -> bool {
+        self.has_room_beside() && !self.locked
+    }
+
+    fn may_begin(&self, turn: Turn) -> bool {
+        match turn {
+            Turn::Shared => self.has_room() && (self.shared == 0 || Instant::now() >= self.next_shared),
+            Turn::Suspects | Turn::Contested => self.has_room_beside(),
+            Turn::Locked => self.may_try_locked() && Instant::now() >= self.next_locked,
+        }
+    }
+
+    fn begin(&mut self, turn: Turn) {
+        if turn == Turn::Shared {
+            self.shared += 1;
+        } else {
+            self.beside += 1;
+            self.locked |= turn == Turn::Locked;
+        }
+    }
+
+    fn end(&mut self, turn: Turn, took: Duration) {
+        self.last = turn;
+        if turn == Turn::Shared {
+            self.shared -= 1;
+            return;
+        }
+        self.beside -= 1;
+        self.last_beside = turn;
+        if turn == Turn::Locked {
+            self.locked = false;
+            if self.at_once == 1 {
+                self.next_locked = Instant::now() + took * (LOCKED_PART - 1);
+            }
+        }
+    }
 }
 
 impl<T> Batches<T> {
     pub(super) fn new(writer: Writer) -> Self {
         Self {
             writer,
-            state: RefCell::new(State {
-                queue: WriteQueue::default(),
-                busy: HashSet::new(),
-                closing: false,
-            }),
+            queues: RefCell::new(SessionQueues::new()),
+            closing: Cell::new(false),
             wake: Notify::new(),
         }
     }
 
-    /// Puts a write at the end.
+    /// Puts a write at the end of its session's queue.
     pub(super) fn push(&self, request: Admitted<WriteRequest>, ticket: T) {
-        self.state.borrow_mut().queue.push(request, ticket);
+        self.queues.borrow_mut().push(request, ticket);
         self.wake.notify_one();
     }
 
     /// Lets [`Self::commit_all`] end once nothing waits.
     pub(super) fn close(&self) {
-        self.state.borrow_mut().closing = true;
+        self.closing.set(true);
         self.wake.notify_one();
     }
 
     /// Commits what is pushed, at most `at_once` batches at a time, until it is closed and nothing waits.
     pub(super) async fn commit_all(&self, deliver: &Deliver<T>, at_once: usize) {
         let mut running = FuturesUnordered::new();
-        let (mut shared, mut apart) = (0, 0);
-        let mut next_shared = Instant::now();
-        let mut last = Kind::Shared;
+        let mut under_way = UnderWay::new(at_once);
         loop {
-            // On a single connection they take turns.
-            let order = match last {
-                Kind::Apart if at_once == 1 => [Kind::Shared, Kind::Apart],
-                _ => [Kind::Apart, Kind::Shared],
-            };
-            for kind in order {
-                match kind {
-                    // Sessions with a lock on them may take all of their time, and must leave a connection to the others.
-                    Kind::Apart => {
-                        while running.len() < at_once
-                            && (apart + 1 < at_once || running.is_empty())
-                            && let Some(batch) = self.take_apart()
-                        {
-                            apart += 1;
-                            running.push(self.commit(Kind::Apart, batch, deliver));
-                        }
+            for turn in under_way.order() {
+                while under_way.may_begin(turn) {
+                    if turn == Turn::Shared {
+                        under_way.next_shared = Instant::now() + PATIENCE;
                     }
-                    Kind::Shared if running.len() < at_once && (shared == 0 || Instant::now() >= next_shared) => {
-                        next_shared = Instant::now() + PATIENCE;
-                        let batch = self.take_shared();
-                        if !batch.is_empty() {
-                            shared += 1;
-                            running.push(self.commit(Kind::Shared, batch, deliver));
-                        }
-                    }
-                    Kind::Shared => {}
+                    let Some(batch) = self.queues.borrow_mut().take(turn, self.writer.deadline()) else {
+                        break;
+                    };
+                    under_way.begin(turn);
+                    running.push(self.commit(turn, batch, deliver));
                 }
             }
-            if running.is_empty() && self.is_finished() {
+            let (is_empty, knows_contested, locked) = {
+                let queues = self.queues.borrow();
+                (queues.is_empty(), queues.knows_contested(), queues.next_locked())
+            };
+            if self.closing.get() && is_empty {
                 return;
             }
+            let next_locked = locked.map(|due| due.max(under_way.next_locked));
             // With a shared batch under way, what is pushed waits for its end, or for the end of patience.
             tokio::select! {
-                Some(kind) = running.next() => {
-                    last = kind;
-                    match kind {
-                        Kind::Shared => shared -= 1,
-                        Kind::Apart => apart -= 1,
-                    }
-                }
-                () = self.wake.notified(), if shared == 0 || self.writer.any_apart() => {}
-                () = sleep_until(next_shared), if shared > 0 && running.len() < at_once => {}
+                Some((turn, took)) = running.next() => under_way.end(turn, took),
+                () = self.wake.notified(), if under_way.shared == 0 || knows_contested => {}
+                () = sleep_until(under_way.next_shared), if under_way.shared > 0 && under_way.has_room() => {}
+                () = sleep_until(next_locked.unwrap_or_else(Instant::now)),
+                    if next_locked.is_some() && under_way.may_try_locked() => {}
             }
         }
     }
 
-    fn is_finished(&self) -> bool {
-        let state = self.state.borrow();
-        state.closing && state.queue.is_empty()
-    }
-
-    /// All that waits, but for sessions that have a write under way and those that have batches of their own.
-    fn take_shared(&self) -> Vec<Queued<T>> {
-        let State { queue, busy, .. } = &mut *self.state.borrow_mut();
-        let batch = queue.take_batch(|request| {
-            let session_id = request.session_id();
-            busy.contains(&*session_id) || self.writer.is_apart(&session_id)
+    /// Commits and answers one batch. Gives back whose turn it was, and how long it took.
+    async fn commit(&self, turn: Turn, batch: Batch<T>, deliver: &Deliver<T>) -> (Turn, Duration) {
+        let began = Instant::now();
+        let Batch {
+            sessions,
+            writes,
+            contested,
+        } = batch;
+        let lock_limit = match turn {
+            Turn::Shared | Turn::Contested => LOCK_LIMIT,
+            Turn::Suspects | Turn::Locked => SHORT_LOCK_LIMIT,
+        };
+        let committed = catching_async(COMMITTING, async {
+            let tries: Vec<Try<'_>> = writes.iter().map(Try::of).collect();
+            Ok(if contested {
+                self.writer.commit_contested(&tries, lock_limit).await
+            } else {
+                self.writer.commit_together(&tries, lock_limit).await
+            })
         });
-        busy.extend(batch.iter().map(session_of));
-        batch
-    }
-
-    /// All that waits of the first session that has batches of its own, and no write under way.
-    fn take_apart(&self) -> Option<Vec<Queued<T>>> {
-        if !self.writer.any_apart() {
-            return None;
-        }
-        let State { queue, busy, .. } = &mut *self.state.borrow_mut();
-        let first = queue.find(|request| {
-            let session_id = request.session_id();
-            !busy.contains(&*session_id) && self.writer.is_apart(&session_id)
-        })?;
-        let session = first.session_id().into_owned();
-        let batch = queue.take_batch(|request| *request.session_id() != *session);
-        busy.insert(session);
-        Some(batch)
-    }
-
-    async fn commit(&self, kind: Kind, batch: Vec<Queued<T>>, deliver: &Deliver<T>) -> Kind {
-        let sessions: Vec<String> = batch.iter().map(session_of).collect();
-        let (completions, left) = match kind {
-            Kind::Shared => commit_batch_async(batch, async |writes| self.writer.commit_shared(writes).await).await,
-            Kind::Apart => commit_batch_async(batch, async |writes| self.writer.commit_apart(writes).await).await,
+        let (mut completions, mut left) = (Vec::with_capacity(writes.len()), Vec::new());
+        let contested = match committed.await {
+            Ok(committed) => {
+                for (mut waiting, outcome) in writes.into_iter().zip(committed.outcomes) {
+                    match outcome {
+                        Outcome::Settled(result) => completions.push((waiting.ticket, result)),
+                        Outcome::Left { obstacle, moved_to } => {
+                            waiting.moved_to = moved_to;
+                            left.push((waiting, obstacle));
+                        }
+                    }
+                }
+                committed.contested
+            }
+            Err(error) => {
+                completions.extend(writes.into_iter().map(|waiting| (waiting.ticket, Err(error.clone()))));
+                HashSet::new()
+            }
         };
         deliver(completions);
-        let mut state = self.state.borrow_mut();
-        state.queue.put_back(left);
-        for session in &sessions {
-            state.busy.remove(session);
-        }
-        kind
+        self.queues.borrow_mut().put_back(sessions, left, &contested);
+        (turn, began.elapsed())
     }
-}
-
-fn session_of<T>((request, _): &Queued<T>) -> String {
-    request.session_id().into_owned()
 }

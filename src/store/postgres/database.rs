@@ -56,9 +56,6 @@ pub enum Access {
 /// How many connections write at once at most (ARCHITECTURE.md, "Connections").
 const MAX_WRITERS: u32 = 4;
 
-/// What part of `queryTimeoutMs` the writes of several sessions are tried together.
-pub(super) const SHARED_PART: u32 = 8;
-
 /// The first pause between two tries; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
@@ -89,9 +86,10 @@ pub(super) struct Database {
 /// What a statement is run for: reads have connections of their own, so that a long one never delays a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
+    /// Making the tables ready.
+    Prepare,
+    /// Writes. Those that are in the way of others, or have others in their way, must not keep the connection.
     Write,
-    /// Writes of several sessions: a lock on one of them should not hold up the others, so they are not tried together again.
-    SharedWrite,
     Read,
 }
 
@@ -247,11 +245,7 @@ impl Database {
             .unwrap_or_else(|_| Err(Failure::not_connected()))?;
         // Half of what is left, so that a connection that went silent leaves time for another try.
         let half = deadline.saturating_duration_since(Instant::now()) / 2;
-        let time = match purpose {
-            Purpose::SharedWrite => half.min(self.options.query_timeout / SHARED_PART),
-            Purpose::Write | Purpose::Read => half,
-        };
-        let limit = Instant::now() + time.max(SHORTEST_TRY);
+        let limit = Instant::now() + half.max(SHORTEST_TRY);
         let Ok(result) = timeout_at(limit, work(&connection)).await else {
             Object::take(connection).abandon();
             self.distrust_connections();
@@ -262,7 +256,7 @@ impl Database {
 
     async fn connection(&self, purpose: Purpose) -> Result<Object<Connector>, Failure> {
         let pool = match purpose {
-            Purpose::Write | Purpose::SharedWrite => &self.writers,
+            Purpose::Prepare | Purpose::Write => &self.writers,
             Purpose::Read => &self.readers,
         };
         let timeouts = Timeouts {
@@ -316,7 +310,8 @@ impl Database {
     fn is_final(&self, failure: &Failure, purpose: Purpose) -> bool {
         match failure.remedy {
             Remedy::None | Remedy::AnotherPlace => true,
-            Remedy::Retry => purpose == Purpose::SharedWrite,
+            Remedy::Retry => false,
+            Remedy::AnotherTime => purpose == Purpose::Write,
             // A server that only reads stays as it is, unless there may be another.
             Remedy::Reconnect => {
                 failure.kind == ErrorKind::Readonly

@@ -31,6 +31,8 @@ pub(super) enum Remedy {
     AnotherPlace,
     /// Another try.
     Retry,
+    /// Another try later, in smaller company: a row is locked, or what was sent takes longer than the server allows.
+    AnotherTime,
     /// Another try, on another connection.
     Reconnect,
 }
@@ -100,7 +102,11 @@ impl Failure {
 
     fn of_refusal(refusal: &DbError) -> Self {
         let code = refusal.code().code();
-        let (remedy, kind, advice) = describe(code);
+        let (remedy, kind, advice) = match describe(code) {
+            // It has a position when it is a table's lock that was waited for: then all have to wait, whoever they come with.
+            (Remedy::AnotherTime, kind, advice) if refusal.position().is_some() => (Remedy::Retry, kind, advice),
+            described => described,
+        };
         Self {
             remedy,
             kind,
@@ -225,12 +231,16 @@ fn describe(code: &str) -> (Remedy, ErrorKind, &'static str) {
             "a unique index of the table forbids it: an adopted table can hold an event's id only once, and may have rules of its own",
         ),
         "40001" | "40P01" | "55P03" => (
-            Remedy::Retry,
+            if code == "40001" {
+                Remedy::Retry
+            } else {
+                Remedy::AnotherTime
+            },
             ErrorKind::Busy,
             "other transactions were in the way until `queryTimeoutMs` was over; nothing was stored, try again",
         ),
         "57014" => (
-            Remedy::Retry,
+            Remedy::AnotherTime,
             ErrorKind::Timeout,
             "the server ended the statement, most likely for its `statement_timeout`",
         ),

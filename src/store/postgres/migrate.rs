@@ -37,7 +37,7 @@ const FAR: i64 = 1 << 60;
 pub(super) async fn prepare(database: &Rc<Database>) -> Result<(), StoreError> {
     let (tables, name) = (&database.options.tables, database.options.target.name());
     let steps = database
-        .run(Purpose::Write, database.deadline(), async |client| {
+        .run(Purpose::Prepare, database.deadline(), async |client| {
             plan(client, tables).await
         })
         .await
@@ -51,7 +51,7 @@ pub(super) async fn prepare(database: &Rc<Database>) -> Result<(), StoreError> {
     }
     // However long it takes: a large table is rewritten once.
     database
-        .run_unlimited(Purpose::Write, async |client| migrate(client, tables).await)
+        .run_unlimited(Purpose::Prepare, async |client| migrate(client, tables).await)
         .await
         .map_err(|failure| failure.into_error(&format!("migrating {name} ({})", list(&steps))))?
         .map_err(|refusal| refusal.into_error(name))

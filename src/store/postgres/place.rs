@@ -6,6 +6,7 @@
 //! try of which nobody knows how it ended can be repeated: an event stored by it is found at the place it was given.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use futures_util::future::{join3, join4};
 use tokio_postgres::Client;
@@ -53,7 +54,7 @@ impl<'a> Places<'a> {
     ) -> Self {
         let events = &tables.events;
         let index = |numbered: &Numbered<'_>| match numbered.write {
-            Write::InsertEvent(event) => event.event_index,
+            Write::InsertEvent(event) => numbered.moved_to.unwrap_or(event.event_index),
             Write::UpdateSession(_) => 0,
         };
         Self {
@@ -69,7 +70,7 @@ impl<'a> Places<'a> {
                  FROM (SELECT pg_catalog.max(event_index)::bigint AS index FROM {events} WHERE session_id = $1) AS highest \
                  LEFT JOIN {events} AS stored ON stored.session_id = $1 AND stored.event_index = ANY ($2)"
             ),
-            were_free: true,
+            were_free: false,
         }
     }
 
@@ -78,12 +79,12 @@ impl<'a> Places<'a> {
         &self.writes
     }
 
-    /// The events that were given another index than their own.
-    pub(super) fn moved(&self) -> impl Iterator<Item = (Numbered<'a>, i64)> {
+    /// The writes, and the index of each event that was given another than its own.
+    pub(super) fn given(&self) -> impl Iterator<Item = (Numbered<'a>, Option<i64>)> {
         let given = self.writes.iter().zip(&self.indexes);
-        given.filter_map(|(numbered, index)| match numbered.write {
-            Write::InsertEvent(event) if event.event_index != *index => Some((*numbered, *index)),
-            _ => None,
+        given.map(|(numbered, index)| match numbered.write {
+            Write::InsertEvent(event) if event.event_index != *index => (*numbered, Some(*index)),
+            _ => (*numbered, None),
         })
     }
 
@@ -98,11 +99,11 @@ impl<'a> Places<'a> {
             events_name: self.events_name.clone(),
             lock_name: self.lock_name.clone(),
             stored: self.stored.clone(),
-            were_free: true,
+            were_free: false,
         })
     }
 
-    /// Whether every event found its own place free or its own.
+    /// Whether there were events, and each found its own place free or its own.
     pub(super) fn were_free(&self) -> bool {
         self.were_free
     }
@@ -112,10 +113,11 @@ impl<'a> Places<'a> {
         &mut self,
         client: &Client,
         statements: &Statements,
+        lock_limit: Duration,
     ) -> Result<Vec<WriteResult>, Failure> {
         let mut tried: Option<Vec<i64>> = None;
         loop {
-            match self.try_store(client, statements).await {
+            match self.try_store(client, statements, lock_limit).await {
                 Err(failure) if failure.remedy == Remedy::AnotherPlace => {
                     client.batch_execute("ROLLBACK").await?;
                     // The same places again, though they are free: it is not them that are refused, but something else
@@ -137,15 +139,20 @@ impl<'a> Places<'a> {
         }
     }
 
-    async fn try_store(&mut self, client: &Client, statements: &Statements) -> Result<Vec<WriteResult>, Failure> {
+    async fn try_store(
+        &mut self,
+        client: &Client,
+        statements: &Statements,
+        lock_limit: Duration,
+    ) -> Result<Vec<WriteResult>, Failure> {
         let (highest, stored) = self.begin(client, statements).await?;
         let plan = self.plan(highest, stored);
         let session: Vec<&SessionRecord<'_>> = plan.session.into_iter().collect();
         // In the order in which every transaction of ours touches rows (`write::Rows`).
         let (session_count, replaced, inserted, committed) = join4(
-            statements.update_sessions(client, &session),
-            statements.replace_events(client, &plan.replace),
-            statements.insert_events(client, &plan.insert),
+            statements.update_sessions(client, &session, lock_limit),
+            statements.replace_events(client, &plan.replace, lock_limit),
+            statements.insert_events(client, &plan.insert, lock_limit),
             client.batch_execute("COMMIT"),
         )
         .await;
@@ -198,6 +205,12 @@ impl<'a> Places<'a> {
         Ok((highest, stored))
     }
 
+    fn has_events(&self) -> bool {
+        self.writes
+            .iter()
+            .any(|numbered| matches!(numbered.write, Write::InsertEvent(_)))
+    }
+
     /// Gives every event its place, in the order of the calls.
     fn plan(&mut self, highest: Option<i64>, stored: HashMap<i64, String>) -> Plan<'a> {
         let mut plan = Plan {
@@ -206,7 +219,7 @@ impl<'a> Places<'a> {
             replace: Vec::new(),
             answers: Vec::with_capacity(self.writes.len()),
         };
-        self.were_free = true;
+        self.were_free = self.has_events();
         let mut highest = highest.unwrap_or(-1);
         // What is at a place, and where in `insert` or `replace` it stands if it is of this batch.
         let mut taken: HashMap<i64, Taken<'a>> = HashMap::new();

@@ -27,6 +27,19 @@ pub(super) fn begin(silence: Duration) -> String {
     )
 }
 
+/// The statement's first parameter, as which it says how long it, and what follows it in its transaction, waits for a lock:
+/// the parameter with number `limit`. It is evaluated once, before the first row. So a statement that is a transaction by
+/// itself needs no other one before it, and waits for a lock on a whole table as long as it takes, since that comes first.
+/// Written as a subquery, it would cost three times as much.
+fn first_limiting_locks(limit: usize) -> String {
+    format!("CASE WHEN pg_catalog.set_config('lock_timeout', ${limit}, true) IS NOT NULL THEN $1 END")
+}
+
+/// A duration as the server's settings take it.
+fn setting(duration: Duration) -> String {
+    duration.as_millis().max(1).to_string()
+}
+
 /// A parameter and its type.
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
@@ -64,12 +77,15 @@ impl Statements {
         let insert = format!(
             "INSERT INTO {events} (id, event_index, session_id, created_at, connection_id, sender, payload_json, extra_json)"
         );
-        let rows = "unnest($1, $2, $3, $4, $5, $6, $7, $8)";
+        let rows = format!("unnest({}, $2, $3, $4, $5, $6, $7, $8)", first_limiting_locks(9));
         Self {
             // Soon enough for another try.
             begin: begin((query_timeout / 8).min(Duration::from_secs(5))),
             // Half as dear to plan as the one for many, which a session alone feels.
-            insert_one_event: format!("{insert} VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"),
+            insert_one_event: format!(
+                "{insert} VALUES ({}, $2, $3, $4, $5, $6, $7, $8)",
+                first_limiting_locks(9)
+            ),
             insert_events: format!("{insert} SELECT * FROM {rows}"),
             // Rows that are as they should be are left alone: no trigger sees a retry. They may be there without the standby
             // that their commit was to wait for. A transaction waits for it, and for all that was committed before, if it has
@@ -92,25 +108,32 @@ impl Statements {
             update_sessions: format!(
                 "INSERT INTO {sessions} (id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, sandbox_id, \
                  session_init_json, config_options_json, modes_json, extra_json) \
-                 SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+                 SELECT * FROM unnest({ids}, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
                  ON CONFLICT (id) DO UPDATE SET agent = excluded.agent, agent_session_id = excluded.agent_session_id, \
                  last_connection_id = excluded.last_connection_id, created_at = excluded.created_at, \
                  destroyed_at = excluded.destroyed_at, sandbox_id = excluded.sandbox_id, \
                  session_init_json = excluded.session_init_json, config_options_json = excluded.config_options_json, \
-                 modes_json = excluded.modes_json, extra_json = excluded.extra_json"
+                 modes_json = excluded.modes_json, extra_json = excluded.extra_json",
+                ids = first_limiting_locks(12)
             ),
         }
     }
 
     /// Inserts events; fails when a place is taken.
-    pub(super) async fn insert_events(&self, client: &Client, events: &[Placed<'_>]) -> Result<u64, Failure> {
+    pub(super) async fn insert_events(
+        &self,
+        client: &Client,
+        events: &[Placed<'_>],
+        lock_limit: Duration,
+    ) -> Result<u64, Failure> {
         if events.is_empty() {
             return Ok(0);
         }
+        let limit = setting(lock_limit);
         if let [Placed { event, index }] = events {
             let payload = Json(&event.payload);
             let extra = event.extra.as_deref().map(Json);
-            let parameters: [Parameter<'_>; 8] = [
+            let parameters: [Parameter<'_>; 9] = [
                 (&event.id, Type::TEXT),
                 (index, Type::INT8),
                 (&event.session_id, Type::TEXT),
@@ -119,23 +142,34 @@ impl Statements {
                 (&event.sender, Type::TEXT),
                 (&payload, Type::JSON),
                 (&extra, Type::JSON),
+                (&limit, Type::TEXT),
             ];
-            return Ok(client.execute_typed(&self.insert_one_event, &parameters).await?);
+            let inserted = client.execute_typed(&self.insert_one_event, &parameters).await;
+            return inserted.map_err(Failure::from);
         }
-        Ok(client
-            .execute_typed(&self.insert_events, &EventColumns::of(events).parameters())
-            .await?)
+        let columns = EventColumns::of(events);
+        let inserted = client
+            .execute_typed(&self.insert_events, &columns.parameters(&limit))
+            .await;
+        inserted.map_err(Failure::from)
     }
 
     /// Replaces events that are stored at their places already.
-    pub(super) async fn replace_events(&self, client: &Client, events: &[Placed<'_>]) -> Result<Replaced, Failure> {
+    pub(super) async fn replace_events(
+        &self,
+        client: &Client,
+        events: &[Placed<'_>],
+        lock_limit: Duration,
+    ) -> Result<Replaced, Failure> {
         if events.is_empty() {
             return Ok(Replaced::All);
         }
-        let parameters = EventColumns::of(events);
+        let limit = setting(lock_limit);
+        let columns = EventColumns::of(events);
         let rows = client
-            .query_typed(&self.replace_events, &parameters.parameters())
-            .await?;
+            .query_typed(&self.replace_events, &columns.parameters(&limit))
+            .await;
+        let rows = rows.map_err(Failure::from)?;
         let count = |column: usize| match rows.first() {
             Some(row) => row.try_get::<_, i64>(column),
             None => Ok(0),
@@ -154,10 +188,12 @@ impl Statements {
         &self,
         client: &Client,
         records: &[&SessionRecord<'_>],
+        lock_limit: Duration,
     ) -> Result<u64, Failure> {
         if records.is_empty() {
             return Ok(0);
         }
+        let limit = setting(lock_limit);
         let ids: Vec<&str> = records.iter().map(|record| &*record.id).collect();
         let agents: Vec<&str> = records.iter().map(|record| &*record.agent).collect();
         let agent_session_ids: Vec<&str> = records.iter().map(|record| &*record.agent_session_id).collect();
@@ -169,7 +205,7 @@ impl Statements {
         let config_options = json_column(records, |record| record.config_options.as_deref());
         let modes = json_column(records, |record| record.modes.as_deref());
         let extras = json_column(records, |record| record.extra.as_deref());
-        let parameters: [Parameter<'_>; 11] = [
+        let parameters: [Parameter<'_>; 12] = [
             (&ids, Type::TEXT_ARRAY),
             (&agents, Type::TEXT_ARRAY),
             (&agent_session_ids, Type::TEXT_ARRAY),
@@ -181,8 +217,10 @@ impl Statements {
             (&config_options, Type::JSON_ARRAY),
             (&modes, Type::JSON_ARRAY),
             (&extras, Type::JSON_ARRAY),
+            (&limit, Type::TEXT),
         ];
-        Ok(client.execute_typed(&self.update_sessions, &parameters).await?)
+        let updated = client.execute_typed(&self.update_sessions, &parameters).await;
+        updated.map_err(Failure::from)
     }
 }
 
@@ -212,7 +250,8 @@ impl<'a> EventColumns<'a> {
         }
     }
 
-    fn parameters(&self) -> [Parameter<'_>; 8] {
+    /// The columns, and the limit of [`first_limiting_locks`].
+    fn parameters<'p>(&'p self, limit: &'p String) -> [Parameter<'p>; 9] {
         [
             (&self.ids, Type::TEXT_ARRAY),
             (&self.indexes, Type::INT8_ARRAY),
@@ -222,6 +261,7 @@ impl<'a> EventColumns<'a> {
             (&self.senders, Type::TEXT_ARRAY),
             (&self.payloads, Type::JSON_ARRAY),
             (&self.extras, Type::JSON_ARRAY),
+            (limit, Type::TEXT),
         ]
     }
 }

@@ -1,12 +1,11 @@
-//! What is written to Postgres: one batch of writes at a time, as few transactions as can be. `batches` calls it,
-//! through group commit.
+//! What is written to Postgres: one batch of writes at a time, as few transactions as can be. `batches` calls it.
 //!
 //! Most batches are one statement, which is a transaction by itself. It only inserts: when a place is taken the server
-//! undoes all of it, and the sessions whose places are taken are set apart, to be written by [`super::place`] with care.
+//! undoes all of it, and the sessions whose places are taken are contested, to be written by [`super::place`] with care.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::join4;
 use tokio::time::Instant;
@@ -14,13 +13,14 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::connection::Connection;
-use super::database::{Database, Purpose, SHARED_PART};
+use super::database::{Database, Purpose};
 use super::error::{Failure, Remedy};
 use super::place::Places;
+use super::queue::{Obstacle, Waiting};
 use super::statement::{Placed, Statements};
 use crate::store::Answer;
 use crate::store::commit::{Write, WriteResult};
-use crate::store::error::StoreError;
+use crate::store::error::{ErrorKind, StoreError};
 use crate::store::model::SessionRecord;
 
 /// What writes the batches of a store.
@@ -28,8 +28,44 @@ pub(super) struct Writer {
     database: Rc<Database>,
     statements: Statements,
     taken: String,
-    /// Sessions that are not committed together with others.
-    apart: RefCell<HashSet<String>>,
+}
+
+/// A write that is to be tried.
+pub(super) struct Try<'a> {
+    write: Result<Write<'a>, StoreError>,
+    deadline: Instant,
+    moved_to: Option<i64>,
+}
+
+impl<'a> Try<'a> {
+    pub(super) fn of<T>(waiting: &'a Waiting<T>) -> Self {
+        Self {
+            write: waiting.request.parse(),
+            deadline: waiting.deadline.unwrap_or_else(Instant::now),
+            moved_to: waiting.moved_to,
+        }
+    }
+}
+
+/// What came of a try.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// The write is stored, or refused for good.
+    Settled(WriteResult),
+    /// It is to be tried again.
+    Left {
+        obstacle: Obstacle,
+        /// The index that the event was given, where it is not known whether it is stored there.
+        moved_to: Option<i64>,
+    },
+}
+
+/// What came of a batch.
+pub(super) struct Committed {
+    /// What came of each write.
+    pub(super) outcomes: Vec<Outcome>,
+    /// Sessions that others write to as well.
+    pub(super) contested: HashSet<String>,
 }
 
 /// A write, and where it stands in its batch.
@@ -37,6 +73,15 @@ pub(super) struct Writer {
 pub(super) struct Numbered<'a> {
     pub(super) number: usize,
     pub(super) write: &'a Write<'a>,
+    /// The index that it was given by an earlier try.
+    pub(super) moved_to: Option<i64>,
+}
+
+/// What came of sending a piece of a batch.
+enum Sent {
+    Stored,
+    /// Nothing is stored. Events of these sessions found their places taken; of none, if whoever was there is gone.
+    Taken(Vec<String>),
 }
 
 impl Writer {
@@ -49,109 +94,96 @@ impl Writer {
                  JOIN {} AS stored ON stored.session_id = given.session_id AND stored.event_index = given.event_index",
                 tables.events
             ),
-            apart: RefCell::new(HashSet::new()),
             database,
         }
     }
 
-    /// Whether the session must have batches of its own: an event of it found its place taken, or it may have a lock on it,
-    /// and it has not been written without trouble since.
-    pub(super) fn is_apart(&self, session_id: &str) -> bool {
-        self.apart.borrow().contains(session_id)
+    /// Until when a write is tried whose first try begins now.
+    pub(super) fn deadline(&self) -> Instant {
+        self.database.deadline()
     }
 
-    /// Whether there is such a session.
-    pub(super) fn any_apart(&self) -> bool {
-        !self.apart.borrow().is_empty()
-    }
-
-    /// Commits writes of many sessions. There is no result for those of sessions that turn out to need batches of their
-    /// own; whether anything of these is stored is not known.
-    pub(super) async fn commit_shared(&self, writes: &[Write<'_>]) -> Vec<Option<WriteResult>> {
-        let mut progress = match self.begin(writes).await {
+    /// Commits writes of sessions that get along, or may. Those that turn out not to are left.
+    pub(super) async fn commit_together(&self, tries: &[Try<'_>], lock_limit: Duration) -> Committed {
+        let mut progress = match self.begin(tries).await {
             Ok(progress) => progress,
-            Err(results) => return results,
+            Err(committed) => return committed,
         };
-        let mut pieces = vec![progress.sound(writes)];
+        let mut pieces = vec![progress.sound(tries)];
         let mut places = HashSet::new();
         for numbered in &pieces[0] {
             if let Write::InsertEvent(event) = numbered.write
                 && !places.insert((&*event.session_id, event.event_index))
             {
-                self.set_apart([event.session_id.clone().into_owned()]);
+                progress.contested.insert(event.session_id.clone().into_owned());
             }
         }
         while let Some(mut piece) = pieces.pop() {
-            piece.retain(|numbered| !self.is_apart(numbered.write.session_id()));
+            piece.retain(|numbered| !progress.contested.contains(numbered.write.session_id()));
             if piece.is_empty() {
                 continue;
             }
-            let rows = Rows::of(&piece);
-            let purpose = if of_one_session(&piece) {
-                Purpose::Write
-            } else {
-                Purpose::SharedWrite
-            };
-            let stored = self.run(purpose, &mut progress, async |client| {
-                rows.store(client, &self.statements).await
-            });
-            match stored.await {
-                Ok(()) => progress.set(&piece, &Ok(Answer::Done)),
-                Err(failure) if failure.remedy == Remedy::AnotherPlace => {
-                    match self.taken_sessions(&piece, &mut progress).await {
-                        // Whoever was in the way is gone, or something else refuses a row: the one write will tell.
-                        Ok(taken) if taken.is_empty() => match halves(piece) {
-                            Ok(halves) => pieces.extend(halves),
-                            Err(one) => self.set_apart(session_ids(&one)),
-                        },
-                        Ok(taken) => {
-                            self.set_apart(taken);
-                            pieces.push(piece);
+            match self.send(&piece, &mut progress, lock_limit).await {
+                Ok(Sent::Stored) => progress.settle(&piece, &Ok(Answer::Done)),
+                // Whoever was in the way is gone, or something else refuses a row: the one write will tell.
+                Ok(Sent::Taken(taken)) if taken.is_empty() => match halves(piece) {
+                    Ok(halves) => pieces.extend(halves),
+                    Err(one) => progress.contested.extend(session_ids(&one)),
+                },
+                Ok(Sent::Taken(taken)) => {
+                    progress.contested.extend(taken);
+                    pieces.push(piece);
+                }
+                Err(failure) if failure.remedy == Remedy::AnotherTime => {
+                    // Of several sessions nobody knows yet which one is locked, and the others need not give up.
+                    let may_be_others = failure.kind == ErrorKind::Busy && !of_one_session(&piece);
+                    for numbered in piece {
+                        if may_be_others || !self.fail_if_late(numbered, &failure, &mut progress) {
+                            progress.leave(numbered, Obstacle::Locked, None);
                         }
-                        Err(failure) => self.fail(&piece, &failure, &mut progress),
                     }
                 }
                 Err(failure) if failure.may_be_one_row() => match halves(piece) {
                     Ok(halves) => pieces.extend(halves),
                     Err(one) => self.fail(&one, &failure, &mut progress),
                 },
-                // A row of one session is locked, most likely: the others need not wait for it.
-                Err(failure) if failure.remedy == Remedy::Retry && purpose == Purpose::SharedWrite => {
-                    self.set_apart(session_ids(&piece));
-                }
                 Err(failure) => self.fail(&piece, &failure, &mut progress),
             }
         }
-        progress.results
+        progress.into_committed()
     }
 
-    /// Commits writes of one session, with care.
-    pub(super) async fn commit_apart(&self, writes: &[Write<'_>]) -> Vec<Option<WriteResult>> {
-        let mut progress = match self.begin(writes).await {
+    /// Commits writes of one contested session, with care.
+    pub(super) async fn commit_contested(&self, tries: &[Try<'_>], lock_limit: Duration) -> Committed {
+        let mut progress = match self.begin(tries).await {
             Ok(progress) => progress,
-            Err(results) => return results,
+            Err(committed) => return committed,
         };
         let options = &self.database.options;
-        // What a shared batch may have taken of their time.
-        progress.deadline -= options.query_timeout / SHARED_PART;
-        let sound = progress.sound(writes);
+        let sound = progress.sound(tries);
         let Some(session_id) = sound.first().map(|numbered| numbered.write.session_id()) else {
-            return progress.results;
+            return progress.into_committed();
         };
+        let mut is_contested = true;
         let mut pieces = vec![Places::new(session_id, sound, &options.tables, options.index_conflict)];
         while let Some(mut places) = pieces.pop() {
-            let stored = self.run(Purpose::Write, &mut progress, async |client| {
-                places.store(client, &self.statements).await
+            let stored = self.run(&mut progress, async |client| {
+                places.store(client, &self.statements, lock_limit).await
             });
             match stored.await {
                 Ok(answers) => {
-                    if places.were_free() {
-                        self.apart.borrow_mut().remove(session_id);
-                    } else {
-                        self.set_apart([session_id.to_owned()]);
-                    }
+                    is_contested = !places.were_free();
                     for (numbered, answer) in places.writes().iter().zip(answers) {
-                        progress.set(&[*numbered], &answer);
+                        progress.settle(&[*numbered], &answer);
+                    }
+                }
+                Err(failure) if failure.remedy == Remedy::AnotherTime => {
+                    for (numbered, moved_to) in places.given() {
+                        if self.fail_if_late(numbered, &failure, &mut progress) {
+                            progress.moved(numbered, moved_to);
+                        } else {
+                            progress.leave(numbered, Obstacle::Locked, moved_to);
+                        }
                     }
                 }
                 // One by one, in their order, so that a bad one fails alone.
@@ -160,27 +192,46 @@ impl Writer {
                 }
                 Err(failure) => {
                     self.fail(places.writes(), &failure, &mut progress);
-                    for (numbered, index) in places.moved() {
-                        progress.moved(numbered, index);
+                    for (numbered, moved_to) in places.given() {
+                        progress.moved(numbered, moved_to);
                     }
                 }
             }
         }
-        progress.results
-    }
-
-    fn set_apart(&self, sessions: impl IntoIterator<Item = String>) {
-        self.apart.borrow_mut().extend(sessions);
+        if is_contested {
+            progress.contested.insert(session_id.to_owned());
+        }
+        progress.into_committed()
     }
 
     /// Waits until the tables are ready; when they cannot be, that is the result of every write.
-    async fn begin(&self, writes: &[Write<'_>]) -> Result<Progress, Vec<Option<WriteResult>>> {
+    async fn begin(&self, tries: &[Try<'_>]) -> Result<Progress, Committed> {
         match self.database.prepared().await {
-            Ok(()) => Ok(Progress {
-                deadline: self.database.deadline(),
-                results: vec![None; writes.len()],
+            Ok(()) => Ok(Progress::new(tries, self.deadline())),
+            Err(error) => Err(Committed {
+                outcomes: vec![Outcome::Settled(Err(error)); tries.len()],
+                contested: HashSet::new(),
             }),
-            Err(error) => Err(vec![Some(Err(error)); writes.len()]),
+        }
+    }
+
+    /// Sends a piece of a batch as one transaction.
+    async fn send(
+        &self,
+        piece: &[Numbered<'_>],
+        progress: &mut Progress,
+        lock_limit: Duration,
+    ) -> Result<Sent, Failure> {
+        let rows = Rows::of(piece);
+        let stored = self.run(progress, async |client| {
+            rows.store(client, &self.statements, lock_limit).await
+        });
+        match stored.await {
+            Ok(()) => Ok(Sent::Stored),
+            Err(failure) if failure.remedy == Remedy::AnotherPlace => {
+                Ok(Sent::Taken(self.taken_sessions(piece, progress).await?))
+            }
+            Err(failure) => Err(failure),
         }
     }
 
@@ -195,7 +246,7 @@ impl Writer {
         }
         let parameters: [(&(dyn ToSql + Sync), Type); 2] =
             [(&session_ids, Type::TEXT_ARRAY), (&indexes, Type::INT8_ARRAY)];
-        self.run(Purpose::Write, progress, async |client| {
+        self.run(progress, async |client| {
             let rows = client.query_typed(&self.taken, &parameters).await?;
             Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
         })
@@ -205,20 +256,28 @@ impl Writer {
     /// Runs one transaction. What is stored gives those that follow all their time again.
     async fn run<R>(
         &self,
-        purpose: Purpose,
         progress: &mut Progress,
         work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        let done = self.database.run(purpose, progress.deadline, work).await?;
-        progress.deadline = self.database.deadline();
+        let done = self.database.run(Purpose::Write, progress.deadline, work).await?;
+        progress.deadline = self.deadline();
         Ok(done)
     }
 
     fn fail(&self, piece: &[Numbered<'_>], failure: &Failure, progress: &mut Progress) {
         for numbered in piece {
             let doing = format!("{} {}", numbered.write.doing(), self.database.options.target.name());
-            progress.set(&[*numbered], &Err(failure.clone().into_error(&doing)));
+            progress.settle(&[*numbered], &Err(failure.clone().into_error(&doing)));
         }
+    }
+
+    /// Fails a write that has been tried for long enough.
+    fn fail_if_late(&self, numbered: Numbered<'_>, failure: &Failure, progress: &mut Progress) -> bool {
+        let is_late = Instant::now() >= progress.deadlines[numbered.number];
+        if is_late {
+            self.fail(&[numbered], failure, progress);
+        }
+        is_late
     }
 }
 
@@ -226,35 +285,68 @@ impl Writer {
 struct Progress {
     /// When the next transaction must be done.
     deadline: Instant,
-    /// What has come of the writes.
-    results: Vec<Option<WriteResult>>,
+    /// Until when each write is tried.
+    deadlines: Vec<Instant>,
+    /// What has come of the writes. One that nothing is noted for is left, since its session is contested.
+    outcomes: Vec<Outcome>,
+    /// Sessions that others write to as well.
+    contested: HashSet<String>,
 }
 
 impl Progress {
-    fn set(&mut self, writes: &[Numbered<'_>], result: &WriteResult) {
-        for numbered in writes {
-            self.results[numbered.number] = Some(result.clone());
+    fn new(tries: &[Try<'_>], at_latest: Instant) -> Self {
+        let deadlines: Vec<Instant> = tries.iter().map(|one| one.deadline).collect();
+        let outcome = |one: &Try<'_>| Outcome::Left {
+            obstacle: Obstacle::Contested,
+            moved_to: one.moved_to,
+        };
+        Self {
+            deadline: deadlines.iter().copied().min().unwrap_or(at_latest),
+            deadlines,
+            outcomes: tries.iter().map(outcome).collect(),
+            contested: HashSet::new(),
         }
     }
 
+    fn settle(&mut self, writes: &[Numbered<'_>], result: &WriteResult) {
+        for numbered in writes {
+            self.outcomes[numbered.number] = Outcome::Settled(result.clone());
+        }
+    }
+
+    fn leave(&mut self, numbered: Numbered<'_>, obstacle: Obstacle, moved_to: Option<i64>) {
+        self.outcomes[numbered.number] = Outcome::Left { obstacle, moved_to };
+    }
+
     /// Notes with the error of an event the index that it may be stored at.
-    fn moved(&mut self, numbered: Numbered<'_>, index: i64) {
-        if let Some(Err(error)) = &mut self.results[numbered.number] {
-            error.moved_to = Some(index);
+    fn moved(&mut self, numbered: Numbered<'_>, moved_to: Option<i64>) {
+        if let Outcome::Settled(Err(error)) = &mut self.outcomes[numbered.number] {
+            error.moved_to = moved_to;
         }
     }
 
     /// The writes that Postgres can store at all; the others are refused.
-    fn sound<'a>(&mut self, writes: &'a [Write<'a>]) -> Vec<Numbered<'a>> {
-        let mut sound = Vec::with_capacity(writes.len());
-        for (number, write) in writes.iter().enumerate() {
-            let numbered = Numbered { number, write };
-            match check_text(write) {
-                Ok(()) => sound.push(numbered),
-                Err(error) => self.set(&[numbered], &Err(error)),
+    fn sound<'a>(&mut self, tries: &'a [Try<'a>]) -> Vec<Numbered<'a>> {
+        let mut sound = Vec::with_capacity(tries.len());
+        for (number, one) in tries.iter().enumerate() {
+            let checked = one.write.as_ref().map_err(StoreError::clone);
+            match checked.and_then(|write| check_text(write).map(|()| write)) {
+                Ok(write) => sound.push(Numbered {
+                    number,
+                    write,
+                    moved_to: one.moved_to,
+                }),
+                Err(error) => self.outcomes[number] = Outcome::Settled(Err(error)),
             }
         }
         sound
+    }
+
+    fn into_committed(self) -> Committed {
+        Committed {
+            outcomes: self.outcomes,
+            contested: self.contested,
+        }
     }
 }
 
@@ -300,18 +392,18 @@ impl<'a> Rows<'a> {
     }
 
     /// One transaction, and one round trip to the server.
-    async fn store(&self, client: &Client, statements: &Statements) -> Result<(), Failure> {
+    async fn store(&self, client: &Client, statements: &Statements, lock_limit: Duration) -> Result<(), Failure> {
         let (sessions, events) = if self.sessions.is_empty() {
-            (0, statements.insert_events(client, &self.events).await?)
+            (0, statements.insert_events(client, &self.events, lock_limit).await?)
         } else if self.events.is_empty() {
-            (statements.update_sessions(client, &self.sessions).await?, 0)
+            (statements.update_sessions(client, &self.sessions, lock_limit).await?, 0)
         } else {
             // All are sent before the first is answered. When one fails the server does not do those that follow, and takes
             // COMMIT for ROLLBACK.
             let (began, sessions, events, committed) = join4(
                 client.batch_execute(&statements.begin),
-                statements.update_sessions(client, &self.sessions),
-                statements.insert_events(client, &self.events),
+                statements.update_sessions(client, &self.sessions, lock_limit),
+                statements.insert_events(client, &self.events, lock_limit),
                 client.batch_execute("COMMIT"),
             )
             .await;

@@ -228,7 +228,7 @@ impl<T> Shared<T> {
             match state.phase {
                 Phase::Opening => return WriterTask::Open,
                 Phase::Open if !state.writes.is_empty() => {
-                    return WriterTask::Commit(state.writes.take_batch(|_| false));
+                    return WriterTask::Commit(state.writes.take_batch());
                 }
                 Phase::Open | Phase::NotOpen if state.closing && !state.reader_runs() => {
                     return WriterTask::Close;

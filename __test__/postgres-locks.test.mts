@@ -1,0 +1,256 @@
+/** Locks that others hold: on rows, on places that are not committed yet, and on whole tables. They hold up the sessions that they are on. */
+import assert from "node:assert/strict";
+import { after, test, type TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+
+import { PostgresSessionPersistDriver } from "../index.js";
+import { otherProgram } from "./postgres/other-program.mts";
+import { query, startServer } from "./postgres/server.mts";
+import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+
+const server = await startServer();
+after(server.cleanup);
+
+const upTo = (count: number) => Array.from({ length: count }, (_, number) => number + 1);
+
+function open(t: TestContext, connectionString: string, options = {}): PostgresSessionPersistDriver {
+  const driver = new PostgresSessionPersistDriver({ connectionString, ...options });
+  t.after(() => driver.close());
+  return driver;
+}
+
+/** Inserts an event into the table as another program would, in the transaction that it is in. */
+const INSERT = `INSERT INTO events (id, event_index, session_id, created_at, connection_id, sender, payload_json)
+  VALUES ('other', $2, $1, 1, 'other', 'agent', '{}')`;
+
+/** A driver with sessions that write, each awaiting every write: events, and a record now and then. */
+class Load {
+  readonly driver: PostgresSessionPersistDriver;
+  /** How many events each has stored. */
+  readonly stored = new Map<string, number>();
+  events = 0;
+  /** The longest that a write has taken, in milliseconds. */
+  slowest = 0;
+  #ended = false;
+  readonly #sessions: Promise<void>[];
+
+  constructor(t: TestContext, connectionString: string, sessions: string[], options = {}) {
+    const driver = new PostgresSessionPersistDriver({ connectionString, ...options });
+    this.driver = driver;
+    t.after(() => {
+      // Whatever came of the test: the driver goes on for as long as it is called.
+      this.#ended = true;
+      return driver.close();
+    });
+    this.#sessions = sessions.map(async (session, number) => {
+      for (let index = 1; !this.#ended; index += 1) {
+        await this.#timed(driver.insertEvent(session, eventAt(session, index)));
+        this.events += 1;
+        this.stored.set(session, index);
+        if ((index + number) % 16 === 0) await this.#timed(driver.updateSession(sessionOf(session)));
+      }
+    });
+  }
+
+  async end(): Promise<void> {
+    this.#ended = true;
+    await Promise.all(this.#sessions);
+  }
+
+  async #timed(write: Promise<void>): Promise<void> {
+    const begin = performance.now();
+    await write;
+    this.slowest = Math.max(this.slowest, performance.now() - begin);
+  }
+}
+
+/** How many events each load stores in so many seconds. */
+async function storedIn(seconds: number, ...loads: Load[]): Promise<number[]> {
+  const before = loads.map((load) => load.events);
+  await delay(seconds * 1_000);
+  return loads.map((load, number) => load.events - before[number]);
+}
+
+for (const [what, seconds, options] of [
+  ["8 sessions are locked for 15 s", 15, {}],
+  ["8 sessions are locked for 6 s, and the driver has one connection for writes", 6, { maxConnections: 2 }],
+] as const) {
+  test(`while ${what}, 504 others go on at their speed, and none waits for long`, async (t) => {
+    const url = await server.createDatabase();
+    await open(t, url).ready();
+    const others = upTo(504).map((number) => `session-${number}`);
+    const load = new Load(t, url, others, options);
+    // The same beside it, on a driver whose sessions are not locked: the machine is not always as fast.
+    const free = new Load(
+      t,
+      url,
+      upTo(504).map((number) => `free-${number}`),
+      options,
+    );
+    const { driver } = load;
+    const names = upTo(8).map((number) => `locked-${number}`);
+    await Promise.all(names.map((name) => driver.updateSession(sessionOf(name))));
+    await storedIn(2);
+
+    const other = await otherProgram(t, url);
+    await other.run("BEGIN");
+    for (const [number, name] of names.entries()) {
+      if (number % 2) await other.run("SELECT FROM sessions WHERE id = $1 FOR UPDATE", [name]);
+      else await other.run(INSERT, [name, 2]);
+    }
+    load.slowest = 0;
+    let released = false;
+    const writes = names.map(async (name) => {
+      const record = driver.updateSession(sessionOf(name, { agent: "other" }));
+      const events = [1, 2, 3].map((index) => driver.insertEvent(name, eventAt(name, index)));
+      await Promise.all([record, ...events]);
+      assert.ok(released, `a write to ${name} did not wait for the lock`);
+    });
+    await storedIn(1);
+    const [during, meanwhile] = await storedIn(seconds - 1, load, free);
+    const { slowest } = load;
+    released = true;
+    await other.run("COMMIT");
+    await Promise.all(writes);
+    assert.ok(during >= meanwhile * 0.8, `${during} events were stored, and ${meanwhile} beside no locks`);
+    assert.ok(slowest <= 2_000, `a write of a session that is not locked took ${slowest} ms`);
+    await Promise.all([load.end(), free.end()]);
+
+    for (const [number, name] of names.entries()) {
+      const ids = (await allEvents(driver, name)).map(({ id }) => id);
+      const [first, second, third] = upTo(3).map((index) => `${name}-${index}`);
+      if (number % 2) assert.deepEqual(ids, [first, second, third]);
+      else assert.deepEqual(ids.toSorted(), [first, second, third, "other"].toSorted());
+      assert.deepEqual(await driver.getSession(name), sessionOf(name, { agent: "other" }));
+    }
+    const counted = await query(
+      url,
+      "SELECT session_id, count(*)::int FROM events WHERE session_id LIKE 'session-%' GROUP BY 1",
+    );
+    assert.deepEqual(
+      new Map(counted.map((row) => [row.session_id, row.count])),
+      new Map(others.map((name) => [name, load.stored.get(name)])),
+    );
+  });
+}
+
+test("a session that is locked for longer than `queryTimeoutMs` is told so, and its later writes are tried anew", async (t) => {
+  const url = await server.createDatabase();
+  const driver = open(t, url, { queryTimeoutMs: 1_000 });
+  await driver.updateSession(sessionOf("locked"));
+  const other = await otherProgram(t, url);
+  await other.run("BEGIN");
+  await other.run("SELECT FROM sessions WHERE id = 'locked' FOR UPDATE");
+  const late = driver.updateSession(sessionOf("locked", { agent: "late" }));
+  await Promise.all([
+    assert.rejects(late, {
+      code: "ERR_PERSIST_BUSY",
+      sqlState: "55P03",
+      message: /other transactions were in the way/,
+    }),
+    ...upTo(20).map((number) => driver.updateSession(sessionOf(`other-${number}`))),
+  ]);
+  const later = driver.updateSession(sessionOf("locked", { agent: "later" }));
+  await other.run("COMMIT");
+  await later;
+  assert.deepEqual(await driver.getSession("locked"), sessionOf("locked", { agent: "later" }));
+});
+
+test("a server that ends statements sooner than we give up a lock holds up the locked session alone as well", async (t) => {
+  const url = await server.createDatabase();
+  await query(url, `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET statement_timeout = '80ms'`);
+  const driver = open(t, url);
+  await driver.updateSession(sessionOf("locked"));
+  const other = await otherProgram(t, url);
+  await other.run("BEGIN");
+  await other.run("SELECT FROM sessions WHERE id = 'locked' FOR UPDATE");
+  const locked = driver.updateSession(sessionOf("locked", { agent: "other" }));
+  await Promise.all(upTo(100).map((number) => driver.updateSession(sessionOf(`other-${number}`))));
+  await other.run("COMMIT");
+  await locked;
+  assert.deepEqual(await driver.getSession("locked"), sessionOf("locked", { agent: "other" }));
+});
+
+for (const table of ["sessions", "events"]) {
+  test(`a lock on the whole table of ${table} holds up everybody, and then they go on together`, async (t) => {
+    const url = await server.createDatabase();
+    await open(t, url).ready();
+    const load = new Load(
+      t,
+      url,
+      upTo(64).map((number) => `session-${number}`),
+    );
+    await storedIn(1);
+    const other = await otherProgram(t, url);
+    await other.run(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+    await other.isInTheWayOf(1);
+    // For longer than a lock on a row would be waited for.
+    await storedIn(1);
+    await other.run("COMMIT");
+    const transactions = async () => {
+      const [{ id }] = await query(url, "SELECT pg_current_xact_id()::text AS id");
+      return Number(id);
+    };
+    await storedIn(1);
+    const begin = await transactions();
+    const [events] = await storedIn(1, load);
+    const each = events / ((await transactions()) - begin);
+    assert.ok(each > 8, `a transaction stored ${each} events`);
+    await load.end();
+  });
+}
+
+test("a lock on one session's record holds up the writes of that session alone", async (t) => {
+  const url = await server.createDatabase();
+  const driver = open(t, url);
+  await driver.updateSession(sessionOf("locked"));
+  await driver.updateSession(sessionOf("other-1"));
+  const other = await otherProgram(t, url);
+  await other.run("BEGIN");
+  await other.run("SELECT FROM sessions WHERE id = 'locked' FOR UPDATE");
+
+  let released = false;
+  const locked = [
+    driver.updateSession(sessionOf("locked", { agent: "other" })),
+    driver.insertEvent("locked", eventAt("locked", 1)),
+  ].map((write) => write.then(() => assert.ok(released, "a write did not wait for the lock")));
+  await other.isInTheWayOf(1);
+  for (let index = 1; index <= 100; index += 1) {
+    await Promise.all(
+      upTo(8).flatMap((number) => [
+        driver.insertEvent(`other-${number}`, eventAt(`other-${number}`, index)),
+        driver.updateSession(sessionOf(`other-${number}`)),
+      ]),
+    );
+  }
+  assert.deepEqual(await driver.getSession("locked"), sessionOf("locked"));
+  released = true;
+  await other.run("COMMIT");
+  await Promise.all(locked);
+  assert.deepEqual(await driver.getSession("locked"), sessionOf("locked", { agent: "other" }));
+});
+
+test(
+  "a lock on one session's record does not hold up writes of other sessions that are made at the same moment",
+  { timeout: 9_000 },
+  async (t) => {
+    const url = await server.createDatabase();
+    // A try gets half of it, and the other sessions must not wait for more than that.
+    const driver = open(t, url, { queryTimeoutMs: 10_000 });
+    await driver.updateSession(sessionOf("locked"));
+    const other = await otherProgram(t, url);
+    await other.run("BEGIN");
+    await other.run("SELECT FROM sessions WHERE id = 'locked' FOR UPDATE");
+    const names = upTo(8).map((number) => `other-${number}`);
+    // What comes while this one is written becomes one batch.
+    const first = driver.insertEvent("first", eventAt("first", 1));
+    const locked = driver.updateSession(sessionOf("locked", { agent: "other" })).catch((error) => error);
+    await Promise.all([first, ...names.map((name) => driver.insertEvent(name, eventAt(name, 1)))]);
+    await Promise.all(names.map((name) => driver.insertEvent(name, eventAt(name, 2))));
+    await other.run("COMMIT");
+    // Whether it came in time is its own affair.
+    const failure = await locked;
+    if (failure) assert.equal(failure.code, "ERR_PERSIST_BUSY");
+    for (const name of names) assert.equal((await allEvents(driver, name)).length, 2);
+  },
+);

@@ -1,0 +1,387 @@
+//! What waits to be written: a queue for each session, and lists of the sessions whose turn may come. `batches` takes its
+//! batches from here.
+//!
+//! Writes of all sessions share a batch, but for sessions that are in the way of others. A session whose events meet those
+//! of other writers is contested, and has batches of its own. When a shared batch meets a locked row, its sessions are
+//! suspects: they are tried in smaller and smaller groups, until those with a lock on them are alone. These are tried again
+//! now and then, and their writes wait here, so that they hold no connection meanwhile.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::store::backlog::Admitted;
+use crate::store::commit::{MAX_BATCH_BYTES, WriteRequest};
+
+/// How many groups suspects are divided into. More groups need fewer rounds, and more statements.
+const GROUPS: usize = 8;
+
+/// How long a session with a lock on it is left alone after it was found locked; then twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long it is left alone at most, so that little time is lost once the lock is gone.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How many contested sessions are remembered. One that is forgotten costs one shared batch that is refused.
+const MAX_CONTESTED: usize = 10_000;
+
+/// A write that waits.
+#[derive(Debug)]
+pub(super) struct Waiting<T> {
+    pub(super) session: Rc<str>,
+    pub(super) request: Admitted<WriteRequest>,
+    pub(super) ticket: T,
+    /// Once it has been tried: until when it is tried again.
+    pub(super) deadline: Option<Instant>,
+    /// The index that an event was given in place of a taken one by a try of which it is not known whether it stored it.
+    pub(super) moved_to: Option<i64>,
+}
+
+/// Which sessions a batch is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// All that get along.
+    Shared,
+    /// Some that may be locked.
+    Suspects,
+    /// One that others write to as well.
+    Contested,
+    /// One that was locked when it was last tried.
+    Locked,
+}
+
+/// Writes that are taken to be committed together. Their sessions have no other turn until [`SessionQueues::put_back`].
+#[derive(Debug)]
+pub(super) struct Batch<T> {
+    /// Each session once.
+    pub(super) sessions: Vec<Rc<str>>,
+    pub(super) writes: Vec<Waiting<T>>,
+    /// Whether it is one contested session.
+    pub(super) contested: bool,
+}
+
+/// Why a write is not settled yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// Others write to its session as well.
+    Contested,
+    /// A row of one of the batch's sessions is locked.
+    Locked,
+}
+
+struct Session<T> {
+    waiting: VecDeque<Waiting<T>>,
+    /// The last pause, if it was locked when it was last tried alone.
+    pause: Option<Duration>,
+}
+
+/// See the module's description. Each session is in one of the lists, or in a batch that is being committed.
+pub(super) struct SessionQueues<T> {
+    sessions: HashMap<Rc<str>, Session<T>>,
+    shared: VecDeque<Rc<str>>,
+    suspects: VecDeque<Vec<Rc<str>>>,
+    contested: VecDeque<Rc<str>>,
+    /// By when they are to be tried again.
+    locked: BTreeSet<(Instant, Rc<str>)>,
+    /// Sessions that others wrote to as well when they were last written, whether something waits for them or not.
+    known_contested: HashSet<Rc<str>>,
+}
+
+impl<T> SessionQueues<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            sessions: HashMap::new(),
+            shared: VecDeque::new(),
+            suspects: VecDeque::new(),
+            contested: VecDeque::new(),
+            locked: BTreeSet::new(),
+            known_contested: HashSet::new(),
+        }
+    }
+
+    /// Whether nothing waits and nothing is being committed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// Whether there are sessions that may have a turn beside the shared batches as soon as something is pushed.
+    pub(super) fn knows_contested(&self) -> bool {
+        !self.known_contested.is_empty()
+    }
+
+    /// When the next locked session is to be tried.
+    pub(super) fn next_locked(&self) -> Option<Instant> {
+        self.locked.first().map(|(due, _)| *due)
+    }
+
+    /// Puts a write at the end of its session's queue.
+    pub(super) fn push(&mut self, request: Admitted<WriteRequest>, ticket: T) {
+        let (id, is_new) = {
+            let id = request.session_id();
+            match self.sessions.get_key_value(&*id) {
+                Some((known, _)) => (Rc::clone(known), false),
+                None => (Rc::from(&*id), true),
+            }
+        };
+        let session = self.sessions.entry(Rc::clone(&id)).or_insert_with(|| Session {
+            waiting: VecDeque::new(),
+            pause: None,
+        });
+        session.waiting.push_back(Waiting {
+            session: Rc::clone(&id),
+            request,
+            ticket,
+            deadline: None,
+            moved_to: None,
+        });
+        if is_new {
+            self.list(id);
+        }
+    }
+
+    /// Takes what a turn of this kind is to commit, if it is any session's.
+    pub(super) fn take(&mut self, turn: Turn, deadline: Instant) -> Option<Batch<T>> {
+        let mut batch = Batch {
+            sessions: Vec::new(),
+            writes: Vec::new(),
+            contested: false,
+        };
+        let mut room = MAX_BATCH_BYTES;
+        match turn {
+            Turn::Shared => {
+                while let Some(id) = self.shared.pop_front() {
+                    if !self.move_to(&mut batch, &id, &mut room, deadline) {
+                        self.shared.push_front(id);
+                        break;
+                    }
+                }
+            }
+            Turn::Suspects => {
+                let group = self.suspects.pop_front()?;
+                let mut rest = Vec::new();
+                for id in group {
+                    if !rest.is_empty() || !self.move_to(&mut batch, &id, &mut room, deadline) {
+                        rest.push(id);
+                    }
+                }
+                if !rest.is_empty() {
+                    self.suspects.push_front(rest);
+                }
+            }
+            Turn::Contested => {
+                let id = self.contested.pop_front()?;
+                self.move_to(&mut batch, &id, &mut room, deadline);
+                batch.contested = true;
+            }
+            Turn::Locked => {
+                if self.next_locked().is_none_or(|due| due > Instant::now()) {
+                    return None;
+                }
+                let (_, id) = self.locked.pop_first()?;
+                self.move_to(&mut batch, &id, &mut room, deadline);
+                batch.contested = self.known_contested.contains(&id);
+            }
+        }
+        (!batch.writes.is_empty()).then_some(batch)
+    }
+
+    /// Moves a session's writes to the batch, as many as there is room for; false if there is none for its first one.
+    fn move_to(&mut self, batch: &mut Batch<T>, id: &Rc<str>, room: &mut usize, deadline: Instant) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return true;
+        };
+        let before = batch.writes.len();
+        while let Some(waiting) = session.waiting.front() {
+            let bytes = waiting.request.bytes();
+            if bytes > *room && !batch.writes.is_empty() {
+                break;
+            }
+            *room = room.saturating_sub(bytes);
+            if let Some(mut waiting) = session.waiting.pop_front() {
+                waiting.deadline.get_or_insert(deadline);
+                batch.writes.push(waiting);
+            }
+        }
+        if batch.writes.len() == before {
+            return false;
+        }
+        batch.sessions.push(Rc::clone(id));
+        true
+    }
+
+    /// Ends a batch: puts back what is not settled, each write before those that were called after it, and gives the
+    /// sessions for which something waits their next turn. `contested` are those that others write to.
+    pub(super) fn put_back(
+        &mut self,
+        sessions: Vec<Rc<str>>,
+        left: Vec<(Waiting<T>, Obstacle)>,
+        contested: &HashSet<String>,
+    ) {
+        let mut locked = HashSet::new();
+        for (waiting, obstacle) in left.into_iter().rev() {
+            if obstacle == Obstacle::Locked {
+                locked.insert(Rc::clone(&waiting.session));
+            }
+            if let Some(session) = self.sessions.get_mut(&waiting.session) {
+                session.waiting.push_front(waiting);
+            }
+        }
+        let mut suspects = Vec::new();
+        for id in sessions {
+            if contested.contains(&*id) {
+                self.remember_contested(&id);
+            } else {
+                self.known_contested.remove(&id);
+            }
+            let Some(session) = self.sessions.get_mut(&id) else {
+                continue;
+            };
+            if locked.contains(&id) {
+                suspects.push(id);
+            } else if session.waiting.is_empty() {
+                self.sessions.remove(&id);
+            } else {
+                session.pause = None;
+                self.list(id);
+            }
+        }
+        self.list_locked(suspects);
+    }
+
+    /// Gives a session that is not locked its next turn.
+    fn list(&mut self, id: Rc<str>) {
+        if self.known_contested.contains(&id) {
+            self.contested.push_back(id);
+        } else {
+            self.shared.push_back(id);
+        }
+    }
+
+    /// One session that was locked is; of several, nobody knows which.
+    fn list_locked(&mut self, mut sessions: Vec<Rc<str>>) {
+        if sessions.len() > 1 {
+            let size = sessions.len().div_ceil(GROUPS);
+            while !sessions.is_empty() {
+                let rest = sessions.split_off(size.min(sessions.len()));
+                self.suspects.push_back(std::mem::replace(&mut sessions, rest));
+            }
+            return;
+        }
+        for id in sessions {
+            let Some(session) = self.sessions.get_mut(&id) else {
+                continue;
+            };
+            let pause = session.pause.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
+            session.pause = Some(pause);
+            // Its last try is when the time of its first write is over.
+            let deadline = session.waiting.front().and_then(|waiting| waiting.deadline);
+            let due = Instant::now() + pause;
+            self.locked
+                .insert((deadline.map_or(due, |deadline| due.min(deadline)), id));
+        }
+    }
+
+    fn remember_contested(&mut self, id: &Rc<str>) {
+        if self.known_contested.len() >= MAX_CONTESTED
+            && let Some(any) = self.known_contested.iter().next().cloned()
+        {
+            self.known_contested.remove(&any);
+        }
+        self.known_contested.insert(Rc::clone(id));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::store::backlog::Backlog;
+
+    fn push(queues: &mut SessionQueues<usize>, session: &str, ticket: usize) {
+        let event = WriteRequest::InsertEvent {
+            session_id: session.to_owned(),
+            event: String::new(),
+        };
+        queues.push(Backlog::new().admit(event, 0).unwrap(), ticket);
+    }
+
+    fn take(queues: &mut SessionQueues<usize>, turn: Turn) -> Option<Batch<usize>> {
+        queues.take(turn, Instant::now())
+    }
+
+    fn tickets(batch: &Batch<usize>) -> Vec<usize> {
+        batch.writes.iter().map(|waiting| waiting.ticket).collect()
+    }
+
+    /// Ends a batch in which these sessions met a lock, and all others are settled.
+    fn put_back(queues: &mut SessionQueues<usize>, batch: Batch<usize>, locked: &[&str]) {
+        let left = batch.writes.into_iter().map(|waiting| (waiting, Obstacle::Locked));
+        let left = left
+            .filter(|(waiting, _)| locked.contains(&&*waiting.session))
+            .collect();
+        queues.put_back(batch.sessions, left, &HashSet::new());
+    }
+
+    #[test]
+    fn a_session_has_one_turn_at_a_time_and_keeps_its_order() {
+        let mut queues = SessionQueues::new();
+        for (session, ticket) in [("a", 1), ("b", 2), ("a", 3)] {
+            push(&mut queues, session, ticket);
+        }
+        let first = take(&mut queues, Turn::Shared).unwrap();
+        assert_eq!(tickets(&first), [1, 3, 2]);
+        push(&mut queues, "a", 4);
+        push(&mut queues, "c", 5);
+        assert_eq!(tickets(&take(&mut queues, Turn::Shared).unwrap()), [5]);
+        put_back(&mut queues, first, &["a"]);
+        assert!(take(&mut queues, Turn::Shared).is_none());
+        assert_eq!(queues.next_locked().into_iter().count(), 1);
+    }
+
+    #[test]
+    fn the_locked_ones_of_many_sessions_are_found_and_the_others_go_on() {
+        let mut queues = SessionQueues::new();
+        let names: Vec<String> = (0..512).map(|number| format!("s{number}")).collect();
+        let locked = ["s3", "s4", "s300"];
+        for (ticket, name) in names.iter().enumerate() {
+            push(&mut queues, name, ticket);
+        }
+        let all = take(&mut queues, Turn::Shared).unwrap();
+        put_back(&mut queues, all, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut tries = 0;
+        while let Some(batch) = take(&mut queues, Turn::Suspects) {
+            tries += 1;
+            let sessions: Vec<String> = batch.sessions.iter().map(ToString::to_string).collect();
+            let is_stuck = sessions.iter().any(|id| locked.contains(&&**id));
+            let left: Vec<&str> = sessions.iter().filter(|_| is_stuck).map(String::as_str).collect();
+            put_back(&mut queues, batch, &left);
+        }
+        assert_eq!(tries, 8 + 2 * 8 + 2 * 8);
+        let left: HashSet<&str> = queues.locked.iter().map(|(_, id)| &**id).collect();
+        assert_eq!(left, HashSet::from(locked));
+        assert_eq!(queues.sessions.len(), 3);
+    }
+
+    #[test]
+    fn sessions_with_nothing_queued_are_forgotten_and_contested_ones_are_bounded() {
+        let mut queues = SessionQueues::new();
+        for number in 0..MAX_CONTESTED + 10 {
+            let name = format!("s{number}");
+            push(&mut queues, &name, number);
+            let batch = take(&mut queues, Turn::Shared).unwrap();
+            queues.put_back(batch.sessions, Vec::new(), &HashSet::from([name]));
+        }
+        assert!(queues.is_empty());
+        assert_eq!(queues.known_contested.len(), MAX_CONTESTED);
+        // One that has become quiet is like any other.
+        let name = queues.known_contested.iter().next().unwrap().to_string();
+        push(&mut queues, &name, 0);
+        let batch = take(&mut queues, Turn::Contested).unwrap();
+        assert!(batch.contested);
+        put_back(&mut queues, batch, &[]);
+        push(&mut queues, &name, 1);
+        assert!(take(&mut queues, Turn::Shared).is_some());
+    }
+}
