@@ -10,6 +10,7 @@ use std::io;
 use tokio_postgres::error::DbError;
 
 pub(super) use self::connecting::is_an_answer;
+use super::refusal::{Reach, Table};
 use crate::store::error::{CallerFailure, DatabaseCode, DatabaseError, ErrorKind, StoreError};
 
 /// What went wrong on the way to an answer.
@@ -20,6 +21,8 @@ pub(super) struct Failure {
     advice: Cow<'static, str>,
     database: Option<DatabaseError>,
     caller: Option<CallerFailure>,
+    reach: Reach,
+    table: Option<Table>,
 }
 
 /// What may help.
@@ -45,7 +48,17 @@ impl Failure {
             advice: advice.into(),
             database: None,
             caller: None,
+            reach: match kind {
+                ErrorKind::InvalidArgument => Reach::Row,
+                _ => Reach::Everything,
+            },
+            table: None,
         }
+    }
+
+    /// What `error` means for a statement that writes to `table`.
+    pub(super) fn of_writing(error: &tokio_postgres::Error, table: Table) -> Self {
+        Self::of_statement(error, Some(table))
     }
 
     /// The server did not answer in the time that a try gets.
@@ -100,7 +113,7 @@ impl Failure {
         )
     }
 
-    fn of_refusal(refusal: &DbError) -> Self {
+    fn of_refusal(refusal: &DbError, table: Option<Table>) -> Self {
         let code = refusal.code().code();
         let (remedy, kind, advice) = match describe(code) {
             // It has a position when it is a table's lock that was waited for: then all have to wait, whoever they come with.
@@ -117,6 +130,8 @@ impl Failure {
                 code: Some(DatabaseCode::SqlState(code.to_owned())),
             }),
             caller: None,
+            reach: Reach::of(refusal, kind, table),
+            table,
         }
     }
 
@@ -145,6 +160,7 @@ impl Failure {
             remedy: Remedy::None,
             kind: ErrorKind::Schema,
             advice: format!("the server refused to {step}: {message}; {advice}").into(),
+            reach: Reach::Everything,
             ..self
         }
     }
@@ -156,16 +172,19 @@ impl Failure {
         message.is_some_and(|message| message.contains("in encoding \"UTF8\" has no equivalent"))
     }
 
-    /// Whether one row may be the reason, so that the others are worth a try without it. A right may be missing for one row
-    /// (row level security), and an owner's trigger may refuse one with a code of its own.
-    pub(super) fn may_be_one_row(&self) -> bool {
-        let code = self.database.as_ref().and_then(|database| database.code.as_ref());
-        match code {
-            Some(DatabaseCode::SqlState(code)) => {
-                code == "42501" || matches!(self.kind, ErrorKind::InvalidArgument | ErrorKind::Internal)
-            }
-            _ => self.kind == ErrorKind::InvalidArgument,
-        }
+    /// Which rows it is about.
+    pub(super) fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// The table that was written to.
+    pub(super) fn table(&self) -> Option<Table> {
+        self.table
+    }
+
+    /// Whether the other one was refused for the same reason.
+    pub(super) fn is_the_same_as(&self, other: &Self) -> bool {
+        (self.kind, &self.database, self.table) == (other.kind, &other.database, other.table)
     }
 
     /// The error of a call that was `doing` something.
@@ -183,8 +202,14 @@ impl Failure {
 impl From<tokio_postgres::Error> for Failure {
     /// What the error means for a statement on a connection that was made.
     fn from(error: tokio_postgres::Error) -> Self {
+        Self::of_statement(&error, None)
+    }
+}
+
+impl Failure {
+    fn of_statement(error: &tokio_postgres::Error, table: Option<Table>) -> Self {
         if let Some(refusal) = error.as_db_error() {
-            return Self::of_refusal(refusal);
+            return Self::of_refusal(refusal, table);
         }
         let broke = error.is_closed() || error.source().is_some_and(<dyn std::error::Error>::is::<io::Error>);
         let mut failure = if broke {
@@ -201,7 +226,7 @@ impl From<tokio_postgres::Error> for Failure {
             )
         };
         failure.database = Some(DatabaseError {
-            message: reason_of(&error),
+            message: reason_of(error),
             code: None,
         });
         failure

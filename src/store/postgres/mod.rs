@@ -4,7 +4,7 @@
 //! `connection_string`, `password`, `passfile` and `tls` say where the database is and how to log in; `connection` makes
 //! connections and `database` keeps them, and tries again what a broken one left undone; `schema`, `catalog` and
 //! `migrate` make the tables ready; `queue`, `batches`, `write`, `place` and `statement` write, `read` reads;
-//! `error` names what Postgres refuses.
+//! `error` and `refusal` say what Postgres refuses.
 
 mod batches;
 mod catalog;
@@ -19,6 +19,7 @@ mod password;
 mod place;
 mod queue;
 mod read;
+mod refusal;
 mod schema;
 mod statement;
 mod tls;

@@ -13,6 +13,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::error::{Failure, Remedy};
+use super::refusal::Table;
 use super::schema::Tables;
 use super::statement::{Placed, Replaced, Statements};
 use super::write::Numbered;
@@ -86,6 +87,16 @@ impl<'a> Places<'a> {
             Write::InsertEvent(event) if event.event_index != *index => (*numbered, Some(*index)),
             _ => (*numbered, None),
         })
+    }
+
+    /// Gives up the places of those writes that are not to be kept.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&Numbered<'a>) -> bool) {
+        let kept = self
+            .writes
+            .iter()
+            .zip(&self.indexes)
+            .filter(|(numbered, _)| keep(numbered));
+        (self.writes, self.indexes) = kept.map(|(numbered, index)| (*numbered, *index)).unzip();
     }
 
     /// Each write by itself, with the place that it was given.
@@ -186,17 +197,25 @@ impl<'a> Places<'a> {
         let lock: [(&(dyn ToSql + Sync), Type); 1] = [(&self.lock_name, Type::TEXT)];
         let wanted: [(&(dyn ToSql + Sync), Type); 2] =
             [(&self.session_id, Type::TEXT), (&self.indexes, Type::INT8_ARRAY)];
+        // A record has no place, and must not need the right to read events.
+        let read = async || {
+            if self.has_events() {
+                client.query_typed(&self.stored, &wanted).await
+            } else {
+                Ok(Vec::new())
+            }
+        };
         let (began, locked, rows) = join3(
             client.batch_execute(&statements.begin),
             client.query_typed(LOCK, &lock),
-            client.query_typed(&self.stored, &wanted),
+            read(),
         )
         .await;
         began?;
         locked?;
         let mut highest = None;
         let mut stored = HashMap::new();
-        for row in rows? {
+        for row in rows.map_err(|error| Failure::of_writing(&error, Table::Events))? {
             highest = row.try_get(0)?;
             if let (Some(index), Some(id)) = (row.try_get(1)?, row.try_get(2)?) {
                 stored.insert(index, id);
@@ -206,9 +225,7 @@ impl<'a> Places<'a> {
     }
 
     fn has_events(&self) -> bool {
-        self.writes
-            .iter()
-            .any(|numbered| matches!(numbered.write, Write::InsertEvent(_)))
+        self.writes.iter().any(|numbered| numbered.table() == Table::Events)
     }
 
     /// Gives every event its place, in the order of the calls.

@@ -14,6 +14,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{IsNull, ToSql, Type, private::BytesMut};
 
 use super::error::Failure;
+use super::refusal::Table;
 use super::schema::Tables;
 use crate::store::model::{SessionEvent, SessionRecord};
 
@@ -145,13 +146,13 @@ impl Statements {
                 (&limit, Type::TEXT),
             ];
             let inserted = client.execute_typed(&self.insert_one_event, &parameters).await;
-            return inserted.map_err(Failure::from);
+            return inserted.map_err(|error| Failure::of_writing(&error, Table::Events));
         }
         let columns = EventColumns::of(events);
         let inserted = client
             .execute_typed(&self.insert_events, &columns.parameters(&limit))
             .await;
-        inserted.map_err(Failure::from)
+        inserted.map_err(|error| Failure::of_writing(&error, Table::Events))
     }
 
     /// Replaces events that are stored at their places already.
@@ -169,7 +170,7 @@ impl Statements {
         let rows = client
             .query_typed(&self.replace_events, &columns.parameters(&limit))
             .await;
-        let rows = rows.map_err(Failure::from)?;
+        let rows = rows.map_err(|error| Failure::of_writing(&error, Table::Events))?;
         let count = |column: usize| match rows.first() {
             Some(row) => row.try_get::<_, i64>(column),
             None => Ok(0),
@@ -220,7 +221,7 @@ impl Statements {
             (&limit, Type::TEXT),
         ];
         let updated = client.execute_typed(&self.update_sessions, &parameters).await;
-        updated.map_err(Failure::from)
+        updated.map_err(|error| Failure::of_writing(&error, Table::Sessions))
     }
 }
 

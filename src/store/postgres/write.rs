@@ -17,6 +17,7 @@ use super::database::{Database, Purpose};
 use super::error::{Failure, Remedy};
 use super::place::Places;
 use super::queue::{Obstacle, Waiting};
+use super::refusal::{Reach, Refusals, Table};
 use super::statement::{Placed, Statements};
 use crate::store::Answer;
 use crate::store::commit::{Write, WriteResult};
@@ -77,6 +78,16 @@ pub(super) struct Numbered<'a> {
     pub(super) moved_to: Option<i64>,
 }
 
+impl Numbered<'_> {
+    /// The table that it is written to.
+    pub(super) fn table(&self) -> Table {
+        match self.write {
+            Write::UpdateSession(_) => Table::Sessions,
+            Write::InsertEvent(_) => Table::Events,
+        }
+    }
+}
+
 /// What came of sending a piece of a batch.
 enum Sent {
     Stored,
@@ -120,6 +131,7 @@ impl Writer {
         }
         while let Some(mut piece) = pieces.pop() {
             piece.retain(|numbered| !progress.contested.contains(numbered.write.session_id()));
+            piece.retain(|numbered| !self.fail_if_refused(*numbered, &mut progress));
             if piece.is_empty() {
                 continue;
             }
@@ -143,11 +155,20 @@ impl Writer {
                         }
                     }
                 }
-                Err(failure) if failure.may_be_one_row() => match halves(piece) {
-                    Ok(halves) => pieces.extend(halves),
-                    Err(one) => self.fail(&one, &failure, &mut progress),
+                Err(failure) => match failure.reach() {
+                    Reach::Row | Reach::Unknown => match halves(piece) {
+                        Ok(halves) => pieces.extend(halves),
+                        Err(one) => {
+                            self.fail(&one, &failure, &mut progress);
+                            progress.refusals.of_one_row(failure);
+                        }
+                    },
+                    Reach::Table(table) => {
+                        progress.refusals.of_all_rows(table, failure);
+                        pieces.push(piece);
+                    }
+                    Reach::Everything => self.fail(&piece, &failure, &mut progress),
                 },
-                Err(failure) => self.fail(&piece, &failure, &mut progress),
             }
         }
         progress.into_committed()
@@ -167,6 +188,10 @@ impl Writer {
         let mut is_contested = true;
         let mut pieces = vec![Places::new(session_id, sound, &options.tables, options.index_conflict)];
         while let Some(mut places) = pieces.pop() {
+            places.retain(|numbered| !self.fail_if_refused(*numbered, &mut progress));
+            if places.writes().is_empty() {
+                continue;
+            }
             let stored = self.run(&mut progress, async |client| {
                 places.store(client, &self.statements, lock_limit).await
             });
@@ -186,16 +211,23 @@ impl Writer {
                         }
                     }
                 }
-                // One by one, in their order, so that a bad one fails alone.
-                Err(failure) if failure.may_be_one_row() && places.writes().len() > 1 => {
-                    pieces.extend(places.split().rev());
-                }
-                Err(failure) => {
-                    self.fail(places.writes(), &failure, &mut progress);
-                    for (numbered, moved_to) in places.given() {
-                        progress.moved(numbered, moved_to);
+                Err(failure) => match failure.reach() {
+                    // One by one, in their order, so that a bad one fails alone.
+                    Reach::Row | Reach::Unknown if places.writes().len() > 1 => pieces.extend(places.split().rev()),
+                    Reach::Table(table) => {
+                        progress.refusals.of_all_rows(table, failure);
+                        pieces.push(places);
                     }
-                }
+                    reach => {
+                        self.fail(places.writes(), &failure, &mut progress);
+                        for (numbered, moved_to) in places.given() {
+                            progress.moved(numbered, moved_to);
+                        }
+                        if reach == Reach::Unknown {
+                            progress.refusals.of_one_row(failure);
+                        }
+                    }
+                },
             }
         }
         if is_contested {
@@ -247,7 +279,8 @@ impl Writer {
         let parameters: [(&(dyn ToSql + Sync), Type); 2] =
             [(&session_ids, Type::TEXT_ARRAY), (&indexes, Type::INT8_ARRAY)];
         self.run(progress, async |client| {
-            let rows = client.query_typed(&self.taken, &parameters).await?;
+            let rows = client.query_typed(&self.taken, &parameters).await;
+            let rows = rows.map_err(|error| Failure::of_writing(&error, Table::Events))?;
             Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
         })
         .await
@@ -271,6 +304,15 @@ impl Writer {
         }
     }
 
+    /// Fails a write whose table refuses every row.
+    fn fail_if_refused(&self, numbered: Numbered<'_>, progress: &mut Progress) -> bool {
+        let Some(failure) = progress.refusals.of_table(numbered.table()).cloned() else {
+            return false;
+        };
+        self.fail(&[numbered], &failure, progress);
+        true
+    }
+
     /// Fails a write that has been tried for long enough.
     fn fail_if_late(&self, numbered: Numbered<'_>, failure: &Failure, progress: &mut Progress) -> bool {
         let is_late = Instant::now() >= progress.deadlines[numbered.number];
@@ -291,6 +333,7 @@ struct Progress {
     outcomes: Vec<Outcome>,
     /// Sessions that others write to as well.
     contested: HashSet<String>,
+    refusals: Refusals,
 }
 
 impl Progress {
@@ -305,6 +348,7 @@ impl Progress {
             deadlines,
             outcomes: tries.iter().map(outcome).collect(),
             contested: HashSet::new(),
+            refusals: Refusals::default(),
         }
     }
 

@@ -48,7 +48,7 @@ impl Failure {
         let host = &target.name;
         let hint = target.password_hint.as_ref();
         if let Some(refusal) = error.as_db_error() {
-            let mut failure = Self::of_refusal(refusal);
+            let mut failure = Self::of_refusal(refusal, None);
             let said = without_user(refusal.message(), target.config.get_user().unwrap_or_default());
             // PgBouncer's word for it.
             if refusal.message().starts_with("unsupported startup parameter") {
@@ -118,14 +118,11 @@ impl Failure {
             ),
         };
         Self {
-            remedy,
-            kind: ErrorKind::Unavailable,
-            advice: advice.into(),
             database: Some(DatabaseError {
                 message: reason,
                 code: None,
             }),
-            caller: None,
+            ..Self::new(remedy, ErrorKind::Unavailable, advice)
         }
     }
 }
