@@ -172,6 +172,12 @@ impl Failure {
         message.is_some_and(|message| message.contains("in encoding \"UTF8\" has no equivalent"))
     }
 
+    /// Whether it is the server's word that it did not do what it was sent, and goes on.
+    pub(super) fn is_refusal(&self) -> bool {
+        let code = self.database.as_ref().and_then(|database| database.code.as_ref());
+        code.is_some() && self.remedy != Remedy::Reconnect
+    }
+
     /// Which rows it is about.
     pub(super) fn reach(&self) -> Reach {
         self.reach

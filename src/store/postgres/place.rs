@@ -1,5 +1,6 @@
 //! Where the events of one session go when others write to it too: free places are taken, events that are stored already
-//! are replaced, and those whose place is taken by another event get the next index, or are refused. `write` calls it.
+//! are replaced, and those whose place is taken by another event get the next index, or are refused. Those that follow a
+//! moved one get the next index as well ([`crate::store::moved`]). `write` calls it.
 //!
 //! The session's other writers of this package are kept out by an advisory lock; whoever does not take it is met by the
 //! unique index, and then everything begins anew. An event's place is changed only when it is known to be taken, so a
@@ -20,6 +21,7 @@ use super::write::Numbered;
 use crate::store::commit::{Write, WriteResult};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::model::{MAX_SAFE_INTEGER, SessionRecord};
+use crate::store::moved::must_follow;
 use crate::store::{Answer, IndexConflict};
 
 /// See the module's description.
@@ -33,6 +35,8 @@ pub(super) struct Places<'a> {
     lock_name: String,
     stored: String,
     were_free: bool,
+    /// Whether a try may have stored the events at these indexes, and nobody knows.
+    is_unsure: bool,
 }
 
 /// What is to be done for the writes, by what is stored.
@@ -41,6 +45,14 @@ struct Plan<'a> {
     insert: Vec<Placed<'a>>,
     replace: Vec<Placed<'a>>,
     answers: Vec<WriteResult>,
+}
+
+/// The index that an event asks for.
+fn asked(numbered: &Numbered<'_>) -> i64 {
+    match numbered.write {
+        Write::InsertEvent(event) => event.event_index,
+        Write::UpdateSession(_) => 0,
+    }
 }
 
 /// Waits for the session's other writers. Not the whole table's: each session has a number of its own.
@@ -54,12 +66,10 @@ impl<'a> Places<'a> {
         index_conflict: IndexConflict,
     ) -> Self {
         let events = &tables.events;
-        let index = |numbered: &Numbered<'_>| match numbered.write {
-            Write::InsertEvent(event) => numbered.moved_to.unwrap_or(event.event_index),
-            Write::UpdateSession(_) => 0,
-        };
+        let index = |numbered: &Numbered<'_>| numbered.moved_to.unwrap_or_else(|| asked(numbered));
         Self {
             session_id,
+            is_unsure: writes.iter().any(|numbered| numbered.moved_to.is_some()),
             indexes: writes.iter().map(index).collect(),
             writes,
             index_conflict,
@@ -80,11 +90,11 @@ impl<'a> Places<'a> {
         &self.writes
     }
 
-    /// The writes, and the index of each event that was given another than its own.
-    pub(super) fn given(&self) -> impl Iterator<Item = (Numbered<'a>, Option<i64>)> {
+    /// The writes, and where each event that was given another index than its own may be stored though nobody knows.
+    pub(super) fn unsure(&self) -> impl Iterator<Item = (Numbered<'a>, Option<i64>)> {
         let given = self.writes.iter().zip(&self.indexes);
         given.map(|(numbered, index)| match numbered.write {
-            Write::InsertEvent(event) if event.event_index != *index => (*numbered, Some(*index)),
+            Write::InsertEvent(event) if self.is_unsure && event.event_index != *index => (*numbered, Some(*index)),
             _ => (*numbered, None),
         })
     }
@@ -99,18 +109,19 @@ impl<'a> Places<'a> {
         (self.writes, self.indexes) = kept.map(|(numbered, index)| (*numbered, *index)).unzip();
     }
 
-    /// Each write by itself, with the place that it was given.
+    /// Each write by itself; with the place that it was given, if it may be stored there.
     pub(super) fn split(self) -> impl DoubleEndedIterator<Item = Self> {
-        let Self { writes, indexes, .. } = self;
-        writes.into_iter().zip(indexes).map(move |(write, index)| Self {
+        let each: Vec<_> = self.unsure().collect();
+        each.into_iter().map(move |(write, moved_to)| Self {
             session_id: self.session_id,
             writes: vec![write],
-            indexes: vec![index],
+            indexes: vec![moved_to.unwrap_or_else(|| asked(&write))],
             index_conflict: self.index_conflict,
             events_name: self.events_name.clone(),
             lock_name: self.lock_name.clone(),
             stored: self.stored.clone(),
             were_free: false,
+            is_unsure: self.is_unsure,
         })
     }
 
@@ -119,16 +130,18 @@ impl<'a> Places<'a> {
         self.were_free
     }
 
-    /// One transaction that takes two round trips; says for each write what came of it.
+    /// One transaction that takes two round trips; says for each write what came of it. `last_moved` is the index that an
+    /// event of the session was last moved to.
     pub(super) async fn store(
         &mut self,
         client: &Client,
         statements: &Statements,
+        last_moved: Option<i64>,
         lock_limit: Duration,
     ) -> Result<Vec<WriteResult>, Failure> {
         let mut tried: Option<Vec<i64>> = None;
         loop {
-            match self.try_store(client, statements, lock_limit).await {
+            match self.try_store(client, statements, last_moved, lock_limit).await {
                 Err(failure) if failure.remedy == Remedy::AnotherPlace => {
                     client.batch_execute("ROLLBACK").await?;
                     // The same places again, though they are free: it is not them that are refused, but something else
@@ -154,37 +167,18 @@ impl<'a> Places<'a> {
         &mut self,
         client: &Client,
         statements: &Statements,
+        last_moved: Option<i64>,
         lock_limit: Duration,
     ) -> Result<Vec<WriteResult>, Failure> {
         let (highest, stored) = self.begin(client, statements).await?;
-        let plan = self.plan(highest, stored);
-        let session: Vec<&SessionRecord<'_>> = plan.session.into_iter().collect();
-        // In the order in which every transaction of ours touches rows (`write::Rows`).
-        let (session_count, replaced, inserted, committed) = join4(
-            statements.update_sessions(client, &session, lock_limit),
-            statements.replace_events(client, &plan.replace, lock_limit),
-            statements.insert_events(client, &plan.insert, lock_limit),
-            client.batch_execute("COMMIT"),
-        )
-        .await;
-        let (session_count, replaced, inserted) = (session_count?, replaced?, inserted?);
-        committed?;
-        if session_count != session.len() as u64 || inserted != plan.insert.len() as u64 {
-            return Err(Failure::swallowed(Remedy::None));
+        let plan = self.plan(highest, stored, last_moved);
+        // It stays so if the answer never comes, or comes when it is done.
+        let was_unsure = std::mem::replace(&mut self.is_unsure, true);
+        let done = send(client, statements, &plan, lock_limit).await;
+        if matches!(&done, Err(failure) if failure.is_refusal()) {
+            self.is_unsure = was_unsure;
         }
-        match replaced {
-            Replaced::All => {}
-            Replaced::Swallowed => return Err(Failure::swallowed(Remedy::None)),
-            // Their places are free now.
-            Replaced::Deleted => {
-                return Err(Failure::new(
-                    Remedy::Retry,
-                    ErrorKind::Busy,
-                    "somebody deletes the session's events",
-                ));
-            }
-        }
-        Ok(plan.answers)
+        done.map(|()| plan.answers)
     }
 
     /// Begins the transaction, waits for the session's other writers, and reads the session's highest index and what is
@@ -229,7 +223,7 @@ impl<'a> Places<'a> {
     }
 
     /// Gives every event its place, in the order of the calls.
-    fn plan(&mut self, highest: Option<i64>, stored: HashMap<i64, String>) -> Plan<'a> {
+    fn plan(&mut self, highest: Option<i64>, stored: HashMap<i64, String>, last_moved: Option<i64>) -> Plan<'a> {
         let mut plan = Plan {
             session: None,
             insert: Vec::new(),
@@ -238,6 +232,7 @@ impl<'a> Places<'a> {
         };
         self.were_free = self.has_events();
         let mut highest = highest.unwrap_or(-1);
+        let mut last_moved = last_moved;
         // What is at a place, and where in `insert` or `replace` it stands if it is of this batch.
         let mut taken: HashMap<i64, Taken<'a>> = HashMap::new();
         for (index, id) in stored {
@@ -255,7 +250,7 @@ impl<'a> Places<'a> {
             let answer = loop {
                 let placed = Placed { event, index: *index };
                 match taken.get(index) {
-                    None => {
+                    None if !must_follow(*index, last_moved, Some(highest)) => {
                         taken.insert(*index, Taken::Inserted(&event.id, plan.insert.len()));
                         plan.insert.push(placed);
                         highest = highest.max(*index);
@@ -266,7 +261,7 @@ impl<'a> Places<'a> {
                     }
                     Some(Taken::Inserted(id, at)) if **id == event.id => plan.insert[*at] = placed,
                     Some(Taken::Replaced(id, at)) if **id == event.id => plan.replace[*at] = placed,
-                    Some(_) => {
+                    None | Some(_) => {
                         self.were_free = false;
                         if self.index_conflict == IndexConflict::Reject {
                             break Err(StoreError::index_taken(&self.events_name));
@@ -281,6 +276,7 @@ impl<'a> Places<'a> {
                 break Ok(if *index == event.event_index {
                     Answer::Done
                 } else {
+                    last_moved = Some(*index);
                     Answer::Reassigned(*index)
                 });
             };
@@ -290,6 +286,37 @@ impl<'a> Places<'a> {
         plan.replace.sort_unstable_by_key(|placed| placed.index);
         plan
     }
+}
+
+/// Does what was planned, and commits it.
+async fn send(client: &Client, statements: &Statements, plan: &Plan<'_>, lock_limit: Duration) -> Result<(), Failure> {
+    let session: Vec<&SessionRecord<'_>> = plan.session.into_iter().collect();
+    // In the order in which every transaction of ours touches rows (`write::Rows`).
+    let (session_count, replaced, inserted, committed) = join4(
+        statements.update_sessions(client, &session, lock_limit),
+        statements.replace_events(client, &plan.replace, lock_limit),
+        statements.insert_events(client, &plan.insert, lock_limit),
+        client.batch_execute("COMMIT"),
+    )
+    .await;
+    let (session_count, replaced, inserted) = (session_count?, replaced?, inserted?);
+    committed?;
+    if session_count != session.len() as u64 || inserted != plan.insert.len() as u64 {
+        return Err(Failure::swallowed(Remedy::None));
+    }
+    match replaced {
+        Replaced::All => {}
+        Replaced::Swallowed => return Err(Failure::swallowed(Remedy::None)),
+        // Their places are free now.
+        Replaced::Deleted => {
+            return Err(Failure::new(
+                Remedy::Retry,
+                ErrorKind::Busy,
+                "somebody deletes the session's events",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What is at a place.

@@ -3,6 +3,7 @@
 //! Most batches are one statement, which is a transaction by itself. It only inserts: when a place is taken the server
 //! undoes all of it, and the sessions whose places are taken are contested, to be written by [`super::place`] with care.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,12 +24,14 @@ use crate::store::Answer;
 use crate::store::commit::{Write, WriteResult};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::model::SessionRecord;
+use crate::store::moved::MovedSessions;
 
 /// What writes the batches of a store.
 pub(super) struct Writer {
     database: Rc<Database>,
     statements: Statements,
     taken: String,
+    moved: RefCell<MovedSessions>,
 }
 
 /// A write that is to be tried.
@@ -105,6 +108,7 @@ impl Writer {
                  JOIN {} AS stored ON stored.session_id = given.session_id AND stored.event_index = given.event_index",
                 tables.events
             ),
+            moved: RefCell::default(),
             database,
         }
     }
@@ -124,7 +128,8 @@ impl Writer {
         let mut places = HashSet::new();
         for numbered in &pieces[0] {
             if let Write::InsertEvent(event) = numbered.write
-                && !places.insert((&*event.session_id, event.event_index))
+                && (!places.insert((&*event.session_id, event.event_index))
+                    || self.last_moved(&event.session_id) >= Some(event.event_index))
             {
                 progress.contested.insert(event.session_id.clone().into_owned());
             }
@@ -192,20 +197,26 @@ impl Writer {
             if places.writes().is_empty() {
                 continue;
             }
+            let last_moved = self.last_moved(session_id);
             let stored = self.run(&mut progress, async |client| {
-                places.store(client, &self.statements, lock_limit).await
+                places.store(client, &self.statements, last_moved, lock_limit).await
             });
             match stored.await {
                 Ok(answers) => {
                     is_contested = !places.were_free();
+                    for answer in &answers {
+                        if let Ok(Answer::Reassigned(index)) = answer {
+                            self.moved.borrow_mut().moved(session_id, *index);
+                        }
+                    }
                     for (numbered, answer) in places.writes().iter().zip(answers) {
                         progress.settle(&[*numbered], &answer);
                     }
                 }
                 Err(failure) if failure.remedy == Remedy::AnotherTime => {
-                    for (numbered, moved_to) in places.given() {
+                    for (numbered, moved_to) in places.unsure() {
                         if self.fail_if_late(numbered, &failure, &mut progress) {
-                            progress.moved(numbered, moved_to);
+                            self.may_have_moved(numbered, moved_to, &mut progress);
                         } else {
                             progress.leave(numbered, Obstacle::Locked, moved_to);
                         }
@@ -220,8 +231,8 @@ impl Writer {
                     }
                     reach => {
                         self.fail(places.writes(), &failure, &mut progress);
-                        for (numbered, moved_to) in places.given() {
-                            progress.moved(numbered, moved_to);
+                        for (numbered, moved_to) in places.unsure() {
+                            self.may_have_moved(numbered, moved_to, &mut progress);
                         }
                         if reach == Reach::Unknown {
                             progress.refusals.of_one_row(failure);
@@ -297,6 +308,20 @@ impl Writer {
         Ok(done)
     }
 
+    /// The index that an event of the session was last moved to.
+    fn last_moved(&self, session_id: &str) -> Option<i64> {
+        self.moved.borrow_mut().last(session_id)
+    }
+
+    /// Notes of an event that has failed where it may be stored all the same: with its error, so that another try begins
+    /// there, and for its session, so that later events follow it.
+    fn may_have_moved(&self, numbered: Numbered<'_>, moved_to: Option<i64>, progress: &mut Progress) {
+        if let (Some(index), Outcome::Settled(Err(error))) = (moved_to, &mut progress.outcomes[numbered.number]) {
+            error.moved_to = moved_to;
+            self.moved.borrow_mut().moved(numbered.write.session_id(), index);
+        }
+    }
+
     fn fail(&self, piece: &[Numbered<'_>], failure: &Failure, progress: &mut Progress) {
         for numbered in piece {
             let doing = format!("{} {}", numbered.write.doing(), self.database.options.target.name());
@@ -360,13 +385,6 @@ impl Progress {
 
     fn leave(&mut self, numbered: Numbered<'_>, obstacle: Obstacle, moved_to: Option<i64>) {
         self.outcomes[numbered.number] = Outcome::Left { obstacle, moved_to };
-    }
-
-    /// Notes with the error of an event the index that it may be stored at.
-    fn moved(&mut self, numbered: Numbered<'_>, moved_to: Option<i64>) {
-        if let Outcome::Settled(Err(error)) = &mut self.outcomes[numbered.number] {
-            error.moved_to = moved_to;
-        }
     }
 
     /// The writes that Postgres can store at all; the others are refused.
