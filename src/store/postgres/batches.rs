@@ -17,8 +17,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::progress::{Outcome, Try};
 use super::queue::{Batch, SessionQueues, Turn};
-use super::write::{Outcome, Try, Writer};
+use super::write::Writer;
 use crate::store::Deliver;
 use crate::store::backlog::Admitted;
 use crate::store::commit::{COMMITTING, WriteRequest};

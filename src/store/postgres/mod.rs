@@ -3,8 +3,8 @@
 //! [`PostgresStore`] is the handle that callers hold, and the thread's loops stand below it. `config`,
 //! `connection_string`, `password`, `passfile` and `tls` say where the database is and how to log in; `connection` makes
 //! connections and `database` keeps them, and tries again what a broken one left undone; `schema`, `catalog` and
-//! `migrate` make the tables ready; `queue`, `batches`, `write`, `place` and `statement` write, `read` reads;
-//! `error` and `refusal` say what Postgres refuses.
+//! `migrate` make the tables ready; `queue`, `batches`, `write`, `progress`, `rows`, `place` and `statement` write, `read`
+//! reads; `error` and `refusal` say what Postgres refuses.
 
 mod batches;
 mod catalog;
@@ -17,9 +17,11 @@ mod migrate;
 mod passfile;
 mod password;
 mod place;
+mod progress;
 mod queue;
 mod read;
 mod refusal;
+mod rows;
 mod schema;
 mod statement;
 mod tls;

@@ -14,10 +14,10 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::error::{Failure, Remedy};
+use super::progress::Numbered;
 use super::refusal::Table;
 use super::schema::Tables;
 use super::statement::{Placed, Replaced, Statements};
-use super::write::Numbered;
 use crate::store::commit::{Write, WriteResult};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::model::{MAX_SAFE_INTEGER, SessionRecord};
@@ -291,7 +291,7 @@ impl<'a> Places<'a> {
 /// Does what was planned, and commits it.
 async fn send(client: &Client, statements: &Statements, plan: &Plan<'_>, lock_limit: Duration) -> Result<(), Failure> {
     let session: Vec<&SessionRecord<'_>> = plan.session.into_iter().collect();
-    // In the order in which every transaction of ours touches rows (`write::Rows`).
+    // In the order in which every transaction of ours touches rows (`super::rows`).
     let (session_count, replaced, inserted, committed) = join4(
         statements.update_sessions(client, &session, lock_limit),
         statements.replace_events(client, &plan.replace, lock_limit),

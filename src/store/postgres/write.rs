@@ -4,26 +4,25 @@
 //! undoes all of it, and the sessions whose places are taken are contested, to be written by [`super::place`] with care.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join4;
 use tokio::time::Instant;
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::error::{Failure, Remedy};
 use super::place::Places;
-use super::queue::{Obstacle, Waiting};
-use super::refusal::{Reach, Refusals, Table};
-use super::statement::{Placed, Statements};
+use super::progress::{Committed, Numbered, Outcome, Progress, Try};
+use super::queue::Obstacle;
+use super::refusal::{Reach, Table};
+use super::rows::Rows;
+use super::statement::Statements;
 use crate::store::Answer;
-use crate::store::commit::{Write, WriteResult};
-use crate::store::error::{ErrorKind, StoreError};
-use crate::store::model::SessionRecord;
+use crate::store::commit::Write;
+use crate::store::error::ErrorKind;
 use crate::store::moved::MovedSessions;
 
 /// What writes the batches of a store.
@@ -32,63 +31,6 @@ pub(super) struct Writer {
     statements: Statements,
     taken: String,
     moved: RefCell<MovedSessions>,
-}
-
-/// A write that is to be tried.
-pub(super) struct Try<'a> {
-    write: Result<Write<'a>, StoreError>,
-    deadline: Instant,
-    moved_to: Option<i64>,
-}
-
-impl<'a> Try<'a> {
-    pub(super) fn of<T>(waiting: &'a Waiting<T>) -> Self {
-        Self {
-            write: waiting.request.parse(),
-            deadline: waiting.deadline.unwrap_or_else(Instant::now),
-            moved_to: waiting.moved_to,
-        }
-    }
-}
-
-/// What came of a try.
-#[derive(Debug, Clone)]
-pub(super) enum Outcome {
-    /// The write is stored, or refused for good.
-    Settled(WriteResult),
-    /// It is to be tried again.
-    Left {
-        obstacle: Obstacle,
-        /// The index that the event was given, where it is not known whether it is stored there.
-        moved_to: Option<i64>,
-    },
-}
-
-/// What came of a batch.
-pub(super) struct Committed {
-    /// What came of each write.
-    pub(super) outcomes: Vec<Outcome>,
-    /// Sessions that others write to as well.
-    pub(super) contested: HashSet<String>,
-}
-
-/// A write, and where it stands in its batch.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Numbered<'a> {
-    pub(super) number: usize,
-    pub(super) write: &'a Write<'a>,
-    /// The index that it was given by an earlier try.
-    pub(super) moved_to: Option<i64>,
-}
-
-impl Numbered<'_> {
-    /// The table that it is written to.
-    pub(super) fn table(&self) -> Table {
-        match self.write {
-            Write::UpdateSession(_) => Table::Sessions,
-            Write::InsertEvent(_) => Table::Events,
-        }
-    }
 }
 
 /// What came of sending a piece of a batch.
@@ -348,70 +290,6 @@ impl Writer {
     }
 }
 
-/// How far a batch has come.
-struct Progress {
-    /// When the next transaction must be done.
-    deadline: Instant,
-    /// Until when each write is tried.
-    deadlines: Vec<Instant>,
-    /// What has come of the writes. One that nothing is noted for is left, since its session is contested.
-    outcomes: Vec<Outcome>,
-    /// Sessions that others write to as well.
-    contested: HashSet<String>,
-    refusals: Refusals,
-}
-
-impl Progress {
-    fn new(tries: &[Try<'_>], at_latest: Instant) -> Self {
-        let deadlines: Vec<Instant> = tries.iter().map(|one| one.deadline).collect();
-        let outcome = |one: &Try<'_>| Outcome::Left {
-            obstacle: Obstacle::Contested,
-            moved_to: one.moved_to,
-        };
-        Self {
-            deadline: deadlines.iter().copied().min().unwrap_or(at_latest),
-            deadlines,
-            outcomes: tries.iter().map(outcome).collect(),
-            contested: HashSet::new(),
-            refusals: Refusals::default(),
-        }
-    }
-
-    fn settle(&mut self, writes: &[Numbered<'_>], result: &WriteResult) {
-        for numbered in writes {
-            self.outcomes[numbered.number] = Outcome::Settled(result.clone());
-        }
-    }
-
-    fn leave(&mut self, numbered: Numbered<'_>, obstacle: Obstacle, moved_to: Option<i64>) {
-        self.outcomes[numbered.number] = Outcome::Left { obstacle, moved_to };
-    }
-
-    /// The writes that Postgres can store at all; the others are refused.
-    fn sound<'a>(&mut self, tries: &'a [Try<'a>]) -> Vec<Numbered<'a>> {
-        let mut sound = Vec::with_capacity(tries.len());
-        for (number, one) in tries.iter().enumerate() {
-            let checked = one.write.as_ref().map_err(StoreError::clone);
-            match checked.and_then(|write| check_text(write).map(|()| write)) {
-                Ok(write) => sound.push(Numbered {
-                    number,
-                    write,
-                    moved_to: one.moved_to,
-                }),
-                Err(error) => self.outcomes[number] = Outcome::Settled(Err(error)),
-            }
-        }
-        sound
-    }
-
-    fn into_committed(self) -> Committed {
-        Committed {
-            outcomes: self.outcomes,
-            contested: self.contested,
-        }
-    }
-}
-
 fn session_ids(piece: &[Numbered<'_>]) -> Vec<String> {
     let ids = piece.iter().map(|numbered| numbered.write.session_id());
     ids.map(str::to_owned).collect()
@@ -423,68 +301,6 @@ fn of_one_session(piece: &[Numbered<'_>]) -> bool {
     ids.all(|id| Some(id) == first)
 }
 
-/// The rows of writes that are committed together, in the order in which every transaction of ours touches rows: sessions
-/// by their ids, then events by their places. So no two transactions ever wait for each other.
-struct Rows<'a> {
-    sessions: Vec<&'a SessionRecord<'a>>,
-    events: Vec<Placed<'a>>,
-}
-
-impl<'a> Rows<'a> {
-    fn of(piece: &[Numbered<'a>]) -> Self {
-        let mut sessions = BTreeMap::new();
-        let mut events = Vec::with_capacity(piece.len());
-        for numbered in piece {
-            match numbered.write {
-                // The last one of a session stands.
-                Write::UpdateSession(record) => {
-                    sessions.insert(&*record.id, record);
-                }
-                Write::InsertEvent(event) => events.push(Placed {
-                    event,
-                    index: event.event_index,
-                }),
-            }
-        }
-        events.sort_unstable_by_key(|placed| (&*placed.event.session_id, placed.index));
-        Self {
-            sessions: sessions.into_values().collect(),
-            events,
-        }
-    }
-
-    /// One transaction, and one round trip to the server.
-    async fn store(&self, client: &Client, statements: &Statements, lock_limit: Duration) -> Result<(), Failure> {
-        let (sessions, events) = if self.sessions.is_empty() {
-            (0, statements.insert_events(client, &self.events, lock_limit).await?)
-        } else if self.events.is_empty() {
-            (statements.update_sessions(client, &self.sessions, lock_limit).await?, 0)
-        } else {
-            // All are sent before the first is answered. When one fails the server does not do those that follow, and takes
-            // COMMIT for ROLLBACK.
-            let (began, sessions, events, committed) = join4(
-                client.batch_execute(&statements.begin),
-                statements.update_sessions(client, &self.sessions, lock_limit),
-                statements.insert_events(client, &self.events, lock_limit),
-                client.batch_execute("COMMIT"),
-            )
-            .await;
-            began?;
-            let counts = (sessions?, events?);
-            committed?;
-            counts
-        };
-        if sessions < self.sessions.len() as u64 {
-            return Err(Failure::swallowed(Remedy::None));
-        }
-        if events < self.events.len() as u64 {
-            // Those that are there are found at their places, and the others are tried once more, alone.
-            return Err(Failure::swallowed(Remedy::AnotherPlace));
-        }
-        Ok(())
-    }
-}
-
 /// Two halves, the first on top of the stack; or the only write.
 fn halves(mut piece: Vec<Numbered<'_>>) -> Result<[Vec<Numbered<'_>>; 2], Vec<Numbered<'_>>> {
     if piece.len() < 2 {
@@ -492,36 +308,4 @@ fn halves(mut piece: Vec<Numbered<'_>>) -> Result<[Vec<Numbered<'_>>; 2], Vec<Nu
     }
     let second = piece.split_off(piece.len() / 2);
     Ok([second, piece])
-}
-
-/// Postgres has no text that holds U+0000. In JSON text it is escaped.
-fn check_text(write: &Write<'_>) -> Result<(), StoreError> {
-    let (what, texts) = match write {
-        Write::UpdateSession(record) => (
-            "session",
-            vec![
-                ("id", Some(&record.id)),
-                ("agent", Some(&record.agent)),
-                ("agentSessionId", Some(&record.agent_session_id)),
-                ("lastConnectionId", Some(&record.last_connection_id)),
-                ("sandboxId", record.sandbox_id.as_ref()),
-            ],
-        ),
-        Write::InsertEvent(event) => (
-            "event",
-            vec![
-                ("id", Some(&event.id)),
-                ("sessionId", Some(&event.session_id)),
-                ("connectionId", Some(&event.connection_id)),
-            ],
-        ),
-    };
-    for (name, text) in texts {
-        if text.is_some_and(|text| text.contains('\0')) {
-            return Err(StoreError::invalid(format!(
-                "{what}.{name} must not hold U+0000: Postgres cannot store it outside of JSON"
-            )));
-        }
-    }
-    Ok(())
 }

@@ -1,0 +1,132 @@
+//! How far a batch has come: its writes as they are tried, and what came of each. `write` keeps it.
+
+use std::collections::HashSet;
+
+use tokio::time::Instant;
+
+use super::queue::{Obstacle, Waiting};
+use super::refusal::{Refusals, Table};
+use super::rows::check_text;
+use crate::store::commit::{Write, WriteResult};
+use crate::store::error::StoreError;
+
+/// A write that is to be tried.
+pub(super) struct Try<'a> {
+    write: Result<Write<'a>, StoreError>,
+    deadline: Instant,
+    moved_to: Option<i64>,
+}
+
+impl<'a> Try<'a> {
+    pub(super) fn of<T>(waiting: &'a Waiting<T>) -> Self {
+        Self {
+            write: waiting.request.parse(),
+            deadline: waiting.deadline.unwrap_or_else(Instant::now),
+            moved_to: waiting.moved_to,
+        }
+    }
+}
+
+/// What came of a try.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// The write is stored, or refused for good.
+    Settled(WriteResult),
+    /// It is to be tried again.
+    Left {
+        obstacle: Obstacle,
+        /// The index that the event was given, where it is not known whether it is stored there.
+        moved_to: Option<i64>,
+    },
+}
+
+/// What came of a batch.
+pub(super) struct Committed {
+    /// What came of each write.
+    pub(super) outcomes: Vec<Outcome>,
+    /// Sessions that others write to as well.
+    pub(super) contested: HashSet<String>,
+}
+
+/// A write, and where it stands in its batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbered<'a> {
+    pub(super) number: usize,
+    pub(super) write: &'a Write<'a>,
+    /// The index that it was given by an earlier try.
+    pub(super) moved_to: Option<i64>,
+}
+
+impl Numbered<'_> {
+    /// The table that it is written to.
+    pub(super) fn table(&self) -> Table {
+        match self.write {
+            Write::UpdateSession(_) => Table::Sessions,
+            Write::InsertEvent(_) => Table::Events,
+        }
+    }
+}
+
+/// How far a batch has come.
+pub(super) struct Progress {
+    /// When the next transaction must be done.
+    pub(super) deadline: Instant,
+    /// Until when each write is tried.
+    pub(super) deadlines: Vec<Instant>,
+    /// What has come of the writes. One that nothing is noted for is left, since its session is contested.
+    pub(super) outcomes: Vec<Outcome>,
+    /// Sessions that others write to as well.
+    pub(super) contested: HashSet<String>,
+    pub(super) refusals: Refusals,
+}
+
+impl Progress {
+    pub(super) fn new(tries: &[Try<'_>], at_latest: Instant) -> Self {
+        let deadlines: Vec<Instant> = tries.iter().map(|one| one.deadline).collect();
+        let outcome = |one: &Try<'_>| Outcome::Left {
+            obstacle: Obstacle::Contested,
+            moved_to: one.moved_to,
+        };
+        Self {
+            deadline: deadlines.iter().copied().min().unwrap_or(at_latest),
+            deadlines,
+            outcomes: tries.iter().map(outcome).collect(),
+            contested: HashSet::new(),
+            refusals: Refusals::default(),
+        }
+    }
+
+    pub(super) fn settle(&mut self, writes: &[Numbered<'_>], result: &WriteResult) {
+        for numbered in writes {
+            self.outcomes[numbered.number] = Outcome::Settled(result.clone());
+        }
+    }
+
+    pub(super) fn leave(&mut self, numbered: Numbered<'_>, obstacle: Obstacle, moved_to: Option<i64>) {
+        self.outcomes[numbered.number] = Outcome::Left { obstacle, moved_to };
+    }
+
+    /// The writes that Postgres can store at all; the others are refused.
+    pub(super) fn sound<'a>(&mut self, tries: &'a [Try<'a>]) -> Vec<Numbered<'a>> {
+        let mut sound = Vec::with_capacity(tries.len());
+        for (number, one) in tries.iter().enumerate() {
+            let checked = one.write.as_ref().map_err(StoreError::clone);
+            match checked.and_then(|write| check_text(write).map(|()| write)) {
+                Ok(write) => sound.push(Numbered {
+                    number,
+                    write,
+                    moved_to: one.moved_to,
+                }),
+                Err(error) => self.outcomes[number] = Outcome::Settled(Err(error)),
+            }
+        }
+        sound
+    }
+
+    pub(super) fn into_committed(self) -> Committed {
+        Committed {
+            outcomes: self.outcomes,
+            contested: self.contested,
+        }
+    }
+}
