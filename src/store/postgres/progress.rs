@@ -77,6 +77,8 @@ pub(super) struct Progress {
     pub(super) outcomes: Vec<Outcome>,
     /// Sessions that others write to as well.
     pub(super) contested: HashSet<String>,
+    /// Sessions with a write that was left since a row is locked.
+    locked: HashSet<String>,
     pub(super) refusals: Refusals,
 }
 
@@ -92,6 +94,7 @@ impl Progress {
             deadlines,
             outcomes: tries.iter().map(outcome).collect(),
             contested: HashSet::new(),
+            locked: HashSet::new(),
             refusals: Refusals::default(),
         }
     }
@@ -102,8 +105,18 @@ impl Progress {
         }
     }
 
-    pub(super) fn leave(&mut self, numbered: Numbered<'_>, obstacle: Obstacle, moved_to: Option<i64>) {
-        self.outcomes[numbered.number] = Outcome::Left { obstacle, moved_to };
+    /// Leaves a write since a row of its session is locked, or of another one that it was sent with.
+    pub(super) fn leave_locked(&mut self, numbered: Numbered<'_>, moved_to: Option<i64>) {
+        self.locked.insert(numbered.write.session_id().to_owned());
+        self.outcomes[numbered.number] = Outcome::Left {
+            obstacle: Obstacle::Locked,
+            moved_to,
+        };
+    }
+
+    /// Whether a write of the session was left for that: none may overtake it.
+    pub(super) fn is_locked(&self, session_id: &str) -> bool {
+        self.locked.contains(session_id)
     }
 
     /// The writes that Postgres can store at all; the others are refused.

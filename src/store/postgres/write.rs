@@ -16,7 +16,6 @@ use super::database::{Database, Purpose};
 use super::error::{Failure, Remedy};
 use super::place::Places;
 use super::progress::{Committed, Numbered, Outcome, Progress, Try};
-use super::queue::Obstacle;
 use super::refusal::{Reach, Table};
 use super::rows::Rows;
 use super::statement::Statements;
@@ -71,6 +70,7 @@ impl Writer {
         for numbered in &pieces[0] {
             if let Write::InsertEvent(event) = numbered.write
                 && (!places.insert((&*event.session_id, event.event_index))
+                    || numbered.moved_to.is_some()
                     || self.last_moved(&event.session_id) >= Some(event.event_index))
             {
                 progress.contested.insert(event.session_id.clone().into_owned());
@@ -78,6 +78,13 @@ impl Writer {
         }
         while let Some(mut piece) = pieces.pop() {
             piece.retain(|numbered| !progress.contested.contains(numbered.write.session_id()));
+            piece.retain(|numbered| {
+                let is_locked = progress.is_locked(numbered.write.session_id());
+                if is_locked {
+                    progress.leave_locked(*numbered, None);
+                }
+                !is_locked
+            });
             piece.retain(|numbered| !self.fail_if_refused(*numbered, &mut progress));
             if piece.is_empty() {
                 continue;
@@ -98,7 +105,7 @@ impl Writer {
                     let may_be_others = failure.kind == ErrorKind::Busy && !of_one_session(&piece);
                     for numbered in piece {
                         if may_be_others || !self.fail_if_late(numbered, &failure, &mut progress) {
-                            progress.leave(numbered, Obstacle::Locked, None);
+                            progress.leave_locked(numbered, None);
                         }
                     }
                 }
@@ -135,6 +142,12 @@ impl Writer {
         let mut is_contested = true;
         let mut pieces = vec![Places::new(session_id, sound, &options.tables, options.index_conflict)];
         while let Some(mut places) = pieces.pop() {
+            if progress.is_locked(session_id) {
+                for (numbered, moved_to) in places.unsure() {
+                    progress.leave_locked(numbered, moved_to);
+                }
+                continue;
+            }
             places.retain(|numbered| !self.fail_if_refused(*numbered, &mut progress));
             if places.writes().is_empty() {
                 continue;
@@ -160,7 +173,7 @@ impl Writer {
                         if self.fail_if_late(numbered, &failure, &mut progress) {
                             self.may_have_moved(numbered, moved_to, &mut progress);
                         } else {
-                            progress.leave(numbered, Obstacle::Locked, moved_to);
+                            progress.leave_locked(numbered, moved_to);
                         }
                     }
                 }
