@@ -294,8 +294,8 @@ var PersistDriver = class {
    *
    * @throws `ERR_PERSIST_INDEX_CONFLICT` with `onEventIndexConflict: "reject"`, and with `"reassign"` when the new index
    * cannot be set on a frozen object (the event is stored then). `ERR_PERSIST_FULL` when the disk is full.
-   * `ERR_PERSIST_BUSY` when 512 MiB of calls wait already; on SQLite also when another process held the file's lock for
-   * longer than `busyTimeoutMs`. On Postgres `ERR_PERSIST_UNAVAILABLE` and `ERR_PERSIST_TIMEOUT` when `queryTimeoutMs` is
+   * `ERR_PERSIST_BUSY` when 512 MiB of calls wait already, when another process held the file's lock for longer than
+   * `busyTimeoutMs` (SQLite), or others held a lock on rows of the session for longer than `queryTimeoutMs` (Postgres). On Postgres `ERR_PERSIST_UNAVAILABLE` and `ERR_PERSIST_TIMEOUT` when `queryTimeoutMs` is
    * over, and it is not known whether the event is stored.
    * @example
    * ```ts
