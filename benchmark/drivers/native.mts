@@ -4,10 +4,12 @@ import { createRequire } from "node:module";
 import type { SQLiteSessionPersistDriver } from "../../index.js";
 import { addon } from "../../scripts/addon.mjs";
 
+const require = createRequire(import.meta.url);
+// Not imported: as part of `lib/` it is checked with other settings (lib/tsconfig.json).
+const { realm } = require("../../lib/realm.ts");
+
 /** Opens it as `lib/sqlite.ts` does. */
 export function openNative(filename: string, durability: "full" | "normal"): SQLiteSessionPersistDriver {
-  const { Driver } = createRequire(import.meta.url)(addon);
-  const { stringify, parse } = JSON;
-  const createError = (code: string, message: string) => Object.assign(new Error(message), { code });
-  return Driver.sqlite({ filename, durability }, { stringify, parse, createError });
+  const { Driver } = require(addon);
+  return Driver.sqlite({ filename, durability }, realm);
 }
