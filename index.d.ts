@@ -27,6 +27,24 @@ type PersistErrorCode =
   | "ERR_PERSIST_NO_BINARY"
   | "ERR_PERSIST_INTERNAL";
 
+/** The options that both drivers have, and that mean the same to both. All may be left out. */
+interface PersistDriverOptions {
+  /**
+   * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
+   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
+   * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
+   *
+   * @default "reassign"
+   */
+  onEventIndexConflict?: "reassign" | "reject";
+  /**
+   * How long, in milliseconds, `flush` and `close` wait for the SDK to hand over what it has queued. Raise it when agents
+   * say more in a turn than the database stores in a minute. An integer from 0 to 2147483647.
+   *
+   * @default 60000
+   */
+  drainTimeoutMs?: number;
+}
 /**
  * The methods of `SQLiteSessionPersistDriver` and `PostgresSessionPersistDriver`, which are the same.
  *
@@ -160,7 +178,7 @@ declare abstract class PersistDriver implements SessionPersistDriver {
 }
 
 /** The options of `PostgresSessionPersistDriver`. All may be left out. */
-interface PostgresSessionPersistDriverOptions {
+interface PostgresSessionPersistDriverOptions extends PersistDriverOptions {
   /**
    * Where the database is and how to log in: `postgres://user:password@host:port/database?sslmode=verify-full`, or
    * libpq's `host=... dbname=...`. Several hosts may be named. What it leaves out is taken from `PGHOST`, `PGUSER` and
@@ -255,21 +273,6 @@ interface PostgresSessionPersistDriverOptions {
    * @default true
    */
   migrate?: boolean;
-  /**
-   * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
-   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
-   * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
-   *
-   * @default "reassign"
-   */
-  onEventIndexConflict?: "reassign" | "reject";
-  /**
-   * How long, in milliseconds, `flush` and `close` wait for the SDK to hand over what it has queued. Raise it when agents
-   * say more in a turn than the database stores in a minute. An integer from 0 to 2147483647.
-   *
-   * @default 60000
-   */
-  drainTimeoutMs?: number;
 }
 /** How connections to Postgres are encrypted, and how the server is recognised. */
 interface PostgresSslOptions {
@@ -345,7 +348,7 @@ declare class PostgresSessionPersistDriver extends PersistDriver {
 }
 
 /** The options of `SQLiteSessionPersistDriver`. All may be left out. */
-interface SQLiteSessionPersistDriverOptions {
+interface SQLiteSessionPersistDriverOptions extends PersistDriverOptions {
   /**
    * The database file; it is created when there is none, with mode 0600. A relative path is taken from the directory
    * that the process is in when the driver is made. `":memory:"` keeps everything in memory, until `close`; it goes with
@@ -390,21 +393,6 @@ interface SQLiteSessionPersistDriverOptions {
    * @default ""
    */
   tablePrefix?: string;
-  /**
-   * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
-   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
-   * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
-   *
-   * @default "reassign"
-   */
-  onEventIndexConflict?: "reassign" | "reject";
-  /**
-   * How long, in milliseconds, `flush` and `close` wait for the SDK to hand over what it has queued. Raise it when agents
-   * say more in a turn than the database stores in a minute. An integer from 0 to 2147483647.
-   *
-   * @default 60000
-   */
-  drainTimeoutMs?: number;
 }
 /**
  * Keeps the sessions and events of the `sandbox-agent` SDK in an SQLite file.

@@ -1,4 +1,5 @@
-// What both drivers do: the five methods of the SDK's interface, and what a server needs around them.
+// What both drivers do: the five methods of the SDK's interface, and what a server needs around them; and the options that
+// both have.
 import type {
   ListEventsRequest,
   ListPage,
@@ -11,6 +12,25 @@ import type {
 import { Drain } from "./drain.ts";
 import type { NativeDriver } from "./native.ts";
 import { createError } from "./realm.ts";
+
+/** The options that both drivers have, and that mean the same to both. All may be left out. */
+export interface PersistDriverOptions {
+  /**
+   * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
+   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
+   * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
+   *
+   * @default "reassign"
+   */
+  onEventIndexConflict?: "reassign" | "reject";
+  /**
+   * How long, in milliseconds, `flush` and `close` wait for the SDK to hand over what it has queued. Raise it when agents
+   * say more in a turn than the database stores in a minute. An integer from 0 to 2147483647.
+   *
+   * @default 60000
+   */
+  drainTimeoutMs?: number;
+}
 
 let isDriver: (value: unknown) => boolean;
 

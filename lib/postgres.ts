@@ -1,11 +1,11 @@
 // The driver for Postgres: its options, and how it is opened.
 import { needsNew } from "./class.ts";
-import { PersistDriver } from "./driver.ts";
+import { PersistDriver, type PersistDriverOptions } from "./driver.ts";
 import { Driver } from "./native.ts";
 import { realm } from "./realm.ts";
 
 /** The options of `PostgresSessionPersistDriver`. All may be left out. */
-export interface PostgresSessionPersistDriverOptions {
+export interface PostgresSessionPersistDriverOptions extends PersistDriverOptions {
   /**
    * Where the database is and how to log in: `postgres://user:password@host:port/database?sslmode=verify-full`, or
    * libpq's `host=... dbname=...`. Several hosts may be named. What it leaves out is taken from `PGHOST`, `PGUSER` and
@@ -100,21 +100,6 @@ export interface PostgresSessionPersistDriverOptions {
    * @default true
    */
   migrate?: boolean;
-  /**
-   * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
-   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
-   * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
-   *
-   * @default "reassign"
-   */
-  onEventIndexConflict?: "reassign" | "reject";
-  /**
-   * How long, in milliseconds, `flush` and `close` wait for the SDK to hand over what it has queued. Raise it when agents
-   * say more in a turn than the database stores in a minute. An integer from 0 to 2147483647.
-   *
-   * @default 60000
-   */
-  drainTimeoutMs?: number;
 }
 
 /** How connections to Postgres are encrypted, and how the server is recognised. */

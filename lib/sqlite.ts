@@ -1,11 +1,11 @@
 // The driver for SQLite: its options, and how it is opened.
 import { needsNew } from "./class.ts";
-import { PersistDriver } from "./driver.ts";
+import { PersistDriver, type PersistDriverOptions } from "./driver.ts";
 import { Driver } from "./native.ts";
 import { realm } from "./realm.ts";
 
 /** The options of `SQLiteSessionPersistDriver`. All may be left out. */
-export interface SQLiteSessionPersistDriverOptions {
+export interface SQLiteSessionPersistDriverOptions extends PersistDriverOptions {
   /**
    * The database file; it is created when there is none, with mode 0600. A relative path is taken from the directory
    * that the process is in when the driver is made. `":memory:"` keeps everything in memory, until `close`; it goes with
@@ -50,21 +50,6 @@ export interface SQLiteSessionPersistDriverOptions {
    * @default ""
    */
   tablePrefix?: string;
-  /**
-   * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
-   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
-   * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
-   *
-   * @default "reassign"
-   */
-  onEventIndexConflict?: "reassign" | "reject";
-  /**
-   * How long, in milliseconds, `flush` and `close` wait for the SDK to hand over what it has queued. Raise it when agents
-   * say more in a turn than the database stores in a minute. An integer from 0 to 2147483647.
-   *
-   * @default 60000
-   */
-  drainTimeoutMs?: number;
 }
 
 /**
