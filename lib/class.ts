@@ -1,7 +1,7 @@
-// What the classes of this package have in common as JavaScript classes.
+// The decorator of the public classes: a class that is called without `new` says so, as every other wrong call does.
 import { createError } from "./realm.ts";
 
-/** Has a class say with a `code` that it was called without `new`, as every other wrong call does. */
+/** Has the class throw an error with a `code` when it is called without `new`. The language's own error has none. */
 export function needsNew<Class extends abstract new (...given: never[]) => object>(
   target: Class,
   { name }: ClassDecoratorContext<Class>,

@@ -1,4 +1,4 @@
-// Finds and loads the native addon, and says what it has. What it has is private to this folder.
+// Finds and loads the native addon, and declares its types, which are private to this folder.
 import type { ListPage, SessionEvent, SessionRecord } from "sandbox-agent" with { "resolution-mode": "import" };
 
 import { createError, type realm } from "./realm.ts";

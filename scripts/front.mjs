@@ -48,12 +48,12 @@ writeFileSync(file, await format(text, { ...(await resolveConfig(file)), filepat
  */
 function platform(target) {
   const [processor = "", , system = "", abi] = target.split("-");
-  const systems = new Map([["windows", "win32"]]);
-  const processors = new Map([
+  const names = new Map([
+    ["windows", "win32"],
     ["x86_64", "x64"],
     ["aarch64", "arm64"],
   ]);
-  return [systems.get(system) ?? system, processors.get(processor) ?? processor, abi].filter(Boolean).join("-");
+  return [names.get(system) ?? system, names.get(processor) ?? processor, abi].filter(Boolean).join("-");
 }
 
 /**
