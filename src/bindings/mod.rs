@@ -2,8 +2,7 @@
 //!
 //! [`driver`] is the one native class, over a store of either kind; [`options`] and [`arguments`] check what the caller
 //! passes; [`promises`] settles what the store answers; [`error`] and [`realm`] make JavaScript errors and values;
-//! [`password`] asks a function of the caller's;
-//! [`environment`] releases what an ending worker leaves behind.
+//! [`password`] asks the caller's function for a password; [`environment`] releases what an ending worker leaves behind.
 
 mod arguments;
 mod driver;

@@ -27,7 +27,8 @@ pub(super) struct Ticket {
     event: Option<ObjectRef<false>>,
 }
 
-// SAFETY: other threads only carry a ticket; the handles inside are used on the JavaScript thread that made them alone.
+// SAFETY: other threads only carry a ticket, or drop it, which does nothing to the handles inside: only the JavaScript thread
+// that made these uses them.
 unsafe impl Send for Ticket {}
 
 type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;

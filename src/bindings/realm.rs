@@ -10,13 +10,16 @@ use napi::{Env, Result, check_status, sys};
 
 /// The realm's functions, as `lib/realm.ts` collects them.
 pub(super) struct Realm {
-    stringify: FunctionRef<Unknown<'static>, Option<String>>,
-    parse: FunctionRef<String, Unknown<'static>>,
-    create_error: FunctionRef<(), Unknown<'static>>,
-    ask_password: FunctionRef<(), Unknown<'static>>,
-    failure_of: FunctionRef<u32, Unknown<'static>>,
-    forget_failure: FunctionRef<u32, ()>,
+    stringify: Kept,
+    parse: Kept,
+    create_error: Kept,
+    ask_password: Kept,
+    failure_of: Kept,
+    forget_failure: Kept,
 }
+
+/// A function that is kept for later calls. These go through [`call`], which takes and gives values of any type.
+type Kept = FunctionRef<(), ()>;
 
 /// What [`Realm::create_error`] makes an error of.
 pub(super) struct ErrorParts<'a> {
@@ -32,19 +35,14 @@ pub(super) struct ErrorParts<'a> {
 
 impl Realm {
     pub(super) fn of(functions: &Object<'_>) -> Result<Self> {
-        let stringify: Function<Unknown, Option<String>> = functions.get_named_property("stringify")?;
-        let parse: Function<String, Unknown> = functions.get_named_property("parse")?;
-        let create_error: Function<(), Unknown> = functions.get_named_property("createError")?;
-        let ask_password: Function<(), Unknown> = functions.get_named_property("askPassword")?;
-        let failure_of: Function<u32, Unknown> = functions.get_named_property("failureOf")?;
-        let forget_failure: Function<u32, ()> = functions.get_named_property("forgetFailure")?;
+        let keep = |name| functions.get_named_property::<Function<'_, (), ()>>(name)?.create_ref();
         Ok(Self {
-            stringify: stringify.create_ref()?,
-            parse: parse.create_ref()?,
-            create_error: create_error.create_ref()?,
-            ask_password: ask_password.create_ref()?,
-            failure_of: failure_of.create_ref()?,
-            forget_failure: forget_failure.create_ref()?,
+            stringify: keep("stringify")?,
+            parse: keep("parse")?,
+            create_error: keep("createError")?,
+            ask_password: keep("askPassword")?,
+            failure_of: keep("failureOf")?,
+            forget_failure: keep("forgetFailure")?,
         })
     }
 
@@ -109,7 +107,7 @@ pub(super) fn undefined(env: &Env) -> Result<sys::napi_value> {
 fn call(env: &Env, function: sys::napi_value, arguments: &[sys::napi_value]) -> Result<sys::napi_value> {
     let this = undefined(env)?;
     let mut result = ptr::null_mut();
-    // SAFETY: on the JavaScript thread, with its environment; all values live as long as this call from JavaScript.
+    // SAFETY: on the JavaScript thread, with its environment; all values are of the handle scope that is open.
     check_status!(unsafe {
         sys::napi_call_function(
             env.raw(),

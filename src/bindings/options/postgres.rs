@@ -206,7 +206,7 @@ fn password(env: &Env, realm: &Rc<Realm>, options: &Options<'_>) -> Result<Optio
         let asked = asked.map_err(|error| {
             StoreError::new(
                 ErrorKind::Internal,
-                format!("options.password could not be kept: {error}"),
+                format!("keeping the function of options.password failed: {error}; please report it"),
             )
         })?;
         return Ok(Some(Password::Asked(Arc::new(asked))));
