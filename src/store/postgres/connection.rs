@@ -190,12 +190,13 @@ impl Connector {
             Err(_) => (false, Err(Failure::unreachable(&host.name))),
         };
         self.contact.send_if_modified(|contact| {
-            let before = matches!(contact, Contact::Made);
-            match &connected {
-                _ if before => return false,
-                Err(failure) if !answered => *contact = Contact::Failed(failure.clone()),
-                _ => *contact = Contact::Made,
+            if matches!(contact, Contact::Made) {
+                return false;
             }
+            *contact = match &connected {
+                Err(failure) if !answered => Contact::Failed(failure.clone()),
+                _ => Contact::Made,
+            };
             true
         });
         let (client, mut connection) = connected?;
