@@ -3,9 +3,6 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test, type TestContext } from "node:test";
 
-import type { SQLiteSessionPersistDriverOptions } from "../index.js";
-import { SQLiteSessionPersistDriver } from "../index.js";
-
 import {
   adopted,
   asOwner,
@@ -20,6 +17,7 @@ import {
 import { otherProgram } from "./processes/database.mts";
 import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
 import { start } from "./processes/start.mts";
+import { open } from "./refusals.mts";
 
 test("the owner's columns, indexes, views, triggers and rows stay, and the driver's SQL that was pasted goes on working", async (t) => {
   const filename = made(
@@ -234,12 +232,6 @@ async function sharedFileWithoutVersion(t: TestContext): Promise<string> {
   return filename;
 }
 
-function opened(t: TestContext, filename: string, options: SQLiteSessionPersistDriverOptions = {}) {
-  const driver = new SQLiteSessionPersistDriver({ filename, ...options });
-  t.after(() => driver.close());
-  return driver;
-}
-
 test("an application's file that was opened before is not searched for what only other programs write", async (t) => {
   const filename = await sharedFile(t);
   assert.deepEqual(versions(filename), { tables: SHARED, ours: [{ version: 1 }], application: 42 });
@@ -262,12 +254,12 @@ test("an application's file without a version is searched once, and opening it a
 for (const options of [{ migrate: false }, { readonly: true }]) {
   test(`an application's file without a version is opened with ${JSON.stringify(options)}, and left as it is`, async (t) => {
     const filename = await sharedFileWithoutVersion(t);
-    const driver = opened(t, filename, options);
+    const driver = open(t, filename, options);
     assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1)]);
     await driver.close();
     assert.deepEqual(versions(filename).tables, ["customers", "events", "sessions"]);
     breakByHand(filename);
-    await assert.rejects(opened(t, filename, options).ready(), {
+    await assert.rejects(open(t, filename, options).ready(), {
       code: "ERR_PERSIST_SCHEMA",
       message: /Missing: renumber sessions .*; round times/,
     });
@@ -281,7 +273,7 @@ test(
     const filename = await sharedFileWithoutVersion(t);
     const application = await otherProgram(t, filename);
     await application.run("BEGIN IMMEDIATE");
-    const driver = opened(t, filename, { busyTimeoutMs: 2 ** 31 - 1 });
+    const driver = open(t, filename, { busyTimeoutMs: 2 ** 31 - 1 });
     assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1)]);
     await driver.close();
     await application.run("ROLLBACK");
@@ -314,7 +306,7 @@ test("a file of our own to which an application adds tables gets its version wit
 test("stores with different prefixes in one file have a version each", async (t) => {
   const filename = made(t, "");
   for (const tablePrefix of ["", "a_", "b_", ""]) {
-    const driver = opened(t, filename, { tablePrefix });
+    const driver = open(t, filename, { tablePrefix });
     await driver.insertEvent("s", eventAt("s", 1));
     await driver.close();
   }
@@ -330,7 +322,7 @@ for (const options of [{}, { migrate: false }, { readonly: true }]) {
     const filename = await sharedFile(t);
     asOwner(filename, (database) => database.exec("UPDATE persist_version SET version = 1000"));
     const bytes = readFileSync(filename);
-    const driver = opened(t, filename, options);
+    const driver = open(t, filename, options);
     await assert.rejects(driver.ready(), {
       code: "ERR_PERSIST_SCHEMA",
       message: /version 1000 \(table "persist_version"\).*use a newer release/,

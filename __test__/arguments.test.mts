@@ -4,8 +4,6 @@
  */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -13,6 +11,7 @@ import { promisify } from "node:util";
 
 import { SQLiteSessionPersistDriver, type SQLiteSessionPersistDriverOptions } from "../index.js";
 import { event, methodArguments, NOT_OBJECTS, record, refused, SECRET, shown, thrown } from "./method-arguments.mts";
+import { directory } from "./processes/start.mts";
 
 methodArguments({
   construct: (options) => new SQLiteSessionPersistDriver(options),
@@ -133,8 +132,7 @@ describe("options", () => {
   });
 
   test("options may be left out, be undefined, or be at their edges", async (t) => {
-    const directory = await mkdtemp(join(tmpdir(), "arguments-"));
-    t.after(() => rm(directory, { recursive: true }));
+    const folder = directory(t);
     let files = 0;
     for (const options of [
       undefined,
@@ -144,8 +142,8 @@ describe("options", () => {
       { busyTimeoutMs: 2 ** 31 - 1 },
       { durability: "normal", onEventIndexConflict: "reassign", tablePrefix: "" },
       { tablePrefix: "_x".repeat(20) },
-      { filename: join(directory, `${files++}.db`), migrate: true, readonly: false },
-      { filename: join(directory, `${files++} 'ä😀.db`), durability: "full", tablePrefix: "select" },
+      { filename: join(folder, `${files++}.db`), migrate: true, readonly: false },
+      { filename: join(folder, `${files++} 'ä😀.db`), durability: "full", tablePrefix: "select" },
     ] satisfies (SQLiteSessionPersistDriverOptions | undefined)[]) {
       const driver = new SQLiteSessionPersistDriver(options);
       t.after(() => driver.close());
@@ -200,9 +198,7 @@ describe("close", () => {
   });
 
   test("calls before it are finished, those while it waits are taken, those after it refused", async (t) => {
-    const directory = await mkdtemp(join(tmpdir(), "arguments-"));
-    t.after(() => rm(directory, { recursive: true }));
-    const filename = join(directory, "a.db");
+    const filename = join(directory(t), "a.db");
     const driver = new SQLiteSessionPersistDriver({ filename });
     const before = [1, 2, 3].map((eventIndex) => driver.insertEvent("s", event({ eventIndex, id: `e${eventIndex}` })));
     const closing = driver.close();

@@ -1,11 +1,11 @@
 /** The pages of this project: their programs compile, as strictly as TypeScript can, and their links lead somewhere. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
 import { brokenLinks } from "../scripts/links.mjs";
+import { directory } from "./processes/start.mts";
 import { errorsOfExamples, examplesIn, path } from "./types/compiler.mts";
 
 const pages = [...markdownIn("."), ...markdownIn("docs")];
@@ -36,12 +36,11 @@ describe("links", () => {
   });
 
   test("the check sees those that do not", (t) => {
-    const directory = mkdtempSync(join(tmpdir(), "links-"));
-    t.after(() => rmSync(directory, { recursive: true }));
+    const folder = directory(t);
     const links =
       "[a](#there--here) [b](#nowhere) [c](other.md) [d](../page.md) [e](https://example.com) `[f](code.md)`";
-    writeFileSync(join(directory, "page.md"), `# There & here\n\n${links}\n`);
-    assert.deepEqual(brokenLinks(directory, ["page.md"]), [
+    writeFileSync(join(folder, "page.md"), `# There & here\n\n${links}\n`);
+    assert.deepEqual(brokenLinks(folder, ["page.md"]), [
       "page.md links to #nowhere: there is no such heading",
       "page.md links to other.md: there is no such file",
       "page.md links to ../page.md: it leads out of the package",

@@ -3,8 +3,6 @@
  * the columns say, or an error that names the column, and never another event or a number that is nearly right.
  */
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test, type TestContext } from "node:test";
 import { inspect } from "node:util";
@@ -14,6 +12,7 @@ import { makeSchema } from "./postgres/schema.mts";
 import { query, startServer } from "./postgres/server.mts";
 import { otherProgram } from "./processes/database.mts";
 import { eventAt, sessionOf } from "./processes/records.mts";
+import { directory } from "./processes/start.mts";
 
 type Driver = SQLiteSessionPersistDriver | PostgresSessionPersistDriver;
 
@@ -28,16 +27,11 @@ after(server.cleanup);
 
 const stores: Record<string, (t: TestContext, options?: object) => Promise<Store>> = {
   SQLite: async (t, options) => {
-    const directory = await mkdtemp(join(tmpdir(), "foreign-rows-"));
-    const filename = join(directory, "a.db");
+    const filename = join(directory(t), "a.db");
     const driver = new SQLiteSessionPersistDriver({ filename, ...options });
     await driver.ready();
     const other = await otherProgram(t, filename);
-    t.after(async () => {
-      await other.end();
-      await driver.close();
-      await rm(directory, { recursive: true });
-    });
+    t.after(() => driver.close());
     return { driver, run: (sql) => other.run(sql) };
   },
   Postgres: async (t, options) => {

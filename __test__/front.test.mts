@@ -65,7 +65,8 @@ describe("the classes", () => {
     }
     await using driver = new Counting();
     assert.ok(driver instanceof Counting && driver instanceof SQLiteSessionPersistDriver);
-    assert.equal(new SQLiteSessionPersistDriver().constructor, SQLiteSessionPersistDriver);
+    await using plain = new SQLiteSessionPersistDriver();
+    assert.equal(plain.constructor, SQLiteSessionPersistDriver);
     await driver.insertEvent("s", eventAt("s", 1));
     assert.equal(driver.inserted, 1);
     assert.equal((await driver.listEvents({ sessionId: "s" })).items.length, 1);

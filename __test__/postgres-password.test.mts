@@ -3,8 +3,7 @@
  * live for minutes. The servers log in by SCRAM; the password changes under a driver whose connections are ended.
  */
 import assert from "node:assert/strict";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -19,7 +18,7 @@ import { skipWithoutPgBouncer, startPgBouncer } from "./postgres/pgbouncer.mts";
 import { startProxy } from "./postgres/proxy.mts";
 import { query, startServer } from "./postgres/server.mts";
 import { allEvents, eventAt } from "./processes/records.mts";
-import { start } from "./processes/start.mts";
+import { directory, start } from "./processes/start.mts";
 
 type Password = PostgresSessionPersistDriverOptions["password"];
 
@@ -32,7 +31,7 @@ let passwords = 0;
 let schemas = 0;
 
 /** A role whose password changes when a test says so. */
-async function rotating(t: TestContext) {
+async function rotating() {
   const user = `rotating_${(passwords += 1)}`;
   const role = {
     user,
@@ -76,7 +75,7 @@ for (const [way, ask] of Object.entries(WAYS)) {
     `a function that tells it ${way} is asked for each new connection, so that a password may change`,
     limit,
     async (t) => {
-      const role = await rotating(t);
+      const role = await rotating();
       const proxy = await startProxy(server);
       t.after(() => proxy.close());
       let asked = 0;
@@ -99,10 +98,8 @@ for (const [way, ask] of Object.entries(WAYS)) {
 }
 
 test("it wins over the connection string, the environment and the password file", limit, async (t) => {
-  const role = await rotating(t);
-  const folder = mkdtempSync(join(tmpdir(), "sandbox-agent-persist-"));
-  t.after(() => rmSync(folder, { recursive: true }));
-  const passfile = join(folder, "pgpass");
+  const role = await rotating();
+  const passfile = join(directory(t), "pgpass");
   writeFileSync(passfile, "*:*:*:*:wrong");
   chmodSync(passfile, 0o600);
   const wrong = Object.assign(new URL(role.url), { password: "wrong" }).href;
@@ -118,7 +115,7 @@ test("it wins over the connection string, the environment and the password file"
 });
 
 test("a function that fails rejects all that waited, with its error as cause, and is asked again", limit, async (t) => {
-  const role = await rotating(t);
+  const role = await rotating();
   const own = new RangeError("the program's own");
   const looped: { cause?: unknown } = new Error("its own cause");
   looped.cause = looped;
@@ -177,7 +174,7 @@ test(
   "the time that a function takes counts into connectTimeoutMs; one that never settles is given up",
   limit,
   async (t) => {
-    const role = await rotating(t);
+    const role = await rotating();
     let asked = 0;
     let late = true;
     const { driver } = opened(t, {
@@ -200,7 +197,7 @@ test(
 );
 
 test("what a function failed with is let go of with the errors that have it as their cause", limit, async (t) => {
-  const role = await rotating(t);
+  const role = await rotating();
   const failures: WeakRef<Error>[] = [];
   const { driver } = opened(t, {
     connectionString: role.url,
@@ -231,7 +228,7 @@ test("what a function failed with is let go of with the errors that have it as t
 });
 
 test("what a function tells is in no error, and in nothing that can be inspected", limit, async (t) => {
-  const role = await rotating(t);
+  const role = await rotating();
   const wrong = "Wr0ng#Kx9!vQ";
   for (const password of [wrong, () => wrong, async () => wrong]) {
     const { driver } = opened(t, { connectionString: role.url, password });
@@ -245,7 +242,7 @@ test("what a function tells is in no error, and in nothing that can be inspected
 });
 
 test("the function keeps no process alive, and a call that waits for it does", limit, async (t) => {
-  const role = await rotating(t);
+  const role = await rotating();
   for (const [password, outcome] of [
     [role.password, "stored"],
     ["never", "ERR_PERSIST_UNAVAILABLE"],
@@ -258,7 +255,7 @@ test("the function keeps no process alive, and a call that waits for it does", l
 });
 
 test("a worker that ends while its function is asked takes nothing down", limit, async (t) => {
-  const role = await rotating(t);
+  const role = await rotating();
   const index = JSON.stringify(join(import.meta.dirname, "..", "index.js"));
   const code = `
     const { parentPort } = require("node:worker_threads");
@@ -287,7 +284,7 @@ test("a worker that ends while its function is asked takes nothing down", limit,
 });
 
 test("through PgBouncer", { ...limit, skip: skipWithoutPgBouncer() }, async (t) => {
-  const role = await rotating(t);
+  const role = await rotating();
   const pgbouncer = await startPgBouncer(server, [`auth_user = ${server.user}`, "ignore_startup_parameters ="]);
   t.after(pgbouncer.cleanup);
   const { driver } = opened(t, { connectionString: pgbouncer.urlOf(role.url), password: async () => role.password });

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 
-import Database from "better-sqlite3";
-
 import type { SQLiteSessionPersistDriverOptions } from "../index.js";
 import { SQLiteSessionPersistDriver } from "../index.js";
+import { asOwner, EVENTS_TEXT, SESSIONS_0_2 } from "./field.mts";
 import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
 
+/** A driver on the file, which is closed after the test. */
 export function open(t: TestContext, filename: string, options: SQLiteSessionPersistDriverOptions = {}) {
   const driver = new SQLiteSessionPersistDriver({ filename, ...options });
   t.after(() => driver.close());
@@ -45,6 +45,7 @@ export async function refuses(
   }
 }
 
+/** The driver stores and reads. */
 export async function works(driver: SQLiteSessionPersistDriver): Promise<void> {
   await driver.insertEvent("works", eventAt("works", 1));
   assert.deepEqual(await allEvents(driver, "works"), [eventAt("works", 1)]);
@@ -58,14 +59,12 @@ export async function readyFile(filename: string, count = 1): Promise<void> {
   await driver.close();
 }
 
+/** A file in an older layout of the field, with one event. */
 export function oldLayout(filename: string): void {
-  const database = new Database(filename);
-  database.exec(
-    `CREATE TABLE sessions (id TEXT PRIMARY KEY, agent TEXT, agent_session_id TEXT, last_connection_id TEXT,
-       created_at INTEGER, destroyed_at INTEGER, session_init_json TEXT);
-     CREATE TABLE events (id TEXT PRIMARY KEY, event_index INTEGER, session_id TEXT, created_at INTEGER,
-       connection_id TEXT, sender TEXT, payload_json TEXT);
-     INSERT INTO events VALUES ('a', 1, 's', 1, 'c', 'agent', '{}')`,
+  asOwner(filename, (database) =>
+    database.exec(
+      `CREATE TABLE sessions (${SESSIONS_0_2}); CREATE TABLE events (${EVENTS_TEXT});
+       INSERT INTO events VALUES ('a', 1, 's', 1, 'c', 'agent', '{}')`,
+    ),
   );
-  database.close();
 }
