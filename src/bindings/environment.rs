@@ -10,9 +10,9 @@ use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
 use napi_derive::napi;
 
-/// What has to be released, by its own rules; it may have been released before.
+/// What a driver does at the end of its environment.
 pub(super) trait Release {
-    /// Called on the JavaScript thread, whose environment takes no answers any more.
+    /// Releases what the driver still holds. Called on the JavaScript thread, whose environment takes no answers any more.
     fn release(&self);
 }
 

@@ -170,7 +170,7 @@ impl StoreError {
         Self::new(
             ErrorKind::IndexConflict,
             format!(
-                "session {} has no free index left: its highest is Number.MAX_SAFE_INTEGER",
+                "session {} has no free index left, since its highest is Number.MAX_SAFE_INTEGER: go on in another session",
                 Quoted(session_id)
             ),
         )

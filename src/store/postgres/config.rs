@@ -101,8 +101,8 @@ impl Target {
             database_shown,
         } = Login::choose(&settings, environment)?;
         let order = order(&settings)?;
-        // What one of several servers has acknowledged is not read from another one that may not have it yet. A name that is
-        // balanced over may have several addresses.
+        // Of several servers another one may not have yet what this one has acknowledged. Where load is balanced, one name may
+        // stand for several.
         let several = addresses.len() > 1 || order == HostOrder::Random;
         let needs_writable = needs_writable(&settings)?.unwrap_or(several);
         let connect_timeout = match options.connect_timeout {

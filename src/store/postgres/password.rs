@@ -11,11 +11,11 @@ use crate::store::error::CallerFailure;
 pub enum Password {
     /// The same for all connections.
     Fixed(String),
-    /// One that lives for minutes only, as clouds give out.
+    /// One that is asked for anew, since it is valid for minutes only.
     Asked(Arc<dyn PasswordSource>),
 }
 
-/// Whoever knows the password of this moment.
+/// Knows the password that is valid now.
 pub trait PasswordSource: Send + Sync {
     /// The password for a connection that is about to be made. It may take its time, which counts as that of connecting.
     fn ask(&self) -> BoxFuture<'static, Result<String, CallerFailure>>;

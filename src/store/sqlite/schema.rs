@@ -206,10 +206,10 @@ impl Found {
         let sessions = catalog::table(connection, &sessions_name)?;
         let events = catalog::table(connection, &events_name)?;
         // What only other programs write is found by a look at every row: not where the version says that it was mended.
-        let others = version != VERSION;
+        let is_searched = version != VERSION;
         let any = |table: &Option<Table>, name: &str, column: &str, condition: &str| {
             let has_column = table.as_ref().is_some_and(|table| table.columns.contains_key(column));
-            Ok::<bool, rusqlite::Error>(others && has_column && exists(connection, name, condition)?)
+            Ok::<bool, rusqlite::Error>(is_searched && has_column && exists(connection, name, condition)?)
         };
         Ok(Ok(Self {
             fractional_times: any(&sessions, &tables.sessions, "created_at", "typeof(created_at) = 'real'")?,
