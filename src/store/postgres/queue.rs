@@ -285,6 +285,7 @@ impl<T> SessionQueues<T> {
 
     fn remember_contested(&mut self, id: &Rc<str>) {
         if self.known_contested.len() >= MAX_CONTESTED
+            && !self.known_contested.contains(id)
             && let Some(any) = self.known_contested.iter().next().cloned()
         {
             self.known_contested.remove(&any);
@@ -376,7 +377,15 @@ mod tests {
         assert!(queues.is_empty());
         assert_eq!(queues.known_contested.len(), MAX_CONTESTED);
         // One that has become quiet is like any other.
-        let name = queues.known_contested.iter().next().unwrap().to_string();
+        let name = queues.known_contested.iter().last().unwrap().to_string();
+        let known = queues.known_contested.clone();
+        push(&mut queues, &name, 0);
+        let batch = take(&mut queues, Turn::Contested).unwrap();
+        queues.put_back(batch.sessions, Vec::new(), &HashSet::from([name.clone()]));
+        assert_eq!(
+            queues.known_contested, known,
+            "one that stays contested takes nobody's place"
+        );
         push(&mut queues, &name, 0);
         let batch = take(&mut queues, Turn::Contested).unwrap();
         assert!(batch.contested);
