@@ -191,7 +191,7 @@ impl Database {
         .await
     }
 
-    /// The same for work that takes as long as it takes. When it fails, it is tried again until `queryTimeoutMs` is over.
+    /// The same without a limit on how long a try may take. Once one has failed, others begin for `queryTimeoutMs`.
     pub(super) async fn run_unlimited<R>(
         &self,
         purpose: Purpose,

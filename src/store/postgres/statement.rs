@@ -28,10 +28,11 @@ pub(super) fn begin(silence: Duration) -> String {
     )
 }
 
-/// The statement's first parameter, as which it says how long it, and what follows it in its transaction, waits for a lock:
-/// the parameter with number `limit`. It is evaluated once, before the first row. So a statement that is a transaction by
-/// itself needs no other one before it, and waits for a lock on a whole table as long as it takes, since that comes first.
-/// Written as a subquery, it would cost three times as much.
+/// The first parameter of a statement, in SQL that also sets how long locks on rows are waited for: by this statement, and by
+/// those that follow it in its transaction. The parameter with number `limit` says how long.
+///
+/// The server evaluates it once, before the first row. So a statement that is a transaction by itself needs no other one
+/// before it. A lock on a whole table is waited for earlier, and without this limit. A subquery would cost three times as much.
 fn first_limiting_locks(limit: usize) -> String {
     format!("CASE WHEN pg_catalog.set_config('lock_timeout', ${limit}, true) IS NOT NULL THEN $1 END")
 }

@@ -35,7 +35,7 @@ pub(super) struct Writer {
 /// What came of sending a piece of a batch.
 enum Sent {
     Stored,
-    /// Nothing is stored. Events of these sessions found their places taken; of none, if whoever was there is gone.
+    /// Nothing is stored. Events of these sessions found their places taken; none, where all places are free by now.
     Taken(Vec<String>),
 }
 
@@ -91,7 +91,8 @@ impl Writer {
             }
             match self.send(&piece, &mut progress, lock_limit).await {
                 Ok(Sent::Stored) => progress.settle(&piece, &Ok(Answer::Done)),
-                // Whoever was in the way is gone, or something else refuses a row: the one write will tell.
+                // The event that held a place was deleted, or another unique index refuses a row. Halves lead to that row, whose
+                // session is then written with care.
                 Ok(Sent::Taken(taken)) if taken.is_empty() => match halves(piece) {
                     Ok(halves) => pieces.extend(halves),
                     Err(one) => progress.contested.extend(session_ids(&one)),
