@@ -188,6 +188,11 @@ const OWN_REASONS: [what: string, sql: string, sqlState: string][] = [
     ),
     "42P01",
   ],
+  [
+    "a CHECK in which a function of the server's fails",
+    "ALTER TABLE events ADD CHECK (session_id NOT LIKE '%0' OR current_setting('unset.' || session_id) IS NOT NULL)",
+    "42704",
+  ],
   ["a CHECK", "ALTER TABLE events ADD CHECK (session_id NOT LIKE '%0')", "23514"],
 ];
 

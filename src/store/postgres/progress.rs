@@ -101,6 +101,9 @@ impl Progress {
 
     pub(super) fn settle(&mut self, writes: &[Numbered<'_>], result: &WriteResult) {
         for numbered in writes {
+            if result.is_ok() {
+                self.refusals.stored(numbered.table());
+            }
             self.outcomes[numbered.number] = Outcome::Settled(result.clone());
         }
     }

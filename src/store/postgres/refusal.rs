@@ -18,7 +18,8 @@ pub(super) enum Table {
 pub(super) enum Reach {
     /// One row: the others are worth a try without it.
     Row,
-    /// One row perhaps. When a second one is refused alone for the same reason, it is about all rows of their table.
+    /// One row perhaps. When a second one is refused alone for the same reason, and none was stored, it is about all rows of
+    /// their table.
     Unknown,
     /// All rows of this table.
     Table(Table),
@@ -55,6 +56,8 @@ pub(super) struct Refusals {
     tables: Vec<(Table, Failure)>,
     /// The last row that was refused alone for a reason that may be all rows'.
     last: Option<Failure>,
+    /// Tables that have stored a row, and so do not refuse every one.
+    storing: Vec<Table>,
 }
 
 impl Refusals {
@@ -70,13 +73,23 @@ impl Refusals {
         self.tables.push((table, failure));
     }
 
+    /// Notes that the table has stored a row.
+    pub(super) fn stored(&mut self, table: Table) {
+        if !self.storing.contains(&table) {
+            self.storing.push(table);
+        }
+    }
+
     /// Notes a row that was refused alone.
     pub(super) fn of_one_row(&mut self, failure: Failure) {
-        if failure.reach() != Reach::Unknown {
+        let Some(table) = failure.table() else {
+            return;
+        };
+        if failure.reach() != Reach::Unknown || self.storing.contains(&table) {
             return;
         }
-        match (&self.last, failure.table()) {
-            (Some(last), Some(table)) if last.is_the_same_as(&failure) => self.of_all_rows(table, failure),
+        match &self.last {
+            Some(last) if last.is_the_same_as(&failure) => self.of_all_rows(table, failure),
             _ => self.last = Some(failure),
         }
     }
