@@ -439,6 +439,7 @@ function explain(problems) {
 function libc() {
   if (process.platform !== "linux") return "";
   try {
+    Object.assign(process.report, { excludeNetwork: true });
     const { header } = process.report.getReport();
     return header.glibcVersionRuntime ? `, glibc ${header.glibcVersionRuntime}` : ", no glibc (musl)";
   } catch {

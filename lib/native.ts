@@ -91,6 +91,8 @@ function explain(problems: string[]): string {
 function libc(): string {
   if (process.platform !== "linux") return "";
   try {
+    // Looking up the names of all network peers may take seconds.
+    Object.assign(process.report, { excludeNetwork: true });
     const { header } = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } };
     return header.glibcVersionRuntime ? `, glibc ${header.glibcVersionRuntime}` : ", no glibc (musl)";
   } catch {

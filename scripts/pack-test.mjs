@@ -127,6 +127,8 @@ function compile(project, module) {
     lib: ["es2023", "esnext.disposable"],
     types: ["node"],
     strict: true,
+    // A module of the examples is JavaScript, with its types in comments, which are read with `allowJs` alone.
+    noImplicitAny: false,
     skipLibCheck: true,
     rewriteRelativeImportExtensions: true,
   };

@@ -125,11 +125,7 @@ impl<T> SessionQueues<T> {
                 None => (Rc::from(&*id), true),
             }
         };
-        let session = self.sessions.entry(Rc::clone(&id)).or_insert_with(|| Session {
-            waiting: VecDeque::new(),
-            pause: None,
-        });
-        session.waiting.push_back(Waiting {
+        self.session(&id).waiting.push_back(Waiting {
             session: Rc::clone(&id),
             request,
             ticket,
@@ -224,9 +220,8 @@ impl<T> SessionQueues<T> {
             if obstacle == Obstacle::Locked {
                 locked.insert(Rc::clone(&waiting.session));
             }
-            if let Some(session) = self.sessions.get_mut(&waiting.session) {
-                session.waiting.push_front(waiting);
-            }
+            let id = Rc::clone(&waiting.session);
+            self.session(&id).waiting.push_front(waiting);
         }
         let mut suspects = Vec::new();
         for id in sessions {
@@ -248,6 +243,14 @@ impl<T> SessionQueues<T> {
             }
         }
         self.list_locked(suspects);
+    }
+
+    /// The session's queue: a new one if nothing waits for it yet.
+    fn session(&mut self, id: &Rc<str>) -> &mut Session<T> {
+        self.sessions.entry(Rc::clone(id)).or_insert_with(|| Session {
+            waiting: VecDeque::new(),
+            pause: None,
+        })
     }
 
     /// Gives a session that is not locked its next turn.
