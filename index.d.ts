@@ -143,7 +143,7 @@ declare abstract class PersistDriver implements SessionPersistDriver {
    *
    * It waits until the SDK has handed over nothing for 250 ms, and all that it did hand over is stored.
    *
-   * @throws `ERR_PERSIST_TIMEOUT` when writes still come after `drainTimeoutMs`.
+   * @throws `ERR_PERSIST_TIMEOUT` when `drainTimeoutMs` is over before that.
    * @example
    * ```ts
    * await session.prompt([{ type: "text", text: "Hello" }]);

@@ -172,7 +172,7 @@ var Drain = class {
     while (this.#hasTime) {
       const before = writes();
       await Promise.race([new Promise((resolve) => setTimeout(resolve, QUIET_MS)), this.#timeOver]);
-      if (!await this.untilIdle()) return false;
+      if (!this.#hasTime || !await this.untilIdle()) return false;
       if (writes() === before) return true;
     }
     return false;
@@ -317,7 +317,7 @@ var PersistDriver = class {
    *
    * It waits until the SDK has handed over nothing for 250 ms, and all that it did hand over is stored.
    *
-   * @throws `ERR_PERSIST_TIMEOUT` when writes still come after `drainTimeoutMs`.
+   * @throws `ERR_PERSIST_TIMEOUT` when `drainTimeoutMs` is over before that.
    * @example
    * ```ts
    * await session.prompt([{ type: "text", text: "Hello" }]);
@@ -336,7 +336,7 @@ var PersistDriver = class {
     }
     throw createError(
       "ERR_PERSIST_TIMEOUT",
-      `flushing the driver was given up after ${this.#native.drainTimeoutMs} ms (drainTimeoutMs): events are still being handed over. What was handed over will be stored; call flush() again, once no prompt is running`
+      `flushing the driver was given up after ${this.#native.drainTimeoutMs} ms (drainTimeoutMs): in that time there were no ${QUIET_MS} ms in which no event came. What was handed over will be stored; call flush() again, once no prompt is running`
     );
   }
   /**

@@ -116,5 +116,13 @@ for (const [store, opened] of Object.entries(stores)) {
       await writing;
       await driver.flush();
     });
+
+    test("flush rejects when drainTimeoutMs is over before it knows that nothing more comes", async (t) => {
+      const open = await opened(t);
+      const driver = open({ drainTimeoutMs: 100 });
+      t.after(() => driver.close());
+      await driver.insertEvent("s", eventAt("s", 1));
+      await assert.rejects(driver.flush(), { code: "ERR_PERSIST_TIMEOUT", message: /250 ms/ });
+    });
   });
 }

@@ -11,7 +11,7 @@ const QUIET_TURNS = 10;
  * How long the network may hold back what an agent said before it answered: the answer and the updates before it come by
  * two connections, and a packet that is lost on one of them is sent again after 200 ms.
  */
-const QUIET_MS = 250;
+export const QUIET_MS = 250;
 
 /** One wait, for at most `drainTimeoutMs`. Call `stop` at its end. */
 export class Drain {
@@ -54,7 +54,7 @@ export class Drain {
     while (this.#hasTime) {
       const before = writes();
       await Promise.race([new Promise((resolve) => setTimeout(resolve, QUIET_MS)), this.#timeOver]);
-      if (!(await this.untilIdle())) return false;
+      if (!this.#hasTime || !(await this.untilIdle())) return false;
       if (writes() === before) return true;
     }
     return false;

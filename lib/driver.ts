@@ -9,7 +9,7 @@ import type {
   SessionRecord,
 } from "sandbox-agent" with { "resolution-mode": "import" };
 
-import { Drain } from "./drain.ts";
+import { Drain, QUIET_MS } from "./drain.ts";
 import type { NativeDriver } from "./native.ts";
 import { createError } from "./realm.ts";
 
@@ -185,7 +185,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    *
    * It waits until the SDK has handed over nothing for 250 ms, and all that it did hand over is stored.
    *
-   * @throws `ERR_PERSIST_TIMEOUT` when writes still come after `drainTimeoutMs`.
+   * @throws `ERR_PERSIST_TIMEOUT` when `drainTimeoutMs` is over before that.
    * @example
    * ```ts
    * await session.prompt([{ type: "text", text: "Hello" }]);
@@ -204,8 +204,8 @@ export abstract class PersistDriver implements SessionPersistDriver {
     }
     throw createError(
       "ERR_PERSIST_TIMEOUT",
-      `flushing the driver was given up after ${this.#native.drainTimeoutMs} ms (drainTimeoutMs): events are still being ` +
-        "handed over. What was handed over will be stored; call flush() again, once no prompt is running",
+      `flushing the driver was given up after ${this.#native.drainTimeoutMs} ms (drainTimeoutMs): in that time there were no ` +
+        `${QUIET_MS} ms in which no event came. What was handed over will be stored; call flush() again, once no prompt is running`,
     );
   }
 
