@@ -126,3 +126,15 @@ for (const [store, opened] of Object.entries(stores)) {
     });
   });
 }
+
+test("flush and close do not use timers that a test puts in the place of the real ones", async (t) => {
+  const driver = new SQLiteSessionPersistDriver();
+  await driver.insertEvent("s", eventAt("s", 1));
+  for (const name of ["setTimeout", "setImmediate", "clearTimeout"] as const) {
+    t.mock.method(globalThis, name, () => {
+      throw new Error(`${name} was called`);
+    });
+  }
+  await driver.flush();
+  await driver.close();
+});

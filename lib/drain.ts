@@ -2,7 +2,12 @@
 //
 // The SDK hands events over one after another: it gives the next one in the turn of the event loop in which the last one
 // was answered (docs/sdk-contract.md, 8). So its queue is empty when nothing has been pending for a few turns.
+import timers from "node:timers";
+
 import type { NativeDriver } from "./native.ts";
+
+/** Taken when the package is loaded: a test that replaces the timers must not keep a driver from closing. */
+const { clearTimeout, setImmediate, setTimeout } = timers;
 
 /** How many turns of the event loop count as quiet: more than one, for whoever stands between the SDK and the driver. */
 const QUIET_TURNS = 10;
