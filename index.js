@@ -411,7 +411,7 @@ var fitting = define_PLATFORMS_default.filter((platform) => `${platform}-`.start
 var { Driver } = load();
 function load() {
   const given = process.env["NAPI_RS_NATIVE_LIBRARY_PATH"];
-  if (given) return require(given);
+  if (given) return loadGiven(given);
   const problems = [];
   for (const platform of fitting) {
     const packageName = `${NAME}-${platform}`;
@@ -421,15 +421,30 @@ function load() {
         if (file === packageName) checkVersion(packageName);
         return loaded;
       } catch (error) {
-        if (!isAbsent(error, file)) problems.push(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+        if (!isAbsent(error, file)) problems.push(`${file}: ${messageOf(error)}`);
       }
     }
   }
   throw createError("ERR_PERSIST_NO_BINARY", explain(problems));
 }
+function loadGiven(file) {
+  try {
+    const loaded = require(file);
+    if (!loaded.Driver) throw new Error(`it is not the native part of ${NAME}`);
+    return loaded;
+  } catch (error) {
+    throw createError(
+      "ERR_PERSIST_NO_BINARY",
+      `${file} could not be loaded: ${messageOf(error)}. NAPI_RS_NATIVE_LIBRARY_PATH names it: correct or unset that variable`
+    );
+  }
+}
 function checkVersion(packageName) {
   const { version } = require(`${packageName}/package.json`);
   if (version !== "0.1.0") throw new Error(`it has version ${version}, and ${NAME} has version ${"0.1.0"}`);
+}
+function messageOf(error) {
+  return (error instanceof Error ? error.message : String(error)).split("\n", 1).join();
 }
 function isAbsent(error, file) {
   const { code, message = "" } = error;

@@ -185,6 +185,20 @@ describe("the addon", () => {
     assert.equal(await failure(folder), "");
   });
 
+  test("that NAPI_RS_NATIVE_LIBRARY_PATH names is an error when it cannot be loaded, or is another", async (t) => {
+    const folder = installed(t);
+    const other = join(folder, "other.cjs");
+    writeFileSync(other, "");
+    for (const [file, reason] of [
+      [join(folder, "missing.node"), "Cannot find module"],
+      [other, "it is not the native part of sandbox-agent-persist"],
+    ] as const) {
+      const message = await failure(folder, `process.env.NAPI_RS_NATIVE_LIBRARY_PATH = ${JSON.stringify(file)}`);
+      assert.ok(message.startsWith("ERR_PERSIST_NO_BINARY: "), message);
+      for (const part of [file, reason, "NAPI_RS_NATIVE_LIBRARY_PATH"]) assert.ok(message.includes(part), message);
+    }
+  });
+
   test("under --permission without --allow-addons says which option is missing", async (t) => {
     const folder = installed(t);
     copyFileSync(addon, join(folder, `sandbox-agent-persist.${platform}.node`));

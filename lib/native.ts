@@ -38,9 +38,8 @@ const fitting = PLATFORMS.filter((platform) => `${platform}-`.startsWith(`${proc
 export const { Driver } = load();
 
 function load(): Addon {
-  // For a debugger, or a build of one's own.
   const given = process.env["NAPI_RS_NATIVE_LIBRARY_PATH"];
-  if (given) return require(given) as Addon;
+  if (given) return loadGiven(given);
   const problems: string[] = [];
   for (const platform of fitting) {
     const packageName = `${NAME}-${platform}`;
@@ -50,17 +49,36 @@ function load(): Addon {
         if (file === packageName) checkVersion(packageName);
         return loaded;
       } catch (error) {
-        if (!isAbsent(error, file)) problems.push(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+        if (!isAbsent(error, file)) problems.push(`${file}: ${messageOf(error)}`);
       }
     }
   }
   throw createError("ERR_PERSIST_NO_BINARY", explain(problems));
 }
 
+/** For a debugger, or a build of one's own. */
+function loadGiven(file: string): Addon {
+  try {
+    const loaded = require(file) as Partial<Addon>;
+    if (!loaded.Driver) throw new Error(`it is not the native part of ${NAME}`);
+    return loaded as Addon;
+  } catch (error) {
+    throw createError(
+      "ERR_PERSIST_NO_BINARY",
+      `${file} could not be loaded: ${messageOf(error)}. NAPI_RS_NATIVE_LIBRARY_PATH names it: correct or unset that variable`,
+    );
+  }
+}
+
 /** Packages of two versions, in one lock file or one cache, would fail in odd ways later. */
 function checkVersion(packageName: string): void {
   const { version } = require(`${packageName}/package.json`) as { version: string };
   if (version !== VERSION) throw new Error(`it has version ${version}, and ${NAME} has version ${VERSION}`);
+}
+
+/** The first line: those after it say who called `require`. */
+function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split("\n", 1).join();
 }
 
 function isAbsent(error: unknown, file: string): boolean {
