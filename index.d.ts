@@ -387,8 +387,8 @@ interface SQLiteSessionPersistDriverOptions extends PersistDriverOptions {
    */
   migrate?: boolean;
   /**
-   * What the names of the tables, `sessions` and `events`, begin with: at most 40 letters, digits and underscores, not
-   * beginning with a digit or with `sqlite_`.
+   * What the names of the tables, `sessions`, `events` and `persist_version`, begin with: at most 40 letters, digits and
+   * underscores, not beginning with a digit, `sqlite_` or `pg_`.
    *
    * @default ""
    */
