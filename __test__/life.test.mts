@@ -167,6 +167,14 @@ for (const [where, what] of [
   );
 }
 
+test("pages that a worker did not take before it was terminated are let go", { timeout: 60_000 }, async (t) => {
+  const child = start(t, "end-readers.mjs", [join(directory(t), "pages.db"), "8"]);
+  const growth = await child.next<number>();
+  // The pages of the eight are 640 MB.
+  assert.ok(growth < 200e6, `the process grew by ${growth} bytes`);
+  assert.deepEqual(await child.ended, ENDED_WELL);
+});
+
 test("memory is flat over 200,000 inserts and 200 full scans", { timeout: 120_000 }, async (t) => {
   const filename = join(directory(t), "memory.db");
   const child = start(t, "measure-memory.mts", [filename, "200000", "200"], ["--expose-gc"]);
