@@ -90,14 +90,15 @@ for (const [store, opened] of Object.entries(stores)) {
       assert.deepEqual(await indexes(t, open()), upTo(stored));
     });
 
-    test("flush waits for events that come late, and the driver goes on after it", async (t) => {
+    test("flush waits for events that come late, again after each of them, and the driver goes on after it", async (t) => {
       const open = await opened(t);
       const driver = open();
       await driver.insertEvent("s", eventAt("s", 1));
-      let handedOver = false;
-      setTimeout(() => void writeOneByOne(driver, 2, 100).then(() => (handedOver = true)), 100);
+      let handedOver = 0;
+      setTimeout(() => void writeOneByOne(driver, 2, 20).then(() => (handedOver += 1)), 200);
+      setTimeout(() => void writeOneByOne(driver, 21, 100).then(() => (handedOver += 1)), 400);
       await driver.flush();
-      assert.ok(handedOver);
+      assert.equal(handedOver, 2);
       await driver.insertEvent("s", eventAt("s", 101));
       await driver.close();
       assert.deepEqual(await indexes(t, open()), upTo(101));
