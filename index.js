@@ -374,7 +374,8 @@ var PersistDriver = class {
    * await using persist = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db" });
    * ```
    */
-  [Symbol.asyncDispose]() {
+  async [Symbol.asyncDispose]() {
+    if (!isDriver(this)) return refusal(this, "close");
     return this.close();
   }
   static {

@@ -94,6 +94,8 @@ describe("the classes", () => {
           `${name} of ${what}`,
         );
       }
+      const disposed = Reflect.apply(driver[Symbol.asyncDispose], wrong, []);
+      await assert.rejects(disposed, { name: "TypeError", code: "ERR_PERSIST_INVALID_ARGUMENT" }, what);
     }
   });
 });

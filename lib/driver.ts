@@ -234,7 +234,8 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * await using persist = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db" });
    * ```
    */
-  [Symbol.asyncDispose](): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!isDriver(this)) return refusal(this, "close");
     return this.close();
   }
 
