@@ -149,17 +149,17 @@ var QUIET_TURNS = 10;
 var QUIET_MS = 250;
 var Drain = class {
   #native;
-  #timeOver;
   #timer;
   #hasTime = true;
+  /** Ends the wait that is going on. */
+  #giveUp = () => {
+  };
   constructor(native) {
     this.#native = native;
-    this.#timeOver = new Promise((resolve) => {
-      this.#timer = setTimeout(() => {
-        this.#hasTime = false;
-        resolve();
-      }, native.drainTimeoutMs);
-    });
+    this.#timer = setTimeout(() => {
+      this.#hasTime = false;
+      this.#giveUp();
+    }, native.drainTimeoutMs);
   }
   stop() {
     clearTimeout(this.#timer);
@@ -169,7 +169,7 @@ var Drain = class {
     let turns = 0;
     while (turns < QUIET_TURNS) {
       if (this.#native.pending > 0) {
-        await Promise.race([this.#native.whenIdle(), this.#timeOver]);
+        await this.#untilTimeOver((resolve) => void this.#native.whenIdle().then(resolve));
         if (!this.#hasTime) return false;
         turns = 0;
       }
@@ -182,11 +182,22 @@ var Drain = class {
   async untilQuiet(writes) {
     while (this.#hasTime) {
       const before = writes();
-      await Promise.race([new Promise((resolve) => setTimeout(resolve, QUIET_MS)), this.#timeOver]);
+      await this.#untilTimeOver((resolve) => void setTimeout(resolve, QUIET_MS));
       if (!this.#hasTime || !await this.untilIdle()) return false;
       if (writes() === before) return true;
     }
     return false;
+  }
+  /**
+   * Waits until `resolve` is called, or the time is over. Not with `Promise.race` and one promise for the end of the time:
+   * that would keep a part of each wait until then.
+   */
+  #untilTimeOver(start) {
+    return new Promise((resolve) => {
+      this.#giveUp = resolve;
+      if (this.#hasTime) start(resolve);
+      else resolve();
+    });
   }
 };
 

@@ -21,18 +21,17 @@ export const QUIET_MS = 250;
 /** One wait, for at most `drainTimeoutMs`. Call `stop` at its end. */
 export class Drain {
   readonly #native: NativeDriver;
-  readonly #timeOver: Promise<void>;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timer: NodeJS.Timeout;
   #hasTime = true;
+  /** Ends the wait that is going on. */
+  #giveUp = (): void => {};
 
   constructor(native: NativeDriver) {
     this.#native = native;
-    this.#timeOver = new Promise((resolve) => {
-      this.#timer = setTimeout(() => {
-        this.#hasTime = false;
-        resolve();
-      }, native.drainTimeoutMs);
-    });
+    this.#timer = setTimeout(() => {
+      this.#hasTime = false;
+      this.#giveUp();
+    }, native.drainTimeoutMs);
   }
 
   stop(): void {
@@ -44,7 +43,7 @@ export class Drain {
     let turns = 0;
     while (turns < QUIET_TURNS) {
       if (this.#native.pending > 0) {
-        await Promise.race([this.#native.whenIdle(), this.#timeOver]);
+        await this.#untilTimeOver((resolve) => void this.#native.whenIdle().then(resolve));
         if (!this.#hasTime) return false;
         turns = 0;
       }
@@ -58,10 +57,22 @@ export class Drain {
   async untilQuiet(writes: () => number): Promise<boolean> {
     while (this.#hasTime) {
       const before = writes();
-      await Promise.race([new Promise((resolve) => setTimeout(resolve, QUIET_MS)), this.#timeOver]);
+      await this.#untilTimeOver((resolve) => void setTimeout(resolve, QUIET_MS));
       if (!this.#hasTime || !(await this.untilIdle())) return false;
       if (writes() === before) return true;
     }
     return false;
+  }
+
+  /**
+   * Waits until `resolve` is called, or the time is over. Not with `Promise.race` and one promise for the end of the time:
+   * that would keep a part of each wait until then.
+   */
+  #untilTimeOver(start: (resolve: () => void) => void): Promise<void> {
+    return new Promise((resolve) => {
+      this.#giveUp = resolve;
+      if (this.#hasTime) start(resolve);
+      else resolve();
+    });
   }
 }
