@@ -30,7 +30,14 @@ server.once("exit", (code) => {
   remove();
   process.exitCode = code ?? 0;
 });
-for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => server.kill(signal));
+let asked = false;
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) {
+  process.on(signal, () => {
+    // A server that does not end by itself is ended by the second time.
+    server.kill(asked ? "SIGKILL" : signal);
+    asked = true;
+  });
+}
 
 while (server.exitCode === null && server.signalCode === null) {
   if (await answers()) {

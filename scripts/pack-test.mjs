@@ -1,7 +1,7 @@
 // @ts-check
 // Packs the package as it would be published, installs it into an empty project, and uses it there.
 
-import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -62,6 +62,7 @@ try {
   say("run the ES module and the CommonJS module");
   node(project, "scripts/pack-test/esm.mjs");
   node(project, "scripts/pack-test/commonjs.cjs");
+  for (const version of ["0.5.0", undefined]) installBesideSdk(tarballs, version);
   install(project, pinned("typescript"), pinned("@types/node"));
   for (const module of ["node16", "nodenext"]) compile(project, module);
   // The mock agent of the examples is a shell script.
@@ -75,6 +76,24 @@ try {
   process.exitCode = 1;
 } finally {
   rmSync(temporary, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/**
+ * Installs the package beside a newer SDK, or none: only its types need one, so npm must not refuse.
+ *
+ * @param {string[]} tarballs
+ * @param {string | undefined} version
+ */
+function installBesideSdk(tarballs, version) {
+  say(`install beside ${version ? `sandbox-agent ${version}` : "no SDK"}`);
+  const project = makeProject(path.join(temporary, `beside-${version}`));
+  const sdk = path.join(project, "sdk");
+  if (version) {
+    mkdirSync(sdk);
+    writeFileSync(path.join(sdk, "package.json"), JSON.stringify({ name: "sandbox-agent", version }));
+  }
+  install(project, ...tarballs, ...(version ? [sdk] : []));
+  node(project, "-e", `new (require("${manifest.name}").SQLiteSessionPersistDriver)().close()`);
 }
 
 function checkSize() {
