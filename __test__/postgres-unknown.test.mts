@@ -237,6 +237,36 @@ test("an event that may be stored at another index says so when it rejects, and 
   assert.deepEqual(await stored("taken"), [["other-0", 0], ["before", 1], ["mine", 2]]); // prettier-ignore
 });
 
+test("an event that may be stored at another index says so when a right is missing at the next try", async (t) => {
+  const { driver: owner, proxy, insert, stored } = await setUp(t);
+  const schema = `unknown_${made}`;
+  const rights = `INSERT, UPDATE ON ${schema}.events`;
+  await query(
+    server.url,
+    `CREATE ROLE writer LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA ${schema} TO writer;
+     GRANT SELECT ON ALL TABLES IN SCHEMA ${schema} TO writer; GRANT ${rights} TO writer`,
+  );
+  await owner.close();
+  const url = new URL(proxy.urlOf(server.url));
+  Object.assign(url, { username: "writer", password: "secret" });
+  const driver = new PostgresSessionPersistDriver({ connectionString: url.href, schema });
+  t.after(() => driver.close());
+  await insert("taken", 0);
+  await driver.insertEvent("taken", eventAt("taken", 0, { id: "before" }));
+  const event = eventAt("taken", 0, { id: "mine" });
+  const lost = proxy.dropAnswerOnce(COMMIT).then(async () => {
+    proxy.refuse();
+    await query(server.url, `REVOKE ${rights} FROM writer`);
+    await proxy.accept();
+  });
+  await assert.rejects(driver.insertEvent("taken", event), { sqlState: "42501" });
+  await lost;
+  assert.equal(event.eventIndex, 2);
+  await query(server.url, `GRANT ${rights} TO writer`);
+  await driver.insertEvent("taken", event);
+  assert.deepEqual(await stored("taken"), [["other-0", 0], ["before", 1], ["mine", 2]]); // prettier-ignore
+});
+
 test("wherever in a conversation the connection breaks, each write is stored once, in order", async (t) => {
   const { driver, proxy, insert, stored } = await setUp(t, { queryTimeoutMs: 60_000 });
   await insert("taken", 1);

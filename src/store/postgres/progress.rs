@@ -12,9 +12,10 @@ use crate::store::error::StoreError;
 
 /// A write that is to be tried.
 pub(super) struct Try<'a> {
-    write: Result<Write<'a>, StoreError>,
+    pub(super) write: Result<Write<'a>, StoreError>,
     deadline: Instant,
-    moved_to: Option<i64>,
+    /// The index that it was given by an earlier try.
+    pub(super) moved_to: Option<i64>,
 }
 
 impl<'a> Try<'a> {

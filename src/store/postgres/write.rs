@@ -21,7 +21,7 @@ use super::rows::Rows;
 use super::statement::Statements;
 use crate::store::Answer;
 use crate::store::commit::Write;
-use crate::store::error::ErrorKind;
+use crate::store::error::{ErrorKind, StoreError};
 use crate::store::moved::MovedSessions;
 
 /// What writes the batches of a store.
@@ -149,7 +149,12 @@ impl Writer {
                 }
                 continue;
             }
-            places.retain(|numbered| !self.fail_if_refused(*numbered, &mut progress));
+            for (numbered, moved_to) in places.unsure() {
+                if self.fail_if_refused(numbered, &mut progress) {
+                    self.may_have_moved(numbered, moved_to, &mut progress);
+                }
+            }
+            places.retain(|numbered| progress.refusals.of_table(numbered.table()).is_none());
             if places.writes().is_empty() {
                 continue;
             }
@@ -207,10 +212,25 @@ impl Writer {
     async fn begin(&self, tries: &[Try<'_>]) -> Result<Progress, Committed> {
         match self.database.prepared().await {
             Ok(()) => Ok(Progress::new(tries, self.deadline())),
-            Err(error) => Err(Committed {
-                outcomes: vec![Outcome::Settled(Err(error)); tries.len()],
-                contested: HashSet::new(),
-            }),
+            Err(error) => Err(self.fail_all(tries, &error)),
+        }
+    }
+
+    /// Fails a batch of which nothing was sent. What an earlier try may have stored is noted all the same.
+    fn fail_all(&self, tries: &[Try<'_>], error: &StoreError) -> Committed {
+        let mut moved = self.moved.borrow_mut();
+        let outcomes = tries.iter().map(|one| {
+            if let (Some(index), Ok(write)) = (one.moved_to, &one.write) {
+                moved.moved(write.session_id(), index);
+            }
+            Outcome::Settled(Err(StoreError {
+                moved_to: one.moved_to,
+                ..error.clone()
+            }))
+        });
+        Committed {
+            outcomes: outcomes.collect(),
+            contested: HashSet::new(),
         }
     }
 
