@@ -171,6 +171,31 @@ test("a server that ends statements sooner than we give up a lock holds up the l
   assert.deepEqual(await driver.getSession("locked"), sessionOf("locked", { agent: "other" }));
 });
 
+test("a server that ends statements soon stores many events of one session in as many statements as that takes", async (t) => {
+  const url = await server.createDatabase();
+  await open(t, url).ready();
+  // However quick the machine is: a statement of more than 100 rows is too slow.
+  await query(
+    url,
+    `CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
+       $$ BEGIN PERFORM pg_sleep(CASE WHEN (SELECT count(*) FROM stored) > 100 THEN 60 ELSE 0 END); RETURN NULL; END $$;
+     CREATE TRIGGER take_time AFTER INSERT ON events REFERENCING NEW TABLE AS stored
+       FOR EACH STATEMENT EXECUTE FUNCTION take_time()`,
+  );
+  await query(url, `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET statement_timeout = '250ms'`);
+  const driver = open(t, url, { queryTimeoutMs: 5_000 });
+  const write = (session: string) => upTo(600).map((index) => driver.insertEvent(session, eventAt(session, index)));
+  await Promise.all(write("one"));
+  assert.deepEqual(
+    await allEvents(driver, "one"),
+    upTo(600).map((index) => eventAt("one", index)),
+  );
+  await query(url, INSERT, ["contested", 1]);
+  await Promise.all(write("contested"));
+  const ids = (await allEvents(driver, "contested")).map((event) => event.id);
+  assert.deepEqual(ids, ["other", ...upTo(600).map((index) => `contested-${index}`)]);
+});
+
 for (const table of ["sessions", "events"]) {
   test(`a lock on the whole table of ${table} holds up everybody, and then they go on together`, async (t) => {
     const url = await server.createDatabase();

@@ -178,6 +178,11 @@ impl Failure {
         code.is_some() && self.remedy != Remedy::Reconnect
     }
 
+    /// Whether the server ended the statement since it took too long. Smaller ones may fit into the time.
+    pub(super) fn is_too_slow(&self) -> bool {
+        self.remedy == Remedy::AnotherTime && self.kind == ErrorKind::Timeout
+    }
+
     /// Which rows it is about.
     pub(super) fn reach(&self) -> Reach {
         self.reach

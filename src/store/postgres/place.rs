@@ -109,20 +109,25 @@ impl<'a> Places<'a> {
         (self.writes, self.indexes) = kept.map(|(numbered, index)| (*numbered, *index)).unzip();
     }
 
-    /// Each write by itself; with the place that it was given, if it may be stored there.
-    pub(super) fn split(self) -> impl DoubleEndedIterator<Item = Self> {
+    /// The same in pieces of `size` writes, the first on top of the stack; each event with the place that it was given, if
+    /// it may be stored there.
+    pub(super) fn split(self, size: usize) -> Vec<Self> {
         let each: Vec<_> = self.unsure().collect();
-        each.into_iter().map(move |(write, moved_to)| Self {
+        let pieces = each.chunks(size).rev().map(|piece| Self {
             session_id: self.session_id,
-            writes: vec![write],
-            indexes: vec![moved_to.unwrap_or_else(|| asked(&write))],
+            writes: piece.iter().map(|(write, _)| *write).collect(),
+            indexes: piece
+                .iter()
+                .map(|(write, moved_to)| moved_to.unwrap_or_else(|| asked(write)))
+                .collect(),
             index_conflict: self.index_conflict,
             events_name: self.events_name.clone(),
             lock_name: self.lock_name.clone(),
             stored: self.stored.clone(),
             were_free: false,
             is_unsure: self.is_unsure,
-        })
+        });
+        pieces.collect()
     }
 
     /// Whether there were events, and each found its own place free or its own.

@@ -101,6 +101,10 @@ impl Writer {
                     progress.contested.extend(taken);
                     pieces.push(piece);
                 }
+                // Of several sessions one may be locked; one session alone is first asked to store less at a time.
+                Err(failure) if failure.is_too_slow() && piece.len() > 1 && of_one_session(&piece) => {
+                    pieces.extend(halves(piece).into_iter().flatten());
+                }
                 Err(failure) if failure.remedy == Remedy::AnotherTime => {
                     // Of several sessions nobody knows yet which one is locked, and the others need not give up.
                     let may_be_others = failure.kind == ErrorKind::Busy && !of_one_session(&piece);
@@ -174,6 +178,10 @@ impl Writer {
                         progress.settle(&[*numbered], &answer);
                     }
                 }
+                Err(failure) if failure.is_too_slow() && places.writes().len() > 1 => {
+                    let half = places.writes().len().div_ceil(2);
+                    pieces.extend(places.split(half));
+                }
                 Err(failure) if failure.remedy == Remedy::AnotherTime => {
                     for (numbered, moved_to) in places.unsure() {
                         if self.fail_if_late(numbered, &failure, &mut progress) {
@@ -185,7 +193,7 @@ impl Writer {
                 }
                 Err(failure) => match failure.reach() {
                     // One by one, in their order, so that a bad one fails alone.
-                    Reach::Row | Reach::Unknown if places.writes().len() > 1 => pieces.extend(places.split().rev()),
+                    Reach::Row | Reach::Unknown if places.writes().len() > 1 => pieces.extend(places.split(1)),
                     Reach::Table(table) => {
                         progress.refusals.of_all_rows(table, failure);
                         pieces.push(places);
