@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { PostgresSessionPersistDriver } from "../index.js";
 import { otherProgram } from "./postgres/other-program.mts";
+import { startProxy } from "./postgres/proxy.mts";
 import { query, startServer } from "./postgres/server.mts";
 import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
 
@@ -154,6 +155,34 @@ test("a session that is locked for longer than `queryTimeoutMs` is told so, and 
   await other.run("COMMIT");
   await later;
   assert.deepEqual(await driver.getSession("locked"), sessionOf("locked", { agent: "later" }));
+});
+
+test("a session's later writes have their own time when the server is away at the end of an earlier one's", async (t) => {
+  const url = await server.createDatabase();
+  const proxy = await startProxy(server);
+  t.after(() => proxy.close());
+  for (const contested of [false, true]) {
+    const session = `contested-${contested}`;
+    const driver = open(t, proxy.urlOf(url), { queryTimeoutMs: 3_000 });
+    await driver.updateSession(sessionOf(session));
+    if (contested) {
+      await query(url, INSERT, [session, 1]);
+      await driver.insertEvent(session, eventAt(session, 1));
+    }
+    const other = await otherProgram(t, url);
+    await other.run("BEGIN");
+    await other.run("SELECT FROM sessions WHERE id = $1 FOR UPDATE", [session]);
+    const early = driver.updateSession(sessionOf(session, { agent: "early" }));
+    await other.isInTheWayOf(1);
+    // So much more time the later one has.
+    await delay(1_000);
+    const later = driver.updateSession(sessionOf(session, { agent: "later" }));
+    proxy.refuse();
+    proxy.cut();
+    await other.run("COMMIT");
+    await Promise.all([assert.rejects(early, { code: "ERR_PERSIST_UNAVAILABLE" }).then(() => proxy.accept()), later]);
+    assert.deepEqual(await driver.getSession(session), sessionOf(session, { agent: "later" }));
+  }
 });
 
 test("a server that ends statements sooner than we give up a lock holds up the locked session alone as well", async (t) => {

@@ -178,6 +178,11 @@ impl Failure {
         code.is_some() && self.remedy != Remedy::Reconnect
     }
 
+    /// Whether another try might have helped, had there been time for it.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self.remedy, Remedy::Retry | Remedy::Reconnect) && self.kind != ErrorKind::Readonly
+    }
+
     /// Whether the server ended the statement since it took too long. Smaller ones may fit into the time.
     pub(super) fn is_too_slow(&self) -> bool {
         self.remedy == Remedy::AnotherTime && self.kind == ErrorKind::Timeout

@@ -112,10 +112,12 @@ impl Progress {
     /// Leaves a write since a row of its session is locked, or of another one that it was sent with.
     pub(super) fn leave_locked(&mut self, numbered: Numbered<'_>, moved_to: Option<i64>) {
         self.locked.insert(numbered.write.session_id().to_owned());
-        self.outcomes[numbered.number] = Outcome::Left {
-            obstacle: Obstacle::Locked,
-            moved_to,
-        };
+        self.leave(numbered, Obstacle::Locked, moved_to);
+    }
+
+    /// Leaves a write for another batch.
+    pub(super) fn leave(&mut self, numbered: Numbered<'_>, obstacle: Obstacle, moved_to: Option<i64>) {
+        self.outcomes[numbered.number] = Outcome::Left { obstacle, moved_to };
     }
 
     /// Whether a write of the session was left for that: none may overtake it.

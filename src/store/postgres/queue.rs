@@ -69,6 +69,8 @@ pub(super) enum Obstacle {
     Contested,
     /// A row of one of the batch's sessions is locked.
     Locked,
+    /// The server did not answer until the time of an earlier write was over. This one has more.
+    Away,
 }
 
 struct Session<T> {

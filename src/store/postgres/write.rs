@@ -16,6 +16,7 @@ use super::database::{Database, Purpose};
 use super::error::{Failure, Remedy};
 use super::place::Places;
 use super::progress::{Committed, Numbered, Outcome, Progress, Try};
+use super::queue::Obstacle;
 use super::refusal::{Reach, Table};
 use super::rows::Rows;
 use super::statement::Statements;
@@ -114,6 +115,14 @@ impl Writer {
                         }
                     }
                 }
+                Err(failure) if failure.may_pass() => {
+                    let rest = std::mem::take(&mut pieces).into_iter().rev().flatten();
+                    let left = piece
+                        .into_iter()
+                        .chain(rest)
+                        .map(|numbered| (numbered, numbered.moved_to));
+                    self.run_out_of_time(left, &failure, &mut progress);
+                }
                 Err(failure) => match failure.reach() {
                     Reach::Row | Reach::Unknown => match halves(piece) {
                         Ok(halves) => pieces.extend(halves),
@@ -190,6 +199,13 @@ impl Writer {
                             progress.leave_locked(numbered, moved_to);
                         }
                     }
+                }
+                Err(failure) if failure.may_pass() => {
+                    let rest = std::mem::take(&mut pieces);
+                    let left = std::iter::once(&places)
+                        .chain(rest.iter().rev())
+                        .flat_map(Places::unsure);
+                    self.run_out_of_time(left, &failure, &mut progress);
                 }
                 Err(failure) => match failure.reach() {
                     // One by one, in their order, so that a bad one fails alone.
@@ -320,6 +336,24 @@ impl Writer {
         };
         self.fail(&[numbered], &failure, progress);
         true
+    }
+
+    /// Fails the writes whose time is over, as that of a transaction was. The others are left, so that those need not wait for
+    /// them to be told.
+    fn run_out_of_time<'a>(
+        &self,
+        writes: impl Iterator<Item = (Numbered<'a>, Option<i64>)>,
+        failure: &Failure,
+        progress: &mut Progress,
+    ) {
+        for (numbered, moved_to) in writes {
+            if progress.deadlines[numbered.number] <= progress.deadline {
+                self.fail(&[numbered], failure, progress);
+                self.may_have_moved(numbered, moved_to, progress);
+            } else {
+                progress.leave(numbered, Obstacle::Away, moved_to);
+            }
+        }
     }
 
     /// Fails a write that has been tried for long enough.
