@@ -30,6 +30,41 @@ describe("programs", () => {
   });
 });
 
+describe("tables", () => {
+  const read = (file: string) => readFileSync(path(file), "utf8");
+  /** What the rows of a page's first table are about, in alphabetical order. It stands before the first heading. */
+  const rows = (page: string) =>
+    [
+      ...read(page)
+        .split("\n## ")[0]!
+        .matchAll(/^\| `(\w+)` /gm),
+    ]
+      .map(([, name]) => name)
+      .sort();
+  const codesIn = (text: string) => [...text.matchAll(/"(ERR_PERSIST_\w+)"/g)].map(([, code]) => code);
+
+  test("the codes of errors are the same in the store, in the type and in docs/errors.md", () => {
+    const declared = codesIn(/^type PersistErrorCode =[^;]*;/m.exec(read("index.d.ts"))?.[0] ?? "").sort();
+    // The last one is thrown by `import`, before there is a store.
+    assert.deepEqual(declared, [...codesIn(read("src/store/error.rs")), "ERR_PERSIST_NO_BINARY"].sort());
+    assert.deepEqual(rows("docs/errors.md"), declared);
+  });
+
+  for (const [options, page] of [
+    ["SQLiteSessionPersistDriverOptions", "docs/sqlite.md"],
+    ["PostgresSessionPersistDriverOptions", "docs/postgres.md"],
+  ] as const) {
+    test(`the options in ${page} are those of ${options}`, () => {
+      const declared = [options, "PersistDriverOptions"].flatMap((name) => {
+        const body = new RegExp(`^interface ${name}\\b[^{]*\\{$([\\s\\S]*?)^\\}$`, "m").exec(read("index.d.ts"))?.[1];
+        assert.ok(body, `index.d.ts declares ${name}`);
+        return [...body.matchAll(/^  (\w+)\?:/gm)].map(([, option]) => option);
+      });
+      assert.deepEqual(rows(page), declared.sort());
+    });
+  }
+});
+
 describe("links", () => {
   test("each leads to a file and a heading that are there", () => {
     assert.deepEqual(brokenLinks(path("."), pages), []);

@@ -4,7 +4,7 @@
 //! (ARCHITECTURE.md, "Group commit"). Here one serves a whole driver. It keeps the process alive while calls are pending.
 //!
 //! Answers wait in a queue of ours for the JavaScript thread, and the thread-safe function only wakes it: what is handed to
-//! one whose environment has ended is never freed, and an answer may be a page of many megabytes.
+//! one whose environment ends may never be freed, and an answer may be a page of many megabytes.
 
 use std::ptr;
 use std::rc::Rc;

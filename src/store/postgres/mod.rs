@@ -107,6 +107,14 @@ impl<T: Send + 'static> PostgresStore<T> {
             Call::Close(None) => {}
         }
     }
+
+    /// Sends a call that counts while it waits, unless too much waits already.
+    fn call_admitted<R>(&self, request: R, bytes: usize, ticket: T, call: fn(Admitted<R>, T) -> Call<T>) {
+        match self.backlog.admit(request, bytes) {
+            Ok(request) => self.call(call(request, ticket)),
+            Err(refusal) => (self.deliver)(vec![(ticket, Err(refusal))]),
+        }
+    }
 }
 
 impl<T: Send + 'static> Store<T> for PostgresStore<T> {
@@ -116,18 +124,12 @@ impl<T: Send + 'static> Store<T> for PostgresStore<T> {
 
     fn write(&self, request: WriteRequest, ticket: T) {
         let bytes = request.text_bytes();
-        match self.backlog.admit(request, bytes) {
-            Ok(request) => self.call(Call::Write(request, ticket)),
-            Err(refusal) => (self.deliver)(vec![(ticket, Err(refusal))]),
-        }
+        self.call_admitted(request, bytes, ticket, Call::Write);
     }
 
     fn read(&self, request: ReadRequest, ticket: T) {
         let bytes = request.text_bytes();
-        match self.backlog.admit(request, bytes) {
-            Ok(request) => self.call(Call::Read(request, ticket)),
-            Err(refusal) => (self.deliver)(vec![(ticket, Err(refusal))]),
-        }
+        self.call_admitted(request, bytes, ticket, Call::Read);
     }
 
     fn close(&self, ticket: Option<T>) {
