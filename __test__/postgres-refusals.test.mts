@@ -1,10 +1,11 @@
 /** What the server refuses while many write: every write that waits is told, and the server is not asked about each of them. */
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { after, test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { PostgresSessionPersistDriver } from "../index.js";
 import { trigger } from "./postgres/layouts.mts";
+import { otherProgram } from "./postgres/other-program.mts";
 import { makeSchema } from "./postgres/schema.mts";
 import { query, startServer } from "./postgres/server.mts";
 import { eventAt, sessionOf } from "./processes/records.mts";
@@ -34,8 +35,11 @@ async function setUp() {
   return { schema, role, options: { connectionString: own.href, schema } };
 }
 
-/** How many statements the server refuses, by what it says of them, while `act` runs. */
-async function refusals(act: () => Promise<void>): Promise<Map<string, number>> {
+/**
+ * How many statements the server refuses, by what it says of them, while `act` runs. What it calls at once waits for the
+ * tables first: were the driver told before the last call, how many statements it sends would depend on how quick it is.
+ */
+async function refusals(t: TestContext, schema: string, act: () => Promise<void>): Promise<Map<string, number>> {
   const mark = async () => {
     const name = `mark_${(made += 1)}`;
     await assert.rejects(query(url, `SELECT ${name}`));
@@ -43,7 +47,11 @@ async function refusals(act: () => Promise<void>): Promise<Map<string, number>> 
     return name;
   };
   const begin = await mark();
-  await act();
+  const holder = await otherProgram(t, url);
+  await holder.run(`BEGIN; LOCK TABLE ${schema}.events, ${schema}.sessions IN ACCESS EXCLUSIVE MODE`);
+  const acted = act();
+  await holder.run("COMMIT");
+  await acted;
   const end = await mark();
   const log = server.log();
   const counts = new Map<string, number>();
@@ -72,12 +80,12 @@ for (const [waiting, each] of [
   [512, 1],
   [5_120, 10],
 ] as const) {
-  test(`when the right to insert events is revoked while ${waiting} wait, records go on, and so do all once it is granted`, async () => {
+  test(`when the right to insert events is revoked while ${waiting} wait, records go on, and so do all once it is granted`, async (t) => {
     const { schema, role, options } = await setUp();
     await using driver = new PostgresSessionPersistDriver(options);
     assert.deepEqual(statuses(await insert(driver, 512, 0, 1)), ["fulfilled"]);
     await query(url, `REVOKE INSERT ON ${schema}.events FROM ${role}`);
-    const refused = await refusals(async () => {
+    const refused = await refusals(t, schema, async () => {
       const [events, records] = await Promise.all([
         insert(driver, 512, 1, each),
         Promise.allSettled(upTo(100).map((session) => driver.updateSession(sessionOf(`s${session}`)))),
@@ -97,12 +105,12 @@ for (const [waiting, each] of [
   });
 }
 
-test("when the right to write records is missing, events go on", async () => {
+test("when the right to write records is missing, events go on", async (t) => {
   const { schema, role, options } = await setUp();
   await using driver = new PostgresSessionPersistDriver(options);
   await driver.ready();
   await query(url, `REVOKE UPDATE ON ${schema}.sessions FROM ${role}`);
-  const refused = await refusals(async () => {
+  const refused = await refusals(t, schema, async () => {
     const [events, records] = await Promise.all([
       insert(driver, 512, 0, 2),
       Promise.allSettled(upTo(512).map((session) => driver.updateSession(sessionOf(`s${session}`)))),
@@ -113,7 +121,7 @@ test("when the right to write records is missing, events go on", async () => {
   assert.ok(total(refused) >= 1 && total(refused) <= 20, `the server refused ${total(refused)} statements`);
 });
 
-test("in a session that others write to as well, a right that is missing on one table refuses that table's writes alone", async () => {
+test("in a session that others write to as well, a right that is missing on one table refuses that table's writes alone", async (t) => {
   const { schema, role, options } = await setUp();
   await using driver = new PostgresSessionPersistDriver(options);
   await using other = new PostgresSessionPersistDriver(options);
@@ -122,7 +130,7 @@ test("in a session that others write to as well, a right that is missing on one 
   await driver.insertEvent("s1", eventAt("s1", 1));
   for (const table of ["events", "sessions"]) {
     await query(url, `REVOKE ALL ON ${schema}.${table} FROM ${role}`);
-    const refused = await refusals(async () => {
+    const refused = await refusals(t, schema, async () => {
       const events = upTo(2_000).map((index) => driver.insertEvent("s1", eventAt("s1", 10_000 + index)));
       const [eventsDone, recordsDone] = await Promise.all([
         Promise.allSettled(events),
@@ -137,13 +145,13 @@ test("in a session that others write to as well, a right that is missing on one 
   }
 });
 
-test("a reason that is not known to be a row's own refuses the rest once it has refused two rows alone", async () => {
+test("a reason that is not known to be a row's own refuses the rest once it has refused two rows alone", async (t) => {
   const { schema, role, options } = await setUp();
   await using driver = new PostgresSessionPersistDriver(options);
   await driver.ready();
   // Each row takes a number from a sequence of the owner's, which the user may not use.
   await query(url, `ALTER TABLE ${schema}.events ADD number BIGSERIAL`);
-  const refused = await refusals(async () => {
+  const refused = await refusals(t, schema, async () => {
     const [events, records] = await Promise.all([
       insert(driver, 512, 0, 4),
       Promise.allSettled(upTo(512).map((session) => driver.updateSession(sessionOf(`s${session}`)))),
