@@ -16,9 +16,9 @@ use tokio::time::{timeout, timeout_at};
 use tokio_postgres::error::DbError;
 use tokio_postgres::{AsyncMessage, Client};
 
-use super::config::{HostOrder, HostTarget, Target};
 use super::error::{self, Failure, Remedy};
-use super::tls::TlsConnector;
+use super::login::tls::TlsConnector;
+use super::login::{HostOrder, HostTarget, Target};
 use crate::store::error::ErrorKind;
 
 /// After so long without use a connection is asked whether it still lives, since whatever stands between us and the

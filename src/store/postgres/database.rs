@@ -1,25 +1,21 @@
-//! The database: its two pools of connections, and trying again what a broken connection left undone. `super`, `read`,
-//! `write` and `migrate` run their statements through it.
+//! The database: its two pools of connections, and trying again what a broken connection left undone. `tables`, `read`
+//! and `write` run their statements through it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
 
 use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType, Timeouts};
-use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, Shared};
 use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::config::Target;
 use super::connection::{Connection, Connector, Contact};
 use super::error::{Failure, Remedy};
-use super::migrate;
-use super::schema::Tables;
+use super::login::Target;
+use super::tables::Tables;
 use crate::store::IndexConflict;
-use crate::store::error::{ErrorKind, StoreError, catching_async};
+use crate::store::error::ErrorKind;
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -69,9 +65,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// and short enough to tell a wrong address before anybody wonders.
 const FIRST_CONTACT: Duration = Duration::from_secs(1);
 
-/// The making ready of the tables, which all calls wait for.
-type Preparation = Shared<LocalBoxFuture<'static, Result<(), StoreError>>>;
-
 /// See the module's description.
 pub(super) struct Database {
     pub(super) options: PostgresOptions,
@@ -79,7 +72,8 @@ pub(super) struct Database {
     readers: Pool<Connector>,
     /// Every connection's task holds one of the first, so that the second ends when the last connection has ended.
     alive: RefCell<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
-    preparation: RefCell<Option<Preparation>>,
+    /// How often the server has said that the tables are not what they were.
+    schema_refusals: Cell<u64>,
     contact: watch::Receiver<Contact>,
 }
 
@@ -115,7 +109,7 @@ impl Database {
             readers: pool(options.max_connections - writing),
             options,
             alive: RefCell::new(Some((alive, ended))),
-            preparation: RefCell::new(None),
+            schema_refusals: Cell::new(0),
             contact: of_any,
         }
     }
@@ -125,22 +119,8 @@ impl Database {
         writers(self.options.max_connections) as usize
     }
 
-    /// What `ready` answers: as [`Self::prepared`], but for a server that cannot be reached and never could. That is told
-    /// soon, since the address is most likely wrong. The preparation goes on, for the calls that wait for it.
-    pub(super) async fn ready(self: &Rc<Self>) -> Result<(), StoreError> {
-        tokio::select! {
-            biased;
-            prepared = self.prepared() => prepared,
-            failure = self.never_reached() => {
-                let mut error = failure.into_error(&format!("connecting to {}", self.options.target.name()));
-                error.message.push_str("; writes go on being tried for `queryTimeoutMs`");
-                Err(error)
-            }
-        }
-    }
-
     /// Comes back after a moment if no server was reached; never, if one was.
-    async fn never_reached(&self) -> Failure {
+    pub(super) async fn never_reached(&self) -> Failure {
         sleep(FIRST_CONTACT).await;
         let mut contact = self.contact.clone();
         let tried = contact.wait_for(|contact| !matches!(contact, Contact::Untried)).await;
@@ -151,25 +131,9 @@ impl Database {
         pending().await
     }
 
-    /// Waits until the tables are ready. If the last try failed a new one begins; what comes of it is told to all who
-    /// wait for it.
-    pub(super) async fn prepared(self: &Rc<Self>) -> Result<(), StoreError> {
-        let preparation = {
-            let mut current = self.preparation.borrow_mut();
-            match &*current {
-                Some(preparation) if !matches!(preparation.peek(), Some(Err(_))) => preparation.clone(),
-                _ => {
-                    let database = Rc::clone(self);
-                    // A task of its own: a migration goes on though those who waited for it have given up.
-                    let task = spawn_local(async move {
-                        catching_async("making the tables ready", migrate::prepare(&database)).await
-                    });
-                    let preparation = task.map(|ended| ended.unwrap_or_else(|_| Err(StoreError::closed())));
-                    current.insert(preparation.boxed_local().shared()).clone()
-                }
-            }
-        };
-        preparation.await
+    /// How often the server has said that the tables are not what they were.
+    pub(super) fn schema_refusals(&self) -> u64 {
+        self.schema_refusals.get()
     }
 
     /// When what begins now must be done.
@@ -289,7 +253,7 @@ impl Database {
             return;
         };
         if failure.kind == ErrorKind::Schema {
-            self.preparation.take();
+            self.schema_refusals.set(self.schema_refusals.get() + 1);
         }
         if failure.kind == ErrorKind::Readonly {
             // The others lead to the same server, which is no longer the one that takes writes.

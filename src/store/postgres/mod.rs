@@ -1,30 +1,23 @@
 //! The Postgres backend: one thread that serves all connections of a driver. `bindings` calls [`PostgresStore`].
 //!
-//! [`PostgresStore`] is the handle that callers hold, and the thread's loops stand below it. `config`,
-//! `connection_string`, `password`, `passfile` and `tls` say where the database is and how to log in; `connection` makes
-//! connections and `database` keeps them, and tries again what a broken one left undone; `schema`, `catalog` and
-//! `migrate` make the tables ready; `queue`, `batches`, `write`, `progress`, `rows`, `place` and `statement` write, `read`
+//! [`PostgresStore`] is the handle that callers hold, and the thread's loops stand below it. `login` says where the database
+//! is and how to log in; `connection` makes connections and `database` keeps them, and tries again what a broken one left
+//! undone; `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `rows`, `place` and `statement` write, `read`
 //! reads; `error` and `refusal` say what Postgres refuses.
 
 mod batches;
-mod catalog;
-mod config;
 mod connection;
-mod connection_string;
 mod database;
 mod error;
-mod migrate;
-mod passfile;
-mod password;
+mod login;
 mod place;
 mod progress;
 mod queue;
 mod read;
 mod refusal;
 mod rows;
-mod schema;
 mod statement;
-mod tls;
+mod tables;
 mod write;
 
 use std::rc::Rc;
@@ -36,12 +29,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 
-pub use config::{ConnectionOptions, Environment, Password, PasswordSource, SslMode, SslOptions, Target};
 pub use database::{Access, PostgresOptions};
-pub use schema::Tables;
+pub use login::{ConnectionOptions, Environment, Password, PasswordSource, SslMode, SslOptions, Target};
+pub use tables::Tables;
 
 use batches::Batches;
 use database::Database;
+use tables::Preparation;
 use write::Writer;
 
 use super::backlog::{Admitted, Backlog};
@@ -165,7 +159,8 @@ async fn serve<T: 'static>(
     // Every task holds one of these while it runs.
     let (working, mut idle) = mpsc::channel::<()>(1);
     let database = Rc::new(Database::new(options));
-    let batches = Rc::new(Batches::new(Writer::new(Rc::clone(&database))));
+    let preparation = Rc::new(Preparation::new(Rc::clone(&database)));
+    let batches = Rc::new(Batches::new(Writer::new(Rc::clone(&database), Rc::clone(&preparation))));
     {
         let batches = Rc::clone(&batches);
         let (deliver, working) = (Arc::clone(deliver), working.clone());
@@ -180,17 +175,18 @@ async fn serve<T: 'static>(
     while let Some(call) = calls.recv().await {
         match call {
             Call::Ready(ticket) => {
-                let (database, deliver, working) = (Rc::clone(&database), Arc::clone(deliver), working.clone());
+                let (preparation, deliver, working) = (Rc::clone(&preparation), Arc::clone(deliver), working.clone());
                 spawn_local(async move {
-                    let result = catching_async("opening the database", database.ready()).await;
+                    let result = catching_async("opening the database", preparation.ready()).await;
                     deliver(vec![(ticket, result.map(|()| Answer::Done))]);
                     drop(working);
                 });
             }
             Call::Read(request, ticket) => {
-                let (database, deliver, working) = (Rc::clone(&database), Arc::clone(deliver), working.clone());
+                let (database, preparation) = (Rc::clone(&database), Rc::clone(&preparation));
+                let (deliver, working) = (Arc::clone(deliver), working.clone());
                 spawn_local(async move {
-                    let result = catching_async("reading", read::answer(&database, &request)).await;
+                    let result = catching_async("reading", read::answer(&database, &preparation, &request)).await;
                     drop(request);
                     deliver(vec![(ticket, result)]);
                     drop(working);

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::pin::pin;
-use std::rc::Rc;
 
 use futures_util::TryStreamExt;
 use tokio_postgres::types::{FromSql, ToSql, Type};
@@ -13,7 +12,7 @@ use tokio_postgres::{Client, Row};
 use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::error::Failure;
-use super::schema::Tables;
+use super::tables::{Preparation, Tables};
 use crate::store::error::StoreError;
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
 use crate::store::page::{self, EventKey, Key, Page, PageText, Position, SessionKey};
@@ -24,8 +23,12 @@ const SESSION_COLUMNS: &str = "id, agent, agent_session_id, last_connection_id, 
 const EVENT_COLUMNS: &str = "id, event_index::bigint, created_at, connection_id, sender, payload_json, extra_json";
 
 /// Answers one read.
-pub(super) async fn answer(database: &Rc<Database>, request: &ReadRequest) -> Result<Answer, StoreError> {
-    database.prepared().await?;
+pub(super) async fn answer(
+    database: &Database,
+    preparation: &Preparation,
+    request: &ReadRequest,
+) -> Result<Answer, StoreError> {
+    preparation.done().await?;
     // Postgres has no text that holds U+0000.
     if request.text().contains('\0') {
         return nothing(request);

@@ -15,7 +15,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, private::BytesMut};
 
 use super::error::Failure;
 use super::refusal::Table;
-use super::schema::Tables;
+use super::tables::Tables;
 use crate::store::model::{SessionEvent, SessionRecord};
 
 /// Begins a transaction. Each statement sees what was committed before it, whatever the database's default is: what is

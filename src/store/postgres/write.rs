@@ -20,6 +20,7 @@ use super::queue::Obstacle;
 use super::refusal::{Reach, Table};
 use super::rows::Rows;
 use super::statement::Statements;
+use super::tables::Preparation;
 use crate::store::Answer;
 use crate::store::commit::Write;
 use crate::store::error::{ErrorKind, StoreError};
@@ -28,6 +29,7 @@ use crate::store::moved::MovedSessions;
 /// What writes the batches of a store.
 pub(super) struct Writer {
     database: Rc<Database>,
+    preparation: Rc<Preparation>,
     statements: Statements,
     taken: String,
     moved: RefCell<MovedSessions>,
@@ -41,7 +43,7 @@ enum Sent {
 }
 
 impl Writer {
-    pub(super) fn new(database: Rc<Database>) -> Self {
+    pub(super) fn new(database: Rc<Database>, preparation: Rc<Preparation>) -> Self {
         let tables = &database.options.tables;
         Self {
             statements: Statements::new(tables, database.options.query_timeout),
@@ -52,6 +54,7 @@ impl Writer {
             ),
             moved: RefCell::default(),
             database,
+            preparation,
         }
     }
 
@@ -234,7 +237,7 @@ impl Writer {
 
     /// Waits until the tables are ready; when they cannot be, that is the result of every write.
     async fn begin(&self, tries: &[Try<'_>]) -> Result<Progress, Committed> {
-        match self.database.prepared().await {
+        match self.preparation.done().await {
             Ok(()) => Ok(Progress::new(tries, self.deadline())),
             Err(error) => Err(self.fail_all(tries, &error)),
         }

@@ -1,24 +1,22 @@
 //! The SQLite backend: one writer thread and a few reader threads over one database. `bindings` calls [`SqliteStore`].
 //!
 //! [`SqliteStore`] is the handle that callers hold, and the threads' loops stand below it; `shared` is what they share.
-//! `connection` opens databases; `migrate`, `schema` and `catalog` make their tables ready; `write` and `read` hold the statements,
+//! `connection` opens databases; `tables` makes their tables ready; `write` and `read` hold the statements,
 //! `ahead` reads the page after this one, and `error` names what SQLite refuses.
 
 mod ahead;
-mod catalog;
 mod connection;
 mod error;
-mod migrate;
 mod read;
-mod schema;
 mod shared;
+mod tables;
 mod write;
 
 use std::sync::Arc;
 use std::thread;
 
 pub use connection::{Access, Durability, Location, Target};
-pub use schema::Tables;
+pub use tables::Tables;
 
 use ahead::ReaderAhead;
 use read::{Lane, Reader};
@@ -145,7 +143,7 @@ fn open_writer(options: &SqliteOptions) -> Result<Writer, StoreError> {
         index_conflict,
     } = options;
     let connection = target.open_writer()?;
-    migrate::prepare(&connection, target, tables)?;
+    tables::prepare(&connection, target, tables)?;
     Ok(Writer::new(connection, target.clone(), tables, *index_conflict))
 }
 

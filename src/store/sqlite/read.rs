@@ -7,7 +7,7 @@ use rusqlite::types::{FromSql, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use super::connection::Target;
-use super::schema::Tables;
+use super::tables::Tables;
 use crate::store::error::StoreError;
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
 use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};

@@ -6,7 +6,7 @@ use rusqlite::{Connection, ErrorCode, params};
 
 use super::connection::Target;
 use super::error::store_error;
-use super::schema::Tables;
+use super::tables::Tables;
 use crate::store::commit::{Backend, Write};
 use crate::store::error::{Quoted, StoreError};
 use crate::store::model::{MAX_SAFE_INTEGER, SessionEvent, SessionRecord};

@@ -7,8 +7,8 @@ use tokio_postgres::config::SslNegotiation;
 
 use super::{Failure, Remedy, reason_of};
 use crate::store::error::{CallerFailure, DatabaseError, ErrorKind};
-use crate::store::postgres::config::HostTarget;
-use crate::store::postgres::tls;
+use crate::store::postgres::login::HostTarget;
+use crate::store::postgres::login::tls;
 
 impl Failure {
     /// Whoever knows the password failed to tell it.

@@ -3,10 +3,11 @@
 
 use rusqlite::Connection;
 
+use super::Tables;
 use super::catalog;
-use super::connection::{Access, Target};
-use super::schema::{NUMBER_COLUMN, Plan, Step, Tables, VERSION, VersionPlace, plan};
+use super::schema::{NUMBER_COLUMN, Plan, Step, VERSION, VersionPlace, plan};
 use crate::store::error::{ErrorKind, StoreError};
+use crate::store::sqlite::connection::{Access, Target};
 
 /// Beyond every index that a session can have.
 const FAR: i64 = 1 << 60;
@@ -14,7 +15,11 @@ const FAR: i64 = 1 << 60;
 /// Makes the database ready: switches it to write-ahead logging, and creates or adopts the tables.
 ///
 /// Without the right to migrate it only looks, and fails with the list of what is missing.
-pub(super) fn prepare(connection: &Connection, target: &Target, tables: &Tables) -> Result<(), StoreError> {
+pub(in crate::store::sqlite) fn prepare(
+    connection: &Connection,
+    target: &Target,
+    tables: &Tables,
+) -> Result<(), StoreError> {
     let look = || {
         target
             .patiently(|| plan(connection, tables))

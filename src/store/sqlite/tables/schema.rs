@@ -7,10 +7,11 @@ use std::fmt;
 
 use rusqlite::Connection;
 
+use super::Tables;
 use super::catalog::{self, Affinity, Column, Table};
-use super::connection::Target;
 use crate::store::error::{ErrorKind, StoreError};
-use crate::store::tables::{EVENT_COLUMNS, SESSION_COLUMNS, TablePrefix, foreign_columns};
+use crate::store::sqlite::connection::Target;
+use crate::store::tables::{EVENT_COLUMNS, SESSION_COLUMNS, foreign_columns};
 
 /// The version of the tables that this release writes.
 pub(super) const VERSION: i64 = 1;
@@ -31,43 +32,6 @@ const PLACE: &str = "session_id,event_index";
 
 /// The column that keeps the number of an event that had no other id.
 pub(super) const NUMBER_COLUMN: &str = "event_number";
-
-/// The names of our tables, with the caller's prefix.
-#[derive(Debug, Clone)]
-pub struct Tables {
-    prefix: TablePrefix,
-    /// `"sessions"`, quoted for SQL.
-    pub(super) sessions: String,
-    /// `"events"`, quoted for SQL.
-    pub(super) events: String,
-    /// `"persist_version"`, quoted for SQL.
-    pub(super) version: String,
-}
-
-impl Tables {
-    /// The tables that begin with `prefix`.
-    #[must_use]
-    pub fn with_prefix(prefix: TablePrefix) -> Self {
-        Self {
-            sessions: format!("\"{}\"", prefix.name("sessions")),
-            events: format!("\"{}\"", prefix.name("events")),
-            version: format!("\"{}\"", prefix.name("persist_version")),
-            prefix,
-        }
-    }
-
-    pub(super) fn sessions_name(&self) -> String {
-        self.prefix.name("sessions")
-    }
-
-    pub(super) fn events_name(&self) -> String {
-        self.prefix.name("events")
-    }
-
-    fn version_name(&self) -> String {
-        self.prefix.name("persist_version")
-    }
-}
 
 /// One thing that a database lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]

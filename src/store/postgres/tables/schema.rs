@@ -8,10 +8,11 @@ use std::fmt;
 
 use tokio_postgres::Client;
 
+use super::Tables;
 use super::catalog::{self, Column, Kind, Table};
-use super::error::Failure;
 use crate::store::error::{ErrorKind, StoreError};
-use crate::store::tables::{EVENT_COLUMNS, SESSION_COLUMNS, TablePrefix, foreign_columns};
+use crate::store::postgres::error::Failure;
+use crate::store::tables::{EVENT_COLUMNS, SESSION_COLUMNS, foreign_columns};
 
 /// The version of the tables that this release writes, kept in a table of one row.
 pub(super) const VERSION: i64 = 1;
@@ -32,59 +33,6 @@ const PLACE: &str = "session_id,event_index";
 
 /// The order of sessions, as [`Table::is_ordered_by`] names it.
 const SESSION_ORDER: &str = "created_at,id COLLATE \"C\"";
-
-/// The names of our tables, with the caller's schema and prefix.
-#[derive(Debug, Clone)]
-pub struct Tables {
-    pub(super) schema: String,
-    prefix: TablePrefix,
-    /// `"public"."sessions"`, quoted for SQL.
-    pub(super) sessions: String,
-    /// `"public"."events"`.
-    pub(super) events: String,
-    /// `"public"."persist_version"`.
-    pub(super) version: String,
-}
-
-impl Tables {
-    /// The tables in `schema` that begin with `prefix`.
-    pub fn new(schema: &str, prefix: TablePrefix) -> Result<Self, StoreError> {
-        // Postgres would cut a longer name short, and two names could become one.
-        if schema.is_empty() || schema.len() > 63 || schema.contains('\0') {
-            return Err(StoreError::invalid(
-                "options.schema must be the name of a schema: 1 to 63 bytes, without U+0000",
-            ));
-        }
-        let quoted = |table: &str| format!("{}.\"{}\"", quote(schema), prefix.name(table));
-        Ok(Self {
-            sessions: quoted("sessions"),
-            events: quoted("events"),
-            version: quoted("persist_version"),
-            schema: schema.to_owned(),
-            prefix,
-        })
-    }
-
-    pub(super) fn quoted_schema(&self) -> String {
-        quote(&self.schema)
-    }
-
-    fn sessions_name(&self) -> String {
-        self.prefix.name("sessions")
-    }
-
-    pub(super) fn events_name(&self) -> String {
-        self.prefix.name("events")
-    }
-
-    fn version_name(&self) -> String {
-        self.prefix.name("persist_version")
-    }
-}
-
-fn quote(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
-}
 
 /// One thing that a database lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use tokio_postgres::config::{SslMode as DriverMode, SslNegotiation};
 
 use super::settings::Settings;
 use crate::store::error::StoreError;
-use crate::store::postgres::tls::pem::Pem;
-use crate::store::postgres::tls::verifier::{Roots, Verification};
-use crate::store::postgres::tls::{TlsConnector, TlsOptions};
+use crate::store::postgres::login::tls::pem::Pem;
+use crate::store::postgres::login::tls::verifier::{Roots, Verification};
+use crate::store::postgres::login::tls::{TlsConnector, TlsOptions};
 
 /// Whether to use TLS, and what to verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

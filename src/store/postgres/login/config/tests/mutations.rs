@@ -2,7 +2,7 @@
 //! mistakes a string can be one that has the password for its host's name, which nobody could tell.
 
 use super::{environment, options};
-use crate::store::postgres::config::Target;
+use crate::store::postgres::login::config::Target;
 
 /// Makes the same numbers on every run (xorshift64*).
 struct Numbers(u64);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::store::error::StoreError;
-use crate::store::postgres::connection_string::Parameters;
+use crate::store::postgres::login::connection_string::Parameters;
 
 /// Looks up an environment variable.
 pub type Variables = Box<dyn Fn(&str) -> Option<String>>;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
-use super::error::Failure;
+use crate::store::postgres::error::Failure;
 
 /// A table of one of our names, as it was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

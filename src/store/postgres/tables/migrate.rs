@@ -1,17 +1,18 @@
 //! Makes a database's tables ready: runs the steps that `schema` finds missing, in one transaction under an advisory
-//! lock. `database` calls it before the first statement of a driver.
+//! lock. `preparation` calls it before the first statement of a driver.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio_postgres::Client;
 
+use super::Tables;
 use super::catalog;
-use super::database::{Access, Database, Purpose};
-use super::error::Failure;
-use super::schema::{Refusal, Step, Tables, VERSION, plan};
-use super::statement::begin;
+use super::schema::{Refusal, Step, VERSION, plan};
 use crate::store::error::{ErrorKind, StoreError};
+use crate::store::postgres::database::{Access, Database, Purpose};
+use crate::store::postgres::error::Failure;
+use crate::store::postgres::statement::begin;
 
 /// The advisory lock under which tables are changed: one a database, so that those who start at once go one by one.
 const LOCK: &str =
