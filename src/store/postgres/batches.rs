@@ -1,8 +1,8 @@
 //! Which writes are committed together, and when. The store's thread runs [`Batches::commit_all`] for as long as it lives.
 //!
 //! One shared batch at a time is the quickest where the server is near: two at once are half as large and cost as much
-//! each. So another one is begun beside it only when it takes long, because the server is far or the batch is large. A
-//! session's own writes always wait for each other.
+//! each. Where it is far, so many are under way that the server always has one to work on ([`super::pipeline`]). A session's
+//! own writes always wait for each other.
 //!
 //! Sessions that are in the way of others ([`super::queue`]) have batches of their own beside the shared ones. The rows of
 //! theirs that are locked are waited for by the server, for a short time that it is told: so it is known that it is a lock
@@ -12,11 +12,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::pipeline::{PATIENCE, Pipelines, Room};
 use super::progress::{Outcome, Try};
 use super::queue::{Batch, SessionQueues, Turn};
 use super::write::Writer;
@@ -24,9 +25,6 @@ use crate::store::Deliver;
 use crate::store::backlog::Admitted;
 use crate::store::commit::{COMMITTING, WriteRequest};
 use crate::store::error::catching_async;
-
-/// How long a shared batch may take before another one is begun beside it.
-const PATIENCE: Duration = Duration::from_millis(10);
 
 /// How long a batch waits for a locked row. Longer than any transaction of ours needs, since these are worth waiting for.
 const LOCK_LIMIT: Duration = Duration::from_millis(100);
@@ -47,17 +45,21 @@ pub(super) struct Batches<T> {
 }
 
 /// What is under way.
-struct UnderWay {
-    /// How many batches may be.
+struct UnderWay<'a> {
+    /// How many connections there are.
     at_once: usize,
     shared: usize,
+    /// The connections that the shared ones have.
+    pipelines: &'a Pipelines,
+    /// When the last one was begun.
+    last_shared: Instant,
     /// Batches of sessions that are in the way of others.
     beside: usize,
+    /// Whether others of these could begin.
+    beside_waits: bool,
     /// Whether one of these is of a locked session. There is one at a time: where the server is far the shared batches need
     /// the other connections, and what is no longer locked takes little time.
     locked: bool,
-    /// When another shared batch may be begun though there is one.
-    next_shared: Instant,
     /// When a locked session may be tried again.
     next_locked: Instant,
     /// Whose turn it was last.
@@ -66,15 +68,17 @@ struct UnderWay {
     last_beside: Turn,
 }
 
-impl UnderWay {
-    fn new(at_once: usize) -> Self {
+impl<'a> UnderWay<'a> {
+    fn new(at_once: usize, pipelines: &'a Pipelines) -> Self {
         let now = Instant::now();
         Self {
             at_once,
             shared: 0,
+            pipelines,
+            last_shared: now,
             beside: 0,
+            beside_waits: false,
             locked: false,
-            next_shared: now,
             next_locked: now,
             last: Turn::Shared,
             last_beside: Turn::Contested,
@@ -97,13 +101,33 @@ impl UnderWay {
         }
     }
 
-    fn has_room(&self) -> bool {
-        self.shared + self.beside < self.at_once
+    /// How many shared batches have no connection at the moment: they wait for the tables, for a connection, or between tries.
+    fn unconnected(&self) -> usize {
+        self.shared.saturating_sub(self.pipelines.under_way())
     }
 
-    /// Whether there is room that the shared batches can spare.
+    fn has_room(&self) -> bool {
+        self.pipelines.len() + self.unconnected() + self.beside < self.at_once
+    }
+
+    /// Whether there is a connection that the shared batches can spare.
     fn has_room_beside(&self) -> bool {
         self.has_room() && (self.beside + 1 < self.at_once || self.shared + self.beside == 0)
+    }
+
+    /// When another shared batch may begin, if not only once something has ended.
+    fn next_shared(&self) -> Option<Instant> {
+        // The single connection that they share is wanted for others.
+        if self.at_once == 1 && self.shared > 0 && self.beside_waits {
+            return None;
+        }
+        match self.pipelines.room() {
+            Room::Here => Some(self.last_shared),
+            _ if !self.has_room() => None,
+            Room::Full(until) => Some(until),
+            Room::Elsewhere if self.unconnected() == 0 => Some(self.last_shared),
+            Room::Elsewhere => Some(self.last_shared + PATIENCE),
+        }
     }
 
     fn may_try_locked(&self) -> bool {
@@ -112,7 +136,7 @@ impl UnderWay {
 
     fn may_begin(&self, turn: Turn) -> bool {
         match turn {
-            Turn::Shared => self.has_room() && (self.shared == 0 || Instant::now() >= self.next_shared),
+            Turn::Shared => self.next_shared().is_some_and(|next| next <= Instant::now()),
             Turn::Suspects | Turn::Contested => self.has_room_beside(),
             Turn::Locked => self.may_try_locked() && Instant::now() >= self.next_locked,
         }
@@ -121,6 +145,7 @@ impl UnderWay {
     fn begin(&mut self, turn: Turn) {
         if turn == Turn::Shared {
             self.shared += 1;
+            self.last_shared = Instant::now();
         } else {
             self.beside += 1;
             self.locked |= turn == Turn::Locked;
@@ -166,36 +191,46 @@ impl<T> Batches<T> {
         self.wake.notify_one();
     }
 
-    /// Commits what is pushed, at most `at_once` batches at a time, until it is closed and nothing waits.
+    /// Commits what is pushed, on at most `at_once` connections, until it is closed and nothing waits.
     pub(super) async fn commit_all(&self, deliver: &Deliver<T>, at_once: usize) {
         let mut running = FuturesUnordered::new();
-        let mut under_way = UnderWay::new(at_once);
+        let mut under_way = UnderWay::new(at_once, self.writer.pipelines());
         loop {
+            let mut has_begun = false;
             for turn in under_way.order() {
-                while under_way.may_begin(turn) {
-                    if turn == Turn::Shared {
-                        under_way.next_shared = Instant::now() + PATIENCE;
-                    }
-                    let Some(batch) = self.queues.borrow_mut().take(turn, self.writer.deadline()) else {
-                        break;
-                    };
+                if under_way.may_begin(turn)
+                    && let Some(batch) = self.queues.borrow_mut().take(turn, self.writer.deadline())
+                {
                     under_way.begin(turn);
                     running.push(self.commit(turn, batch, deliver));
+                    has_begun = true;
                 }
             }
-            let (is_empty, knows_contested, locked) = {
-                let queues = self.queues.borrow();
-                (queues.is_empty(), queues.knows_contested(), queues.next_locked())
-            };
-            if self.closing.get() && is_empty {
-                return;
+            // Lets what has begun take its connection, before the next one begins.
+            let has_ended = running.next().now_or_never().flatten();
+            if let Some((turn, took)) = has_ended {
+                under_way.end(turn, took);
             }
+            if has_begun || has_ended.is_some() {
+                continue;
+            }
+            let (knows_contested, locked) = {
+                let queues = self.queues.borrow();
+                if self.closing.get() && queues.is_empty() {
+                    return;
+                }
+                under_way.beside_waits = queues.waits_beside(under_way.next_locked);
+                (queues.knows_contested(), queues.next_locked())
+            };
             let next_locked = locked.map(|due| due.max(under_way.next_locked));
-            // With a shared batch under way, what is pushed waits for its end, or for the end of patience.
+            let next_shared = under_way.next_shared();
+            let may_begin_shared = under_way.may_begin(Turn::Shared);
+            // While no shared batch may begin, what is pushed need not be looked at.
             tokio::select! {
                 Some((turn, took)) = running.next() => under_way.end(turn, took),
-                () = self.wake.notified(), if under_way.shared == 0 || knows_contested => {}
-                () = sleep_until(under_way.next_shared), if under_way.shared > 0 && under_way.has_room() => {}
+                () = self.wake.notified(), if may_begin_shared || knows_contested => {}
+                () = sleep_until(next_shared.unwrap_or_else(Instant::now)),
+                    if next_shared.is_some() && !may_begin_shared => {}
                 () = sleep_until(next_locked.unwrap_or_else(Instant::now)),
                     if next_locked.is_some() && under_way.may_try_locked() => {}
             }
@@ -214,14 +249,15 @@ impl<T> Batches<T> {
             Turn::Shared | Turn::Contested => LOCK_LIMIT,
             Turn::Suspects | Turn::Locked => SHORT_LOCK_LIMIT,
         };
-        let committed = catching_async(COMMITTING, async {
+        // Boxed, since it is large.
+        let committed = Box::pin(catching_async(COMMITTING, async {
             let tries: Vec<Try<'_>> = writes.iter().map(Try::of).collect();
             Ok(if contested {
                 self.writer.commit_contested(&tries, lock_limit).await
             } else {
                 self.writer.commit_together(&tries, lock_limit).await
             })
-        });
+        }));
         let (mut completions, mut left) = (Vec::with_capacity(writes.len()), Vec::new());
         let contested = match committed.await {
             Ok(committed) => {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use deadpool::managed::{Manager, Metrics, Object, RecycleError, RecycleResult};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{timeout, timeout_at};
@@ -40,6 +40,8 @@ pub(super) struct Connection {
     expires: Option<Instant>,
     /// Whether rows are still to come that nobody takes.
     unread: Cell<bool>,
+    /// Whether it is to be closed when it is no longer used.
+    retired: Cell<bool>,
     /// Whether a transaction was committed here without its standby.
     unreplicated: Arc<AtomicBool>,
 }
@@ -55,6 +57,7 @@ impl Deref for Connection {
 impl Connection {
     pub(super) fn is_usable(&self) -> bool {
         !self.client.is_closed()
+            && !self.retired.get()
             && !self.unreplicated.load(Ordering::Relaxed)
             && self.expires.is_none_or(|expires| Instant::now() < expires)
     }
@@ -64,8 +67,9 @@ impl Connection {
         self.unread.set(true);
     }
 
-    pub(super) fn is_unread(&self) -> bool {
-        self.unread.get()
+    /// Lets nobody use it after those who do now.
+    pub(super) fn retire(&self) {
+        self.retired.set(true);
     }
 
     /// Fails when something that the server has answered is not as safe as it was to be: a cancel that arrives while a
@@ -78,15 +82,26 @@ impl Connection {
     }
 
     /// Closes the socket, whatever is on its way, and asks the server to stop working on it.
-    pub(super) fn abandon(self) {
+    pub(super) fn abandon(&self) {
+        self.retire();
         self.socket.abort();
         if !self.client.is_closed() {
-            let cancel = self.client.cancel_token();
+            let (cancel, tls) = (self.client.cancel_token(), self.tls.clone());
             tokio::spawn(async move {
                 // The server may be out of reach, and gives no answer anyway.
-                let _ = timeout(ANSWERS_WITHIN, cancel.cancel_query(self.tls)).await;
+                let _ = timeout(ANSWERS_WITHIN, cancel.cancel_query(tls)).await;
             });
         }
+    }
+}
+
+/// Gives a connection back to its pool, or closes it if it is of no use any more.
+pub(super) fn release(connection: Object<Connector>) {
+    if connection.unread.get() {
+        connection.abandon();
+    }
+    if !connection.is_usable() {
+        drop(Object::take(connection));
     }
 }
 
@@ -221,6 +236,7 @@ impl Connector {
             socket: socket.abort_handle(),
             expires: self.max_lifetime.map(|lifetime| Instant::now() + jittered(lifetime)),
             unread: Cell::new(false),
+            retired: Cell::new(false),
             unreplicated,
         })
     }

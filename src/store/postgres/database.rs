@@ -7,12 +7,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType, Timeouts};
+use futures_util::future::LocalBoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::connection::{Connection, Connector, Contact};
+use super::connection::{Connection, Connector, Contact, release};
 use super::error::{Failure, Remedy};
 use super::login::Target;
+use super::pipeline::Pipelines;
 use super::tables::Tables;
 use crate::store::IndexConflict;
 use crate::store::error::ErrorKind;
@@ -69,6 +71,8 @@ const FIRST_CONTACT: Duration = Duration::from_secs(1);
 pub(super) struct Database {
     pub(super) options: PostgresOptions,
     writers: Pool<Connector>,
+    /// The connections of the first that several transactions share.
+    pub(super) pipelines: Pipelines,
     readers: Pool<Connector>,
     /// Every connection's task holds one of the first, so that the second ends when the last connection has ended.
     alive: RefCell<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
@@ -106,6 +110,7 @@ impl Database {
         let writing = writers(options.max_connections);
         Self {
             writers: pool(writing),
+            pipelines: Pipelines::new(writing as usize),
             readers: pool(options.max_connections - writing),
             options,
             alive: RefCell::new(Some((alive, ended))),
@@ -150,12 +155,31 @@ impl Database {
         mut work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
         self.until_done(purpose, Some(deadline), async || {
-            self.attempt(purpose, deadline, &mut work).await
+            let connection = within(deadline, self.connection(purpose)).await?;
+            let result = self.attempt(&connection, deadline, work(&connection)).await;
+            release(connection);
+            result
         })
         .await
     }
 
-    /// The same without a limit on how long a try may take. Once one has failed, others begin for `queryTimeoutMs`.
+    /// The same for a transaction that is sent in one piece, on a connection on which others may be under way.
+    pub(super) async fn run_pipelined<R>(
+        &self,
+        deadline: Instant,
+        mut work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        self.until_done(Purpose::Write, Some(deadline), async || {
+            let entry = self.pipelines.enter();
+            let connection = within(deadline, entry.connection(|| self.connection(Purpose::Write))).await?;
+            self.attempt(connection, deadline, entry.timed(connection, work(connection)))
+                .await
+        })
+        .await
+    }
+
+    /// The same as [`Self::run`] without a limit on how long a try may take. Once one has failed, others begin for
+    /// `queryTimeoutMs`.
     pub(super) async fn run_unlimited<R>(
         &self,
         purpose: Purpose,
@@ -163,8 +187,9 @@ impl Database {
     ) -> Result<R, Failure> {
         self.until_done(purpose, None, async || {
             let connection = self.connection(purpose).await?;
-            let result = work(&connection).await;
-            self.put_back(connection, result)
+            let result = self.judged(&connection, work(&connection).await);
+            release(connection);
+            result
         })
         .await
     }
@@ -197,28 +222,24 @@ impl Database {
         }
     }
 
+    /// One try, of which each gets half of what is left, so that a connection that went silent leaves time for another.
     async fn attempt<R>(
         &self,
-        purpose: Purpose,
+        connection: &Connection,
         deadline: Instant,
-        work: &mut impl AsyncFnMut(&Connection) -> Result<R, Failure>,
+        work: impl Future<Output = Result<R, Failure>>,
     ) -> Result<R, Failure> {
-        let patience = Instant::now() + SHORTEST_TRY;
-        let connection = timeout_at(deadline.max(patience), self.connection(purpose))
-            .await
-            .unwrap_or_else(|_| Err(Failure::not_connected()))?;
-        // Half of what is left, so that a connection that went silent leaves time for another try.
         let half = deadline.saturating_duration_since(Instant::now()) / 2;
-        let limit = Instant::now() + half.max(SHORTEST_TRY);
-        let Ok(result) = timeout_at(limit, work(&connection)).await else {
-            Object::take(connection).abandon();
+        let Ok(result) = timeout(half.max(SHORTEST_TRY), work).await else {
+            connection.abandon();
             self.distrust_connections();
             return Err(Failure::silent());
         };
-        self.put_back(connection, result)
+        self.judged(connection, result)
     }
 
-    async fn connection(&self, purpose: Purpose) -> Result<Object<Connector>, Failure> {
+    /// Takes a connection from a pool, or makes one. Boxed, since it is large, and a part of all that may have to connect.
+    fn connection(&self, purpose: Purpose) -> LocalBoxFuture<'_, Result<Object<Connector>, Failure>> {
         let pool = match purpose {
             Purpose::Prepare | Purpose::Write => &self.writers,
             Purpose::Read => &self.readers,
@@ -227,41 +248,35 @@ impl Database {
             wait: Some(self.options.acquire_timeout),
             ..Timeouts::default()
         };
-        pool.timeout_get(&timeouts).await.map_err(|error| match error {
-            PoolError::Backend(failure) => failure,
-            PoolError::Timeout(TimeoutType::Wait) => Failure::new(
-                Remedy::None,
-                ErrorKind::Timeout,
-                "all connections were in use for longer than `acquireTimeoutMs`; raise `maxConnections`",
-            ),
-            _ => Failure::new(Remedy::None, ErrorKind::Closed, "the driver is being closed"),
+        Box::pin(async move {
+            pool.timeout_get(&timeouts).await.map_err(|error| match error {
+                PoolError::Backend(failure) => failure,
+                PoolError::Timeout(TimeoutType::Wait) => Failure::new(
+                    Remedy::None,
+                    ErrorKind::Timeout,
+                    "all connections were in use for longer than `acquireTimeoutMs`; raise `maxConnections`",
+                ),
+                _ => Failure::new(Remedy::None, ErrorKind::Closed, "the driver is being closed"),
+            })
         })
     }
 
-    /// Gives a connection back to its pool, unless it is of no use any more, and says what came of the work on it.
-    fn put_back<R>(&self, connection: Object<Connector>, result: Result<R, Failure>) -> Result<R, Failure> {
+    /// What came of work on a connection, and what that says about the connection, and about others.
+    fn judged<R>(&self, connection: &Connection, result: Result<R, Failure>) -> Result<R, Failure> {
         let result = result.and_then(|done| connection.check_replication().map(|()| done));
-        self.keep(connection, result.as_ref().err());
+        if let Err(failure) = &result {
+            if failure.kind == ErrorKind::Schema {
+                self.schema_refusals.set(self.schema_refusals.get() + 1);
+            }
+            if failure.kind == ErrorKind::Readonly {
+                // The others lead to the same server, which is no longer the one that takes writes.
+                self.distrust_connections();
+            }
+            if failure.remedy == Remedy::Reconnect {
+                connection.retire();
+            }
+        }
         result
-    }
-
-    fn keep(&self, connection: Object<Connector>, failure: Option<&Failure>) {
-        if connection.is_unread() {
-            return Object::take(connection).abandon();
-        }
-        let Some(failure) = failure else {
-            return;
-        };
-        if failure.kind == ErrorKind::Schema {
-            self.schema_refusals.set(self.schema_refusals.get() + 1);
-        }
-        if failure.kind == ErrorKind::Readonly {
-            // The others lead to the same server, which is no longer the one that takes writes.
-            self.distrust_connections();
-        }
-        if failure.remedy == Remedy::Reconnect || !connection.is_usable() {
-            drop(Object::take(connection));
-        }
     }
 
     /// What made one connection useless may have made all of them so: those that nobody uses now are not used again.
@@ -314,4 +329,12 @@ impl Database {
 
 fn writers(max_connections: u32) -> u32 {
     (max_connections / 2).clamp(1, MAX_WRITERS)
+}
+
+/// Waits for a connection until the deadline, or a little longer.
+async fn within<C>(deadline: Instant, connection: impl Future<Output = Result<C, Failure>>) -> Result<C, Failure> {
+    let latest = deadline.max(Instant::now() + SHORTEST_TRY);
+    timeout_at(latest, connection)
+        .await
+        .unwrap_or_else(|_| Err(Failure::not_connected()))
 }

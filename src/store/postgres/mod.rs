@@ -8,8 +8,10 @@
 mod batches;
 mod connection;
 mod database;
+mod depth;
 mod error;
 mod login;
+mod pipeline;
 mod place;
 mod progress;
 mod queue;

@@ -113,6 +113,14 @@ impl<T> SessionQueues<T> {
         !self.known_contested.is_empty()
     }
 
+    /// Whether a session waits for a turn beside the shared batches; one that is locked has none before `next_locked`.
+    pub(super) fn waits_beside(&self, next_locked: Instant) -> bool {
+        let now = Instant::now();
+        !self.suspects.is_empty()
+            || !self.contested.is_empty()
+            || (now >= next_locked && self.next_locked().is_some_and(|due| due <= now))
+    }
+
     /// When the next locked session is to be tried.
     pub(super) fn next_locked(&self) -> Option<Instant> {
         self.locked.first().map(|(due, _)| *due)

@@ -14,6 +14,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::error::{Failure, Remedy};
+use super::pipeline::Pipelines;
 use super::place::Places;
 use super::progress::{Committed, Numbered, Outcome, Progress, Try};
 use super::queue::Obstacle;
@@ -56,6 +57,11 @@ impl Writer {
             database,
             preparation,
         }
+    }
+
+    /// The connections that batches of sessions that get along share.
+    pub(super) fn pipelines(&self) -> &Pipelines {
+        &self.database.pipelines
     }
 
     /// Until when a write is tried whose first try begins now.
@@ -269,7 +275,7 @@ impl Writer {
         lock_limit: Duration,
     ) -> Result<Sent, Failure> {
         let rows = Rows::of(piece);
-        let stored = self.run(progress, async |client| {
+        let stored = self.run_pipelined(progress, async |client| {
             rows.store(client, &self.statements, lock_limit).await
         });
         match stored.await {
@@ -292,7 +298,7 @@ impl Writer {
         }
         let parameters: [(&(dyn ToSql + Sync), Type); 2] =
             [(&session_ids, Type::TEXT_ARRAY), (&indexes, Type::INT8_ARRAY)];
-        self.run(progress, async |client| {
+        self.run_pipelined(progress, async |client| {
             let rows = client.query_typed(&self.taken, &parameters).await;
             let rows = rows.map_err(|error| Failure::of_writing(&error, Table::Events))?;
             Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
@@ -307,6 +313,17 @@ impl Writer {
         work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
         let done = self.database.run(Purpose::Write, progress.deadline, work).await?;
+        progress.deadline = self.deadline();
+        Ok(done)
+    }
+
+    /// The same for one that is sent in one piece, beside others on its connection.
+    async fn run_pipelined<R>(
+        &self,
+        progress: &mut Progress,
+        work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let done = self.database.run_pipelined(progress.deadline, work).await?;
         progress.deadline = self.deadline();
         Ok(done)
     }

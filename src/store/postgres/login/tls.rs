@@ -95,7 +95,8 @@ impl MakeTlsConnect<Socket> for TlsConnector {
 }
 
 /// What a server must be for `sslnegotiation=direct`.
-pub(in crate::store::postgres) const DIRECT: &str = "sslnegotiation=direct needs PostgreSQL 17 or newer, or a proxy that knows it";
+pub(in crate::store::postgres) const DIRECT: &str =
+    "sslnegotiation=direct needs PostgreSQL 17 or newer, or a proxy that knows it";
 
 /// What to do about a connection that failed in its TLS handshake; nothing if it failed elsewhere.
 #[must_use]
