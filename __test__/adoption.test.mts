@@ -14,9 +14,9 @@ import {
   ORDER_INDEX,
   SESSIONS_0_2,
   SESSIONS_0_4,
-} from "./field.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
-import { directory, start } from "./processes/start.mts";
+} from "./support/sqlite/layouts.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
+import { directory, start } from "./support/process.mts";
 
 test("a file of 0.4 is adopted: all rows are there, records whole, order kept", async (t) => {
   const filename = made(

@@ -13,11 +13,11 @@ import {
   ORDER_INDEX,
   SESSIONS_0_2,
   SESSIONS_0_4,
-} from "./field.mts";
-import { otherProgram } from "./processes/database.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
-import { start } from "./processes/start.mts";
-import { open } from "./refusals.mts";
+} from "./support/sqlite/layouts.mts";
+import { otherProcess } from "./support/sqlite/other-process.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
+import { start } from "./support/process.mts";
+import { open } from "./support/sqlite/refusals.mts";
 
 test("the owner's columns, indexes, views, triggers and rows stay, and the driver's SQL that was pasted goes on working", async (t) => {
   const filename = made(
@@ -271,7 +271,7 @@ test(
   { timeout: 60_000 },
   async (t) => {
     const filename = await sharedFileWithoutVersion(t);
-    const application = await otherProgram(t, filename);
+    const application = await otherProcess(t, filename);
     await application.run("BEGIN IMMEDIATE");
     const driver = open(t, filename, { busyTimeoutMs: 2 ** 31 - 1 });
     assert.deepEqual(await allEvents(driver, "s"), [eventAt("s", 1)]);

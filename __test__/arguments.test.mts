@@ -10,8 +10,17 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import { SQLiteSessionPersistDriver, type SQLiteSessionPersistDriverOptions } from "../index.js";
-import { event, methodArguments, NOT_OBJECTS, record, refused, SECRET, shown, thrown } from "./method-arguments.mts";
-import { directory } from "./processes/start.mts";
+import {
+  event,
+  methodArguments,
+  NOT_OBJECTS,
+  record,
+  refused,
+  SECRET,
+  shown,
+  thrown,
+} from "./suites/arguments/suite.mts";
+import { directory } from "./support/process.mts";
 
 methodArguments({
   construct: (options) => new SQLiteSessionPersistDriver(options),

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 
 import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../index.js";
-import { otherProgram as otherConnection } from "./postgres/other-program.mts";
-import { startServer } from "./postgres/server.mts";
-import { otherProgram as otherProcess } from "./processes/database.mts";
-import { eventAt, largeEventAt, sessionOf } from "./processes/records.mts";
-import { directory } from "./processes/start.mts";
-import type { Persist } from "./processes/storage.mts";
+import { otherConnection } from "./support/postgres/other-connection.mts";
+import { startServer } from "./support/postgres/server.mts";
+import { otherProcess } from "./support/sqlite/other-process.mts";
+import { eventAt, largeEventAt, sessionOf } from "./support/records.mts";
+import { directory } from "./support/process.mts";
+import type { Persist } from "./support/storage.mts";
 
 const server = await startServer();
 after(server.cleanup);

@@ -8,9 +8,9 @@ import { test, type TestContext } from "node:test";
 import Database from "better-sqlite3";
 
 import { SQLiteSessionPersistDriver } from "../index.js";
-import { allEvents, eventAt } from "./processes/records.mts";
-import { directory, start } from "./processes/start.mts";
-import { type Acknowledged, SESSIONS } from "./processes/write-until-killed.mts";
+import { allEvents, eventAt } from "./support/records.mts";
+import { directory, start } from "./support/process.mts";
+import { type Acknowledged, SESSIONS } from "./support/programs/write-until-killed.mts";
 
 const ROUNDS = 20;
 

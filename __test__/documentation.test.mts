@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 
 import { brokenLinks } from "../scripts/links.mjs";
-import { directory } from "./processes/start.mts";
-import { errorsOfExamples, examplesIn, path } from "./types/compiler.mts";
+import { directory } from "./support/process.mts";
+import { errorsOfExamples, examplesIn, path } from "./support/types/compiler.mts";
 
 const pages = [...markdownIn("."), ...markdownIn("docs")];
 

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { type TestContext, after, describe, test } from "node:test";
 
 import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../index.js";
-import { startServer } from "./postgres/server.mts";
-import { allEvents, eventAt } from "./processes/records.mts";
-import { directory } from "./processes/start.mts";
+import { startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt } from "./support/records.mts";
+import { directory } from "./support/process.mts";
 
 type Driver = SQLiteSessionPersistDriver | PostgresSessionPersistDriver;
 type Options = { drainTimeoutMs?: number };

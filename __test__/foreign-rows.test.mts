@@ -8,11 +8,11 @@ import { after, describe, test, type TestContext } from "node:test";
 import { inspect } from "node:util";
 
 import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../index.js";
-import { makeSchema } from "./postgres/schema.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { otherProgram } from "./processes/database.mts";
-import { eventAt, sessionOf } from "./processes/records.mts";
-import { directory } from "./processes/start.mts";
+import { makeSchema } from "./support/postgres/schema.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { otherProcess } from "./support/sqlite/other-process.mts";
+import { eventAt, sessionOf } from "./support/records.mts";
+import { directory } from "./support/process.mts";
 
 type Driver = SQLiteSessionPersistDriver | PostgresSessionPersistDriver;
 
@@ -30,7 +30,7 @@ const stores: Record<string, (t: TestContext, options?: object) => Promise<Store
     const filename = join(directory(t), "a.db");
     const driver = new SQLiteSessionPersistDriver({ filename, ...options });
     await driver.ready();
-    const other = await otherProgram(t, filename);
+    const other = await otherProcess(t, filename);
     t.after(() => driver.close());
     return { driver, run: (sql) => other.run(sql) };
   },

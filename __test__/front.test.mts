@@ -11,8 +11,8 @@ import vm from "node:vm";
 
 import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../index.js";
 import { addon, platform } from "../scripts/addon.mjs";
-import { eventAt } from "./processes/records.mts";
-import { directory } from "./processes/start.mts";
+import { eventAt } from "./support/records.mts";
+import { directory } from "./support/process.mts";
 
 const INDEX = fileURLToPath(new URL("../index.js", import.meta.url));
 const METHODS = [

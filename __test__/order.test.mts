@@ -1,8 +1,8 @@
 /** Runs the suite of the order of events against the SQLite driver: two drivers on one file. */
 import { join } from "node:path";
 import { SQLiteSessionPersistDriver } from "../index.js";
-import { order } from "./order.mts";
-import { directory } from "./processes/start.mts";
+import { order } from "./suites/order.mts";
+import { directory } from "./support/process.mts";
 
 order("SQLite on a file", (t) => {
   const filename = join(directory(t), "order.db");

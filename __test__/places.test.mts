@@ -19,9 +19,9 @@ import { test, type TestContext } from "node:test";
 
 import Database from "better-sqlite3";
 
-import { allEvents, eventAt, largeEventAt, sessionOf } from "./processes/records.mts";
-import { directory } from "./processes/start.mts";
-import { oldLayout, open, readyFile, refuses, works } from "./refusals.mts";
+import { allEvents, eventAt, largeEventAt, sessionOf } from "./support/records.mts";
+import { directory } from "./support/process.mts";
+import { oldLayout, open, readyFile, refuses, works } from "./support/sqlite/refusals.mts";
 
 /** Runs `body` with a new file system in memory, of `size`; skips where this process may not mount one. */
 async function onSmallDisk(t: TestContext, size: string, body: (folder: string) => Promise<void>): Promise<void> {

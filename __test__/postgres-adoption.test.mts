@@ -12,10 +12,10 @@ import {
   storeEvent,
   storeSession,
   trigger,
-} from "./postgres/layouts.mts";
-import { contentsOf, makeSchema } from "./postgres/schema.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+} from "./support/postgres/layouts.mts";
+import { contentsOf, makeSchema } from "./support/postgres/schema.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 
 const server = await startServer();
 after(server.cleanup);

@@ -3,11 +3,11 @@
  * tables that somebody has partitioned, and through PgBouncer.
  */
 import { after } from "node:test";
-import { contract } from "./contract.mts";
-import { opener, remove } from "./postgres/contract.mts";
-import { PARTITIONED } from "./postgres/partitioned.mts";
-import { skipWithoutPgBouncer, startPgBouncer } from "./postgres/pgbouncer.mts";
-import { startServer, type Version } from "./postgres/server.mts";
+import { contract } from "./suites/contract/suite.mts";
+import { opener, remove } from "./suites/contract/postgres.mts";
+import { PARTITIONED } from "./support/postgres/partitioned.mts";
+import { skipWithoutPgBouncer, startPgBouncer } from "./support/postgres/pgbouncer.mts";
+import { startServer, type Version } from "./support/postgres/server.mts";
 
 for (const version of [15, 16, 18] satisfies Version[]) {
   const server = await startServer({ version });

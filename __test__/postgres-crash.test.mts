@@ -5,12 +5,12 @@ import { after, describe, test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { PostgresSessionPersistDriver } from "../index.js";
-import { type Load, startLoad } from "./postgres/load.mts";
-import { otherProgram } from "./postgres/other-program.mts";
-import { skipWithoutPgBouncer, startPgBouncer } from "./postgres/pgbouncer.mts";
-import { startProxy } from "./postgres/proxy.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+import { type Load, startLoad } from "./support/postgres/load.mts";
+import { otherConnection } from "./support/postgres/other-connection.mts";
+import { skipWithoutPgBouncer, startPgBouncer } from "./support/postgres/pgbouncer.mts";
+import { startProxy } from "./support/postgres/proxy.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 
 const server = await startServer();
 after(server.cleanup);
@@ -63,7 +63,7 @@ test("connections that are ended in the middle of a statement: each write is sto
   await driver.updateSession(sessionOf("s"));
   await driver.insertEvent("s", eventAt("s", 1));
   // What waits for a lock is certainly under way.
-  const other = await otherProgram(t, url);
+  const other = await otherConnection(t, url);
   await other.run("BEGIN");
   await other.run("LOCK TABLE events, sessions");
   const events = Array.from({ length: 50 }, (_, number) => eventAt("s", number + 2));
@@ -198,7 +198,7 @@ test("with a server that is down for longer than queryTimeoutMs every call rejec
 
 test("a migration whose connection ends is tried again", async (t) => {
   const url = await server.createDatabase();
-  const other = await otherProgram(t, url);
+  const other = await otherConnection(t, url);
   await other.run("BEGIN");
   await other.run("CREATE TABLE sessions (number int)");
   const driver = open(t, url);

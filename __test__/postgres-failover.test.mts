@@ -4,10 +4,10 @@ import { describe, test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { PostgresSessionPersistDriver } from "../index.js";
-import { startLoad } from "./postgres/load.mts";
-import { query, startServer, type TestServer } from "./postgres/server.mts";
-import { type Standby, startStandby } from "./postgres/standby.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+import { startLoad } from "./support/postgres/load.mts";
+import { query, startServer, type TestServer } from "./support/postgres/server.mts";
+import { type Standby, startStandby } from "./support/postgres/standby.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 
 function open(t: TestContext, connectionString: string, options = {}): PostgresSessionPersistDriver {
   const driver = new PostgresSessionPersistDriver({ connectionString, ...options });

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
-import { startProxy } from "./postgres/proxy.mts";
-import { query, startServer } from "./postgres/server.mts";
-import type { Report, Task } from "./processes/postgres-fail.mts";
-import { start } from "./processes/start.mts";
+import { startProxy } from "./support/postgres/proxy.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import type { Report, Task } from "./support/programs/postgres-fail.mts";
+import { start } from "./support/process.mts";
 
 const server = await startServer({ hba: ["host all weak 127.0.0.1/32 md5", "host all nobody 127.0.0.1/32 reject"] });
 after(server.cleanup);

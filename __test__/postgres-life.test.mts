@@ -10,11 +10,11 @@ import { inspect } from "node:util";
 import pg from "pg";
 
 import { PostgresSessionPersistDriver, type PostgresSessionPersistDriverOptions } from "../index.js";
-import { event, record, refused } from "./method-arguments.mts";
-import { uniqueName } from "./postgres/login.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
-import { start } from "./processes/start.mts";
+import { event, record, refused } from "./suites/arguments/suite.mts";
+import { uniqueName } from "./support/postgres/login.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
+import { start } from "./support/process.mts";
 
 type Options = PostgresSessionPersistDriverOptions;
 

@@ -4,10 +4,10 @@ import { after, test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { PostgresSessionPersistDriver } from "../index.js";
-import { otherProgram } from "./postgres/other-program.mts";
-import { startProxy } from "./postgres/proxy.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+import { otherConnection } from "./support/postgres/other-connection.mts";
+import { startProxy } from "./support/postgres/proxy.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 
 const server = await startServer();
 after(server.cleanup);
@@ -93,7 +93,7 @@ for (const [what, seconds, options] of [
     await Promise.all(names.map((name) => driver.updateSession(sessionOf(name))));
     await storedIn(2);
 
-    const other = await otherProgram(t, url);
+    const other = await otherConnection(t, url);
     await other.run("BEGIN");
     for (const [number, name] of names.entries()) {
       if (number % 2) await other.run("SELECT FROM sessions WHERE id = $1 FOR UPDATE", [name]);
@@ -139,7 +139,7 @@ test("a session that is locked for longer than `queryTimeoutMs` is told so, and 
   const url = await server.createDatabase();
   const driver = open(t, url, { queryTimeoutMs: 1_000 });
   await driver.updateSession(sessionOf("locked"));
-  const other = await otherProgram(t, url);
+  const other = await otherConnection(t, url);
   await other.run("BEGIN");
   await other.run("SELECT FROM sessions WHERE id = 'locked' FOR UPDATE");
   const late = driver.updateSession(sessionOf("locked", { agent: "late" }));
@@ -169,7 +169,7 @@ test("a session's later writes have their own time when the server is away at th
       await query(url, INSERT, [session, 1]);
       await driver.insertEvent(session, eventAt(session, 1));
     }
-    const other = await otherProgram(t, url);
+    const other = await otherConnection(t, url);
     await other.run("BEGIN");
     await other.run("SELECT FROM sessions WHERE id = $1 FOR UPDATE", [session]);
     const early = driver.updateSession(sessionOf(session, { agent: "early" }));
@@ -190,7 +190,7 @@ test("a server that ends statements sooner than we give up a lock holds up the l
   await query(url, `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET statement_timeout = '80ms'`);
   const driver = open(t, url);
   await driver.updateSession(sessionOf("locked"));
-  const other = await otherProgram(t, url);
+  const other = await otherConnection(t, url);
   await other.run("BEGIN");
   await other.run("SELECT FROM sessions WHERE id = 'locked' FOR UPDATE");
   const locked = driver.updateSession(sessionOf("locked", { agent: "other" }));
@@ -235,7 +235,7 @@ for (const table of ["sessions", "events"]) {
       upTo(64).map((number) => `session-${number}`),
     );
     await storedIn(1);
-    const other = await otherProgram(t, url);
+    const other = await otherConnection(t, url);
     await other.run(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
     await other.isInTheWayOf(1);
     // For longer than a lock on a row would be waited for.
@@ -259,7 +259,7 @@ test("a lock on one session's record holds up the writes of that session alone",
   const driver = open(t, url);
   await driver.updateSession(sessionOf("locked"));
   await driver.updateSession(sessionOf("other-1"));
-  const other = await otherProgram(t, url);
+  const other = await otherConnection(t, url);
   await other.run("BEGIN");
   await other.run("SELECT FROM sessions WHERE id = 'locked' FOR UPDATE");
 
@@ -292,7 +292,7 @@ test(
     // A try gets half of it, and the other sessions must not wait for more than that.
     const driver = open(t, url, { queryTimeoutMs: 10_000 });
     await driver.updateSession(sessionOf("locked"));
-    const other = await otherProgram(t, url);
+    const other = await otherConnection(t, url);
     await other.run("BEGIN");
     await other.run("SELECT FROM sessions WHERE id = 'locked' FOR UPDATE");
     const names = upTo(8).map((number) => `other-${number}`);

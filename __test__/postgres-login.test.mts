@@ -10,11 +10,11 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { PostgresSessionPersistDriver } from "../index.js";
-import { logIn, loginProcess, type Options, type Refusal, refused, seen } from "./postgres/login.mts";
-import { type PgBouncer, skipWithoutPgBouncer, startPgBouncer } from "./postgres/pgbouncer.mts";
-import { startProxy } from "./postgres/proxy.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+import { logIn, loginProcess, type Options, type Refusal, refused, seen } from "./support/postgres/login.mts";
+import { type PgBouncer, skipWithoutPgBouncer, startPgBouncer } from "./support/postgres/pgbouncer.mts";
+import { startProxy } from "./support/postgres/proxy.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 
 const IPV6 = await new Promise<boolean>((resolve) => {
   const listener = createServer();

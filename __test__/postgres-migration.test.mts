@@ -5,11 +5,11 @@ import { after, test, type TestContext } from "node:test";
 import pg from "pg";
 
 import { PostgresSessionPersistDriver } from "../index.js";
-import { LAYOUT_0_4, rowsOf, storeEvent } from "./postgres/layouts.mts";
-import { contentsOf, makeSchema } from "./postgres/schema.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { allEvents, eventAt } from "./processes/records.mts";
-import { start } from "./processes/start.mts";
+import { LAYOUT_0_4, rowsOf, storeEvent } from "./support/postgres/layouts.mts";
+import { contentsOf, makeSchema } from "./support/postgres/schema.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt } from "./support/records.mts";
+import { start } from "./support/process.mts";
 
 const server = await startServer();
 after(server.cleanup);

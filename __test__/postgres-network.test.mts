@@ -4,10 +4,10 @@ import { after, describe, test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { type PostgresSessionPersistDriverOptions, PostgresSessionPersistDriver } from "../index.js";
-import { otherProgram } from "./postgres/other-program.mts";
-import { type NetworkProxy, startProxy } from "./postgres/proxy.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+import { otherConnection } from "./support/postgres/other-connection.mts";
+import { type NetworkProxy, startProxy } from "./support/postgres/proxy.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 
 const server = await startServer();
 after(server.cleanup);
@@ -124,7 +124,7 @@ describe("a network that goes silent", PATIENCE, () => {
     const { driver, proxy, schema } = await setUp(t, { ...PATIENT, queryTimeoutMs: 4_000, maxConnections: 20 });
     await warmUp(driver);
     // As many connections as can be, since each waits for the lock.
-    const other = await otherProgram(t, server.url);
+    const other = await otherConnection(t, server.url);
     await other.run("BEGIN");
     await other.run(`LOCK TABLE ${schema}.events, ${schema}.sessions`);
     const calls = Array.from({ length: 16 }, (_, number) => driver.getSession(`reader-${number}`));

@@ -7,9 +7,9 @@ import { after, describe, test } from "node:test";
 import { inspect } from "node:util";
 
 import { PostgresSessionPersistDriver, type PostgresSessionPersistDriverOptions } from "../index.js";
-import { event, methodArguments, NOT_OBJECTS, record, SECRET, shown, thrown } from "./method-arguments.mts";
-import { assertHides } from "./postgres/login.mts";
-import { startServer } from "./postgres/server.mts";
+import { event, methodArguments, NOT_OBJECTS, record, SECRET, shown, thrown } from "./suites/arguments/suite.mts";
+import { assertHides } from "./support/postgres/login.mts";
+import { startServer } from "./support/postgres/server.mts";
 
 type Options = PostgresSessionPersistDriverOptions;
 

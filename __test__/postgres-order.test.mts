@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { after, describe, test, type TestContext } from "node:test";
 
 import { PostgresSessionPersistDriver } from "../index.js";
-import { order } from "./order.mts";
-import { otherProgram } from "./postgres/other-program.mts";
-import { startProxy } from "./postgres/proxy.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+import { order } from "./suites/order.mts";
+import { otherConnection } from "./support/postgres/other-connection.mts";
+import { startProxy } from "./support/postgres/proxy.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 
 const server = await startServer();
 after(server.cleanup);
@@ -95,7 +95,7 @@ describe("Postgres: order when the connection breaks", { concurrency: true }, ()
     const writes = [insert("a2", 2), insert("a3", 3), driver.updateSession(sessionOf("s", { agent: "other" }))];
     await broken;
     // The next try begins when the silence has lasted for long enough.
-    const other = await otherProgram(t, server.url);
+    const other = await otherConnection(t, server.url);
     await other.run(`BEGIN; SELECT FROM ${schema}.sessions WHERE id = 's' FOR UPDATE`);
     await other.isInTheWayOf(1);
     await other.run("COMMIT");

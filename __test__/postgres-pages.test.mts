@@ -4,9 +4,9 @@ import { after, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { PostgresSessionPersistDriver } from "../index.js";
-import { startProxy } from "./postgres/proxy.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { sessionOf } from "./processes/records.mts";
+import { startProxy } from "./support/postgres/proxy.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { sessionOf } from "./support/records.mts";
 
 const server = await startServer();
 after(server.cleanup);

@@ -10,11 +10,11 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import pg from "pg";
 
-import { makeAuthority } from "./postgres/certificates.mts";
-import { skipWithoutPgBouncer, startPgBouncer } from "./postgres/pgbouncer.mts";
-import { startProxy } from "./postgres/proxy.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { startStandby } from "./postgres/standby.mts";
+import { makeAuthority } from "./support/postgres/certificates.mts";
+import { skipWithoutPgBouncer, startPgBouncer } from "./support/postgres/pgbouncer.mts";
+import { startProxy } from "./support/postgres/proxy.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { startStandby } from "./support/postgres/standby.mts";
 
 const authority = makeAuthority();
 const hosts = ["localhost", "127.0.0.1"];
@@ -25,7 +25,7 @@ const server = await startServer({
 });
 after(server.cleanup);
 
-const POSTGRES = new URL("../examples/postgres.mts", import.meta.url).href;
+const POSTGRES = new URL("./support/postgres/embedded.mts", import.meta.url).href;
 
 /** A connection of `pg` that ends with the test, however broken it is by then. */
 async function client(t: TestContext, config: string | pg.ClientConfig): Promise<pg.Client> {

@@ -13,12 +13,12 @@ import { runInNewContext } from "node:vm";
 import { Worker } from "node:worker_threads";
 
 import { PostgresSessionPersistDriver, type PostgresSessionPersistDriverOptions } from "../index.js";
-import { assertHides, logIn, loginProcess, refused, uniqueName } from "./postgres/login.mts";
-import { skipWithoutPgBouncer, startPgBouncer } from "./postgres/pgbouncer.mts";
-import { startProxy } from "./postgres/proxy.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { allEvents, eventAt } from "./processes/records.mts";
-import { directory, start } from "./processes/start.mts";
+import { assertHides, logIn, loginProcess, refused, uniqueName } from "./support/postgres/login.mts";
+import { skipWithoutPgBouncer, startPgBouncer } from "./support/postgres/pgbouncer.mts";
+import { startProxy } from "./support/postgres/proxy.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt } from "./support/records.mts";
+import { directory, start } from "./support/process.mts";
 
 type Password = PostgresSessionPersistDriverOptions["password"];
 

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { after, test, type TestContext } from "node:test";
 
 import { PostgresSessionPersistDriver } from "../index.js";
-import { otherProgram } from "./postgres/other-program.mts";
-import { skipWithoutPgBouncer, startPgBouncer } from "./postgres/pgbouncer.mts";
-import { query, startServer } from "./postgres/server.mts";
-import type { Task } from "./processes/postgres-write-on-demand.mts";
-import { allEvents, eventAt } from "./processes/records.mts";
-import { start, type Started } from "./processes/start.mts";
-import type { Report } from "./processes/write-on-demand.mts";
+import { otherConnection } from "./support/postgres/other-connection.mts";
+import { skipWithoutPgBouncer, startPgBouncer } from "./support/postgres/pgbouncer.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import type { Task } from "./support/programs/postgres-write-on-demand.mts";
+import { allEvents, eventAt } from "./support/records.mts";
+import { start, type Started } from "./support/process.mts";
+import type { Report } from "./support/programs/write-on-demand.mts";
 
 const server = await startServer();
 after(server.cleanup);
@@ -117,7 +117,7 @@ test(`${WRITERS} processes on one session through PgBouncer`, { skip: skipWithou
 test("a program that uses plain SQL writes to the same session: no event of either is lost", async (t) => {
   const url = await server.createDatabase();
   await open(t, url).ready();
-  const other = await otherProgram(t, url);
+  const other = await otherConnection(t, url);
   const count = 300;
   const processes = await writers(t, 2);
   let ended = false;

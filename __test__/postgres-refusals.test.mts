@@ -4,11 +4,11 @@ import { after, test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { PostgresSessionPersistDriver } from "../index.js";
-import { trigger } from "./postgres/layouts.mts";
-import { otherProgram } from "./postgres/other-program.mts";
-import { makeSchema } from "./postgres/schema.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { eventAt, sessionOf } from "./processes/records.mts";
+import { trigger } from "./support/postgres/layouts.mts";
+import { otherConnection } from "./support/postgres/other-connection.mts";
+import { makeSchema } from "./support/postgres/schema.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { eventAt, sessionOf } from "./support/records.mts";
 
 const server = await startServer({ settings: ["log_error_verbosity = terse", "log_min_error_statement = panic"] });
 after(server.cleanup);
@@ -47,7 +47,7 @@ async function refusals(t: TestContext, schema: string, act: () => Promise<void>
     return name;
   };
   const begin = await mark();
-  const holder = await otherProgram(t, url);
+  const holder = await otherConnection(t, url);
   await holder.run(`BEGIN; LOCK TABLE ${schema}.events, ${schema}.sessions IN ACCESS EXCLUSIVE MODE`);
   const acted = act();
   await holder.run("COMMIT");

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
 import { PostgresSessionPersistDriver } from "../index.js";
-import { LAYOUT_0_4, rowsOf } from "./postgres/layouts.mts";
-import { PARTITIONED } from "./postgres/partitioned.mts";
-import { contentsOf, makeSchema } from "./postgres/schema.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+import { LAYOUT_0_4, rowsOf } from "./support/postgres/layouts.mts";
+import { PARTITIONED } from "./support/postgres/partitioned.mts";
+import { contentsOf, makeSchema } from "./support/postgres/schema.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 
 const server = await startServer();
 after(server.cleanup);

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
 import { PostgresSessionPersistDriver } from "../index.js";
-import { EVENTS, LAYOUT_0_4, ORDER_INDEX, rowsOf, SESSIONS_0_4, trigger } from "./postgres/layouts.mts";
-import { contentsOf, makeSchema } from "./postgres/schema.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+import { EVENTS, LAYOUT_0_4, ORDER_INDEX, rowsOf, SESSIONS_0_4, trigger } from "./support/postgres/layouts.mts";
+import { contentsOf, makeSchema } from "./support/postgres/schema.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 
 const server = await startServer();
 after(server.cleanup);

@@ -1,8 +1,8 @@
 /** The SDK on the real server, with its sessions in Postgres. */
 import { after } from "node:test";
 
-import { startServer } from "./postgres/server.mts";
-import { sdkSuite } from "./sdk.mts";
+import { startServer } from "./support/postgres/server.mts";
+import { sdkSuite } from "./suites/sdk.mts";
 
 // It waits for the disk, as a server does outside of tests.
 const server = await startServer({ fsync: true });

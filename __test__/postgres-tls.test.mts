@@ -15,10 +15,10 @@ import type { TLSSocket } from "node:tls";
 
 import pg from "pg";
 
-import { type Certificate, makeAuthority, makeSelfSigned } from "./postgres/certificates.mts";
-import { logIn, loginProcess, type Options, type Refusal, refused } from "./postgres/login.mts";
-import { startProxy } from "./postgres/proxy.mts";
-import { query, startServer } from "./postgres/server.mts";
+import { type Certificate, makeAuthority, makeSelfSigned } from "./support/postgres/certificates.mts";
+import { logIn, loginProcess, type Options, type Refusal, refused } from "./support/postgres/login.mts";
+import { startProxy } from "./support/postgres/proxy.mts";
+import { query, startServer } from "./support/postgres/server.mts";
 
 const authority = makeAuthority();
 const stranger = makeAuthority("Another authority");

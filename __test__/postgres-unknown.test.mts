@@ -5,9 +5,9 @@ import { after, describe, test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { type PostgresSessionPersistDriverOptions, PostgresSessionPersistDriver } from "../index.js";
-import { type NetworkProxy, startProxy } from "./postgres/proxy.mts";
-import { query, startServer } from "./postgres/server.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
+import { type NetworkProxy, startProxy } from "./support/postgres/proxy.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 
 const server = await startServer();
 after(server.cleanup);

@@ -4,9 +4,9 @@ import { after, test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { PostgresSessionPersistDriver, type PostgresSessionPersistDriverOptions } from "../index.js";
-import { type NetworkProxy, startProxy } from "./postgres/proxy.mts";
-import { startServer } from "./postgres/server.mts";
-import { allEvents, eventAt } from "./processes/records.mts";
+import { type NetworkProxy, startProxy } from "./support/postgres/proxy.mts";
+import { startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt } from "./support/records.mts";
 
 const server = await startServer();
 after(server.cleanup);

@@ -6,10 +6,10 @@ import { test, type TestContext } from "node:test";
 import Database from "better-sqlite3";
 
 import { SQLiteSessionPersistDriver } from "../index.js";
-import { otherProgram } from "./processes/database.mts";
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
-import { directory, start, type Started } from "./processes/start.mts";
-import type { Report, Task } from "./processes/write-on-demand.mts";
+import { otherProcess } from "./support/sqlite/other-process.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
+import { directory, start, type Started } from "./support/process.mts";
+import type { Report, Task } from "./support/programs/write-on-demand.mts";
 
 async function writers(t: TestContext, count: number): Promise<Started[]> {
   const started = Array.from({ length: count }, () => start(t, "write-on-demand.mts"));
@@ -180,7 +180,7 @@ test("a lock held past busyTimeoutMs is ERR_PERSIST_BUSY for the write, and the 
   const driver = open(t, filename, { busyTimeoutMs: 100 });
   await driver.insertEvent("s", eventAt("s", 1));
   await driver.updateSession(sessionOf("s"));
-  const other = await otherProgram(t, filename);
+  const other = await otherProcess(t, filename);
   await other.run("BEGIN IMMEDIATE");
 
   const refused = { name: "Error", code: "ERR_PERSIST_BUSY", sqliteCode: "SQLITE_BUSY", message: /busyTimeoutMs/ };
@@ -206,7 +206,7 @@ test("a write waits for a lock that is released in time", async (t) => {
   const filename = join(directory(t), "waits.db");
   const driver = open(t, filename, { busyTimeoutMs: 60_000 });
   await driver.ready();
-  const other = await otherProgram(t, filename);
+  const other = await otherProcess(t, filename);
   await other.run("BEGIN IMMEDIATE");
   let stored = false;
   const write = driver.insertEvent("s", eventAt("s", 1)).then(() => (stored = true));
@@ -223,7 +223,7 @@ for (const [what, mode] of [
 ]) {
   test(`a lock held while the driver opens ${what} is ERR_PERSIST_BUSY, and the next call works once it is released`, async (t) => {
     const filename = join(directory(t), "opening.db");
-    const other = await otherProgram(t, filename);
+    const other = await otherProcess(t, filename);
     await other.run(`PRAGMA journal_mode = ${mode}`);
     await other.run("CREATE TABLE mine (a)");
     await other.run("BEGIN EXCLUSIVE");
@@ -248,7 +248,7 @@ test("a file that is ready opens, and is read, while another process holds the w
   const first = open(t, filename);
   await first.insertEvent("s", eventAt("s", 1));
   await first.close();
-  const other = await otherProgram(t, filename);
+  const other = await otherProcess(t, filename);
   await other.run("BEGIN IMMEDIATE");
   await other.run("DELETE FROM events");
   const second = open(t, filename, { busyTimeoutMs: 0 });

@@ -12,11 +12,11 @@ import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { textsOf } from "../examples/prompt.mts";
-import { startServer as startAgentServer } from "../examples/server.mts";
-import { startServer as startPostgres } from "./postgres/server.mts";
-import { openReader, type Storage } from "./processes/storage.mts";
-import { allEvents } from "./processes/records.mts";
+import { textsOf } from "./support/agent/prompt.mts";
+import { startServer as startAgentServer } from "./support/agent/server.mts";
+import { startServer as startPostgres } from "./support/postgres/server.mts";
+import { openReader, type Storage } from "./support/storage.mts";
+import { allEvents } from "./support/records.mts";
 
 const RUNS = Number(process.env["QUICK_START_RUNS"] ?? 1);
 const UPDATES = (process.env["QUICK_START_UPDATES"] ?? "1,200,3000").split(",").map(Number);

@@ -6,9 +6,9 @@ import { test } from "node:test";
 
 import Database from "better-sqlite3";
 
-import { allEvents, eventAt, sessionOf } from "./processes/records.mts";
-import { directory } from "./processes/start.mts";
-import { oldLayout, open, readyFile, refuses, works } from "./refusals.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
+import { directory } from "./support/process.mts";
+import { oldLayout, open, readyFile, refuses, works } from "./support/sqlite/refusals.mts";
 
 /** What a file that another program made looks like, before and after. */
 function contentOf(filename: string, ...tables: string[]) {

@@ -7,10 +7,10 @@ import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import ts from "typescript";
 
-import { compile, errorsOfExamples, examplesIn, NODENEXT, path, shown } from "./types/compiler.mts";
+import { compile, errorsOfExamples, examplesIn, NODENEXT, path, shown } from "./support/types/compiler.mts";
 
 const DECLARATIONS = path("index.d.ts");
-const ASSIGNABLE = path("__test__/types/assignable.mts");
+const ASSIGNABLE = path("__test__/support/types/assignable.mts");
 const SDKS = { "0.4.2": "sandbox-agent", "0.4.0": "sandbox-agent-0.4.0" } as const;
 
 const BUNDLER = { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler };

@@ -1,7 +1,7 @@
 /** The Postgres half of the bench: this driver beside one on `pg`, on one server. `run.mts` runs it. */
 import { Client } from "pg";
 
-import { startPostgres } from "../examples/postgres.mts";
+import { startPostgres } from "../__test__/support/postgres/embedded.mts";
 import type { Bars } from "./chart.mts";
 import { eventAt } from "./event.mts";
 import { alternate, median, quantile, runSide, runSides, SECONDS, type Figures } from "./measure.mts";

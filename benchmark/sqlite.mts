@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 import Database from "better-sqlite3";
 
-import { startServer } from "../examples/server.mts";
+import { startServer } from "../__test__/support/agent/server.mts";
 import type { Bars } from "./chart.mts";
 import { alternate, median, root, runSide, SECONDS, type Figures } from "./measure.mts";
 import { ratio, say, spread, table, versionIn } from "./report.mts";

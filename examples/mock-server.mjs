@@ -6,7 +6,7 @@
  */
 import { spawn } from "node:child_process";
 
-import { findServerBinary, makeAgentHome } from "./agent-home.mjs";
+import { findServerBinary, makeAgentHome } from "../__test__/support/agent/home.mjs";
 
 const port = process.argv[2] ?? "2468";
 const baseUrl = `http://127.0.0.1:${port}`;

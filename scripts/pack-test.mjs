@@ -29,6 +29,8 @@ const FILES = [
   "LICENSE",
   "README.md",
   "SECURITY.md",
+  "__test__/support/agent/home.mjs",
+  "__test__/support/agent/mock-agent.mjs",
   "docs/benchmark.md",
   "docs/benchmark.svg",
   "docs/bundlers.md",
@@ -39,8 +41,6 @@ const FILES = [
   "docs/sdk-contract.md",
   "docs/shutdown.md",
   "docs/sqlite.md",
-  "examples/agent-home.mjs",
-  "examples/mock-agent.mjs",
   "examples/mock-server.mjs",
   "index.d.ts",
   "index.js",
@@ -52,7 +52,7 @@ try {
   checkSize();
   const tarballs = packBoth();
   const project = makeProject(path.join(temporary, "project"));
-  for (const directory of ["scripts/pack-test", "examples"]) {
+  for (const directory of ["scripts/pack-test", "examples", "__test__/support/agent"]) {
     cpSync(path.join(root, directory), path.join(project, directory), { recursive: true });
   }
   say(`install ${tarballs.map((name) => path.basename(name)).join(", ")}`);
@@ -65,7 +65,7 @@ try {
   for (const version of ["0.5.0", undefined]) installBesideSdk(tarballs, version);
   install(project, pinned("typescript"), pinned("@types/node"));
   for (const module of ["node16", "nodenext"]) compile(project, module);
-  // The mock agent of the examples is a shell script.
+  // The mock agent is a shell script.
   if (process.platform !== "win32") {
     say("run the TypeScript program on the real server");
     node(project, "scripts/pack-test/typescript.mjs");
@@ -146,7 +146,7 @@ function compile(project, module) {
     lib: ["es2023", "esnext.disposable"],
     types: ["node"],
     strict: true,
-    // A module of the examples is JavaScript, with its types in comments, which are read with `allowJs` alone.
+    // A module that it imports is JavaScript, with its types in comments, which are read with `allowJs` alone.
     noImplicitAny: false,
     skipLibCheck: true,
     rewriteRelativeImportExtensions: true,

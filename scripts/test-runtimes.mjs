@@ -11,7 +11,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 
-import { startPostgres } from "../examples/postgres.mts";
+import { startPostgres } from "../__test__/support/postgres/embedded.mts";
 import { platform } from "./addon.mjs";
 import { root } from "./run.mjs";
 

@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { SandboxAgent, type SessionPersistDriver } from "sandbox-agent";
 import { SQLiteSessionPersistDriver, type SQLiteSessionPersistDriverOptions } from "sandbox-agent-persist";
 
-import { promptUntilStored, textsOf } from "../../examples/prompt.mts";
-import { startServer } from "../../examples/server.mts";
+import { promptUntilStored, textsOf } from "../../__test__/support/agent/prompt.mts";
+import { startServer } from "../../__test__/support/agent/server.mts";
 
 const options: SQLiteSessionPersistDriverOptions = { filename: "typescript.db", durability: "full" };
 

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 
-const script = fileURLToPath(new URL("../../__test__/processes/write-in-worker.mjs", import.meta.url));
+const script = fileURLToPath(new URL("../../__test__/support/programs/write-in-worker.mjs", import.meta.url));
 
 /** The drivers' threads, and the files that are open below the folder. */
 function held(folder: string): { threads: number; files: number } {
