@@ -16,7 +16,8 @@ import {
   SESSIONS_0_4,
 } from "./support/sqlite/layouts.mts";
 import { allEvents, eventAt, sessionOf } from "./support/records.mts";
-import { directory, start } from "./support/process.mts";
+import { directory } from "./support/directory.mts";
+import { start } from "./support/process.mts";
 
 test("a file of 0.4 is adopted: all rows are there, records whole, order kept", async (t) => {
   const filename = made(

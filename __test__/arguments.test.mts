@@ -10,17 +10,10 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import { SQLiteSessionPersistDriver, type SQLiteSessionPersistDriverOptions } from "../index.js";
-import {
-  event,
-  methodArguments,
-  NOT_OBJECTS,
-  record,
-  refused,
-  SECRET,
-  shown,
-  thrown,
-} from "./suites/arguments/suite.mts";
-import { directory } from "./support/process.mts";
+import { methodArguments } from "./suites/arguments.mts";
+import { event, record, refused, thrown } from "./suites/arguments/refusals.mts";
+import { NOT_OBJECTS, SECRET, shown } from "./suites/arguments/wrong-values.mts";
+import { directory } from "./support/directory.mts";
 
 methodArguments({
   construct: (options) => new SQLiteSessionPersistDriver(options),

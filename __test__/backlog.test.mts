@@ -8,7 +8,7 @@ import { otherConnection } from "./support/postgres/other-connection.mts";
 import { startServer } from "./support/postgres/server.mts";
 import { otherProcess } from "./support/sqlite/other-process.mts";
 import { eventAt, largeEventAt, sessionOf } from "./support/records.mts";
-import { directory } from "./support/process.mts";
+import { directory } from "./support/directory.mts";
 import type { Persist } from "./support/storage.mts";
 
 const server = await startServer();

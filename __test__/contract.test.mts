@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { InMemorySessionPersistDriver } from "sandbox-agent";
 import { SQLiteSessionPersistDriver } from "../index.js";
-import { contract, type ContractDriver } from "./suites/contract/suite.mts";
+import { contract, type ContractDriver } from "./suites/contract.mts";
 
 const directory = await mkdtemp(join(tmpdir(), "contract-"));
 after(() => rm(directory, { recursive: true }));

@@ -9,7 +9,8 @@ import Database from "better-sqlite3";
 
 import { SQLiteSessionPersistDriver } from "../index.js";
 import { allEvents, eventAt } from "./support/records.mts";
-import { directory, start } from "./support/process.mts";
+import { directory } from "./support/directory.mts";
+import { start } from "./support/process.mts";
 import { type Acknowledged, SESSIONS } from "./support/programs/write-until-killed.mts";
 
 const ROUNDS = 20;

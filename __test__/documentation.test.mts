@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 
 import { brokenLinks } from "../scripts/links.mjs";
-import { directory } from "./support/process.mts";
+import { directory } from "./support/directory.mts";
 import { errorsOfExamples, examplesIn, path } from "./support/types/compiler.mts";
 
 const pages = [...markdownIn("."), ...markdownIn("docs")];

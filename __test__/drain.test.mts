@@ -6,7 +6,7 @@ import { type TestContext, after, describe, test } from "node:test";
 import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../index.js";
 import { startServer } from "./support/postgres/server.mts";
 import { allEvents, eventAt } from "./support/records.mts";
-import { directory } from "./support/process.mts";
+import { directory } from "./support/directory.mts";
 
 type Driver = SQLiteSessionPersistDriver | PostgresSessionPersistDriver;
 type Options = { drainTimeoutMs?: number };

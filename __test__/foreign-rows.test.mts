@@ -12,7 +12,7 @@ import { makeSchema } from "./support/postgres/schema.mts";
 import { query, startServer } from "./support/postgres/server.mts";
 import { otherProcess } from "./support/sqlite/other-process.mts";
 import { eventAt, sessionOf } from "./support/records.mts";
-import { directory } from "./support/process.mts";
+import { directory } from "./support/directory.mts";
 
 type Driver = SQLiteSessionPersistDriver | PostgresSessionPersistDriver;
 

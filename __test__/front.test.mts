@@ -12,7 +12,7 @@ import vm from "node:vm";
 import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../index.js";
 import { addon, platform } from "../scripts/addon.mjs";
 import { eventAt } from "./support/records.mts";
-import { directory } from "./support/process.mts";
+import { directory } from "./support/directory.mts";
 
 const INDEX = fileURLToPath(new URL("../index.js", import.meta.url));
 const METHODS = [

@@ -6,7 +6,8 @@ import { test, type TestContext } from "node:test";
 
 import { SQLiteSessionPersistDriver } from "../index.js";
 import { allEvents, eventAt, sessionOf } from "./support/records.mts";
-import { directory, start } from "./support/process.mts";
+import { directory } from "./support/directory.mts";
+import { start } from "./support/process.mts";
 
 // Node ends a process with code 1 at the first unhandled rejection, so code 0 says that there was none.
 const ENDED_WELL = { code: 0, signal: null, stderr: "" };

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { SQLiteSessionPersistDriver } from "../index.js";
 import { order } from "./suites/order.mts";
-import { directory } from "./support/process.mts";
+import { directory } from "./support/directory.mts";
 
 order("SQLite on a file", (t) => {
   const filename = join(directory(t), "order.db");

@@ -20,7 +20,7 @@ import { test, type TestContext } from "node:test";
 import Database from "better-sqlite3";
 
 import { allEvents, eventAt, largeEventAt, sessionOf } from "./support/records.mts";
-import { directory } from "./support/process.mts";
+import { directory } from "./support/directory.mts";
 import { oldLayout, open, readyFile, refuses, works } from "./support/sqlite/refusals.mts";
 
 /** Runs `body` with a new file system in memory, of `size`; skips where this process may not mount one. */

@@ -3,7 +3,7 @@
  * tables that somebody has partitioned, and through PgBouncer.
  */
 import { after } from "node:test";
-import { contract } from "./suites/contract/suite.mts";
+import { contract } from "./suites/contract.mts";
 import { opener, remove } from "./suites/contract/postgres.mts";
 import { PARTITIONED } from "./support/postgres/partitioned.mts";
 import { skipWithoutPgBouncer, startPgBouncer } from "./support/postgres/pgbouncer.mts";

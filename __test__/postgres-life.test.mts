@@ -10,7 +10,7 @@ import { inspect } from "node:util";
 import pg from "pg";
 
 import { PostgresSessionPersistDriver, type PostgresSessionPersistDriverOptions } from "../index.js";
-import { event, record, refused } from "./suites/arguments/suite.mts";
+import { event, record, refused } from "./suites/arguments/refusals.mts";
 import { uniqueName } from "./support/postgres/login.mts";
 import { query, startServer } from "./support/postgres/server.mts";
 import { allEvents, eventAt, sessionOf } from "./support/records.mts";

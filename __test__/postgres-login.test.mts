@@ -1,17 +1,16 @@
 /**
  * Logging in to a Postgres server: every way to give a password and to ask for one, Unix sockets, the environment, and
- * what the driver says when it is not let in. Also through PgBouncer, and to databases that cannot hold every text.
+ * what the driver says when it is not let in.
  */
 import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 
 import { PostgresSessionPersistDriver } from "../index.js";
 import { logIn, loginProcess, type Options, type Refusal, refused, seen } from "./support/postgres/login.mts";
-import { type PgBouncer, skipWithoutPgBouncer, startPgBouncer } from "./support/postgres/pgbouncer.mts";
 import { startProxy } from "./support/postgres/proxy.mts";
 import { query, startServer } from "./support/postgres/server.mts";
 import { allEvents, eventAt, sessionOf } from "./support/records.mts";
@@ -381,128 +380,6 @@ describe("addresses and names", () => {
     const child = loginProcess(t, server);
     const { message } = await child.refused({ PGOPTIONS: "-c no_such_setting=1" }, { connectionString: url });
     assert.match(message, /refused the connection/);
-  });
-});
-
-describe("databases that cannot hold every text", () => {
-  for (const [encoding, held] of [
-    ["LATIN1", "é"],
-    ["SQL_ASCII", "é 😀"],
-  ]) {
-    test(`${encoding}: what it cannot hold is refused alone, and the rest of the batch is stored`, ONCE, async (t) => {
-      const connectionString = await server.createDatabase(`ENCODING '${encoding}'`);
-      const driver = new PostgresSessionPersistDriver({ connectionString });
-      t.after(() => driver.close());
-      await driver.ready();
-      const text = (index: number, text: string) =>
-        eventAt("s", index, { payload: { jsonrpc: "2.0", method: "x", params: { text } } as never });
-      const events = [text(1, "plain"), text(2, held), text(3, "密"), text(4, "after"), eventAt("s", 5, { id: "密" })];
-      const settled = await Promise.allSettled(events.map((event) => driver.insertEvent("s", event)));
-      const stored = events.filter((_, at) => settled[at].status === "fulfilled");
-      if (encoding === "LATIN1") {
-        assert.deepEqual(stored, [events[0], events[1], events[3]]);
-        for (const at of [2, 4]) {
-          const { reason } = settled[at] as PromiseRejectedResult;
-          assert.deepEqual([reason.code, reason.sqlState], ["ERR_PERSIST_INVALID_ARGUMENT", "22P05"]);
-          assert.match(reason.message, /encoding|UTF8/);
-        }
-        await assert.rejects(driver.updateSession(sessionOf("密")), { code: "ERR_PERSIST_INVALID_ARGUMENT" });
-        assert.equal(await driver.getSession("密"), undefined);
-        assert.deepEqual(await driver.listEvents({ sessionId: "密" }), { items: [] });
-      } else {
-        assert.deepEqual(stored, events);
-      }
-      assert.deepEqual(await allEvents(driver, "s"), stored);
-    });
-  }
-
-  test("U+0000 is refused in what becomes a column, stored in JSON, and found by no read", ONCE, async (t) => {
-    const driver = new PostgresSessionPersistDriver({ connectionString: server.url, schema: "zero" });
-    t.after(() => driver.close());
-    const refusal = { name: "TypeError", code: "ERR_PERSIST_INVALID_ARGUMENT", message: /U\+0000|NUL/ };
-    const zero = "a\u0000b";
-    const good = eventAt("s", 1, { payload: { jsonrpc: "2.0", method: zero, params: { [zero]: zero } } as never });
-    const wrong = [
-      driver.insertEvent(zero, eventAt(zero, 1)),
-      driver.insertEvent("s", eventAt("s", 2, { id: zero })),
-      driver.insertEvent("s", eventAt("s", 2, { connectionId: zero })),
-      driver.updateSession(sessionOf(zero)),
-      ...["agent", "agentSessionId", "lastConnectionId", "sandboxId"].map((field) =>
-        driver.updateSession(sessionOf("s", { [field]: zero })),
-      ),
-    ].map((write) => assert.rejects(write, refusal));
-    const right = [driver.insertEvent("s", good), driver.updateSession(sessionOf("s", { [zero]: zero } as never))];
-    await Promise.all([...wrong, ...right]);
-    assert.deepEqual(await allEvents(driver, "s"), [good]);
-    assert.deepEqual(await driver.getSession("s"), sessionOf("s", { [zero]: zero } as never));
-    assert.equal(await driver.getSession(zero), undefined);
-    assert.deepEqual(await driver.listEvents({ sessionId: zero }), { items: [] });
-  });
-});
-
-describe("PgBouncer in transaction mode", { skip: skipWithoutPgBouncer() }, () => {
-  let pgbouncer: PgBouncer;
-  before(async () => {
-    const settings = ["default_pool_size = 1", "ignore_startup_parameters =", "server_reset_query ="];
-    pgbouncer = await startPgBouncer(server, settings);
-  });
-  after(() => pgbouncer?.cleanup());
-
-  /** What a client of the pooler finds on the one connection to the server. */
-  async function state(url: string): Promise<Record<string, unknown>> {
-    const [row] = await query(
-      url,
-      `SELECT pg_backend_pid() AS pid, (SELECT count(*)::int FROM pg_prepared_statements) AS statements,
-         (SELECT count(*)::int FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory') AS locks,
-         (SELECT count(*)::int FROM pg_cursors WHERE name <> '') AS cursors,
-         (SELECT count(*)::int FROM pg_listening_channels()) AS channels,
-         (SELECT count(*)::int FROM pg_class WHERE relpersistence = 't') AS tables,
-         -- Those that PgBouncer sets itself, for each client anew, are left out.
-         ARRAY(SELECT name || '=' || setting FROM pg_settings WHERE source = 'session' AND name NOT IN
-           ('application_name', 'client_encoding', 'DateStyle', 'IntervalStyle', 'TimeZone', 'search_path',
-            'standard_conforming_strings', 'default_transaction_read_only', 'in_hot_standby', 'scram_iterations')) AS set,
-         current_setting('search_path') AS search_path, current_setting('statement_timeout') AS statement_timeout,
-         current_setting('lock_timeout') AS lock_timeout, current_setting('role') AS role`,
-    );
-    return row;
-  }
-
-  test("no state of a session is left behind on the shared connection", ONCE, async (t) => {
-    const url = pgbouncer.urlOf(await server.createDatabase());
-    const before = await state(url);
-    for (const onEventIndexConflict of ["reassign", "reject"] as const) {
-      const driver = new PostgresSessionPersistDriver({
-        connectionString: url,
-        schema: "pooled",
-        onEventIndexConflict,
-      });
-      t.after(() => driver.close());
-      const writes = Array.from({ length: 200 }, (_, number) =>
-        driver.insertEvent(
-          `s${number % 8}`,
-          eventAt(`s${number % 8}`, number >> 4, { id: `${onEventIndexConflict}-${number}` }),
-        ),
-      );
-      const records = Array.from({ length: 8 }, (_, number) => driver.updateSession(sessionOf(`s${number}`)));
-      const settled = await Promise.allSettled([...writes, ...records]);
-      if (onEventIndexConflict === "reassign") assert.ok(settled.every(({ status }) => status === "fulfilled"));
-      else assert.ok(settled.some(({ status }) => status === "rejected"));
-      const reads = Array.from({ length: 8 }, (_, number) => allEvents(driver, `s${number}`, 7));
-      assert.ok((await Promise.all(reads)).every((events) => events.length >= 25));
-      await driver.listSessions({ limit: 3 });
-      // While the driver is open, and again when it is closed.
-      assert.deepEqual(await state(url), before);
-      await driver.close();
-      assert.deepEqual(await state(url), before);
-    }
-    assert.deepEqual([before.statements, before.locks, before.set], [0, 0, []]);
-  });
-
-  test("options= is refused by it, and the error shows its words and no password", ONCE, async () => {
-    const connectionString = `${pgbouncer.urlOf(server.url)}?options=-c%20search_path%3Dpublic`;
-    const error = await refused(server, { connectionString, ...FOREVER });
-    assert.equal(error.code, "ERR_PERSIST_UNAVAILABLE");
-    assert.match(String((error.cause as Error).message), /unsupported startup parameter/);
   });
 });
 

@@ -18,7 +18,8 @@ import { skipWithoutPgBouncer, startPgBouncer } from "./support/postgres/pgbounc
 import { startProxy } from "./support/postgres/proxy.mts";
 import { query, startServer } from "./support/postgres/server.mts";
 import { allEvents, eventAt } from "./support/records.mts";
-import { directory, start } from "./support/process.mts";
+import { directory } from "./support/directory.mts";
+import { start } from "./support/process.mts";
 
 type Password = PostgresSessionPersistDriverOptions["password"];
 

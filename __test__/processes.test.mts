@@ -8,7 +8,8 @@ import Database from "better-sqlite3";
 import { SQLiteSessionPersistDriver } from "../index.js";
 import { otherProcess } from "./support/sqlite/other-process.mts";
 import { allEvents, eventAt, sessionOf } from "./support/records.mts";
-import { directory, start, type Started } from "./support/process.mts";
+import { directory } from "./support/directory.mts";
+import { start, type Started } from "./support/process.mts";
 import type { Report, Task } from "./support/programs/write-on-demand.mts";
 
 async function writers(t: TestContext, count: number): Promise<Started[]> {

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import Database from "better-sqlite3";
 
 import { allEvents, eventAt, sessionOf } from "./support/records.mts";
-import { directory } from "./support/process.mts";
+import { directory } from "./support/directory.mts";
 import { oldLayout, open, readyFile, refuses, works } from "./support/sqlite/refusals.mts";
 
 /** What a file that another program made looks like, before and after. */

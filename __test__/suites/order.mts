@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import fc from "fast-check";
 import type { SessionEvent } from "sandbox-agent";
-import type { ContractDriver, OpenDriver } from "./contract/suite.mts";
+import type { ContractDriver, OpenDriver } from "./contract.mts";
 import { allEvents, eventAt } from "../support/records.mts";
 
 /** Gives a function that opens drivers on one new, empty database. */

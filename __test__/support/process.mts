@@ -1,9 +1,7 @@
 /** Starts a script of `programs/` as a process of its own, talks with it, and ends it with the test. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { TestContext } from "node:test";
 
 export interface Ended {
@@ -61,11 +59,4 @@ export function start(t: TestContext, script: string, args: string[] = [], nodeO
     ended,
     rest: <M,>() => untaken.splice(0) as M[],
   };
-}
-
-/** A new directory, removed after the test. */
-export function directory(t: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), "sandbox-agent-persist-"));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
-  return path;
 }

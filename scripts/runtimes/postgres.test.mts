@@ -1,5 +1,5 @@
 /** The contract suite against Postgres, on whichever runtime runs this file: the server is the one of DATABASE_URL. */
-import { contract } from "../../__test__/suites/contract/suite.mts";
+import { contract } from "../../__test__/suites/contract.mts";
 import { opener, remove } from "../../__test__/suites/contract/postgres.mts";
 
 const url = process.env["DATABASE_URL"];

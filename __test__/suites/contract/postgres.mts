@@ -1,6 +1,6 @@
 /** Drivers for the contract suite on a Postgres server, each on a schema of its own, and another program beside them. */
 import { PostgresSessionPersistDriver } from "../../../index.js";
-import type { ContractDriver, OpenDriver } from "./suite.mts";
+import type { ContractDriver, OpenDriver } from "./driver.mts";
 import { query } from "../../support/postgres/server.mts";
 
 const schemas = new WeakMap<ContractDriver, { url: string; schema: string }>();

@@ -4,7 +4,8 @@ import { delimiter, join } from "node:path";
 
 import getPort from "get-port";
 
-import { makeHome, type Postgres, type Program } from "./embedded.mts";
+import { makeHome, type Program } from "../home.mts";
+import type { Postgres } from "./embedded.mts";
 
 export interface PgBouncer {
   host: string;

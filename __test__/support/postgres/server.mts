@@ -1,7 +1,7 @@
 /** A PostgreSQL server for tests: any version that we support, any settings, and a fresh database for each test. */
 import pg from "pg";
 
-import { type Postgres, type PostgresOptions, startPostgres } from "./embedded.mts";
+import { type PostgresOptions, startPostgres } from "./embedded.mts";
 import type { Certificate } from "./certificates.mts";
 
 export type Version = 15 | 16 | 18;

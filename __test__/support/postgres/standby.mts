@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import pg from "pg";
 
-import type { Home } from "./embedded.mts";
+import type { Home } from "../home.mts";
 import { launch, query, type TestServer } from "./server.mts";
 
 const PATIENCE_MS = 30_000;

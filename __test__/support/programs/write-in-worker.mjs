@@ -2,11 +2,16 @@
 import { createRequire } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 
-const { SQLiteSessionPersistDriver } = createRequire(import.meta.url)("../../../index.js");
+const { SQLiteSessionPersistDriver, PostgresSessionPersistDriver } = createRequire(import.meta.url)(
+  "../../../index.js",
+);
 
-const driver = new SQLiteSessionPersistDriver({ filename: workerData.filename });
+/** Where the worker stores is a `Storage`, as in `storage.mts`. */
+const { storage, round } = workerData;
+const Driver = storage.driver === "SQLite" ? SQLiteSessionPersistDriver : PostgresSessionPersistDriver;
+const driver = new Driver(storage.options);
 const write = async (number) => {
-  const sessionId = `round-${workerData.round}-session-${number}`;
+  const sessionId = `round-${round}-session-${number}`;
   for (let eventIndex = 1; ; eventIndex += 1) {
     await driver.insertEvent(sessionId, {
       id: `${sessionId}-${eventIndex}`,

@@ -5,7 +5,7 @@ import type { TestContext } from "node:test";
 import Database from "better-sqlite3";
 
 import { SQLiteSessionPersistDriver } from "../../../index.js";
-import { directory } from "../process.mts";
+import { directory } from "../directory.mts";
 
 // The layouts as docs/sdk-contract.md names them: what users' hand-copied drivers create.
 export const SESSIONS_0_2 = `id TEXT PRIMARY KEY, agent TEXT NOT NULL, agent_session_id TEXT NOT NULL,

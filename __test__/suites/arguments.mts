@@ -1,0 +1,15 @@
+/**
+ * Bad input to the methods: every wrong type of every argument and field has its code and a message that names it and
+ * shows no payload; every method rejects, none throws. Each driver's test runs it.
+ */
+import { type DriverClass, driversOf } from "./arguments/drivers.mts";
+import { events } from "./arguments/events.mts";
+import { methods } from "./arguments/methods.mts";
+import { objects } from "./arguments/objects.mts";
+import { records } from "./arguments/records.mts";
+
+/** The suite for one class of drivers. */
+export function methodArguments(driverClass: DriverClass): void {
+  const drivers = driversOf(driverClass);
+  for (const register of [methods, records, events, objects]) register(drivers);
+}

@@ -1,0 +1,39 @@
+/**
+ * The contract of `SessionPersistDriver`, as one suite for every driver: order, paging, replacing, and values that come
+ * back as they went in. Cases whose names begin with "ours:" are promises that the SDK's own in-memory driver does not
+ * make: it pages by offset, stores a retried event twice, and copies a record only at the top.
+ */
+import { test } from "node:test";
+import type { OpenDriver, Remove, Suite } from "./contract/driver.mts";
+import { events } from "./contract/events.mts";
+import { model } from "./contract/model.mts";
+import { pages } from "./contract/pages.mts";
+import { sessions } from "./contract/sessions.mts";
+import { values } from "./contract/values.mts";
+
+export type { ContractDriver, OpenDriver } from "./contract/driver.mts";
+
+/** How the suite treats the driver. */
+export interface ContractOptions {
+  /** Whether the driver is one of this package, so that the cases named "ours:" apply. */
+  ours: boolean;
+  /** Without it rows only come, and none go. */
+  remove?: Remove;
+}
+
+/** Registers the suite for the driver that `open` opens. */
+export function contract(name: string, open: OpenDriver, { ours, remove }: ContractOptions): void {
+  const suite: Suite = {
+    name,
+    fresh: async (t, options) => {
+      const driver = await open(options);
+      t.after(() => driver.close?.());
+      return driver;
+    },
+    oursOnly: (sentence, run) => {
+      if (ours) test(`ours: ${sentence}`, run);
+    },
+    remove,
+  };
+  for (const register of [sessions, events, pages, values, model]) register(suite);
+}

@@ -1,0 +1,23 @@
+/** The driver that the contract's cases are about, and what each group of them is given. */
+import type { TestContext } from "node:test";
+import type { SessionPersistDriver } from "sandbox-agent";
+
+/** A driver under test. The SDK's interface has no `close`; a driver that has one is closed after its test. */
+export type ContractDriver = SessionPersistDriver & { close?(): Promise<void> };
+
+/** Opens a new, empty driver. */
+export type OpenDriver = (options?: { onEventIndexConflict?: "reassign" | "reject" }) => Promise<ContractDriver>;
+
+/** Deletes a row as another program would, with plain SQL. */
+export type Remove = (driver: ContractDriver, row: { session: string; eventIndex?: number }) => Promise<void>;
+
+/** What a group of cases registers itself with. */
+export interface Suite {
+  /** What the driver is called in the names of the groups. */
+  name: string;
+  /** A new, empty driver, which is closed after the test. */
+  fresh(t: TestContext, ...options: Parameters<OpenDriver>): Promise<ContractDriver>;
+  /** Registers a case only where the driver is one of this package. */
+  oursOnly(sentence: string, run: (t: TestContext) => Promise<void>): void;
+  remove?: Remove;
+}
