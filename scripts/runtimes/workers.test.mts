@@ -35,9 +35,10 @@ test(
   async () => {
     const folder = mkdtempSync(join(tmpdir(), "persist-workers-"));
     try {
+      const storage = { driver: "SQLite", options: { filename: join(folder, "a.db") } };
       const workers = Array.from(
         { length: 4 },
-        (_, number) => new Worker(script, { workerData: { filename: join(folder, "a.db"), round: `${number}` } }),
+        (_, number) => new Worker(script, { workerData: { storage, round: `${number}` } }),
       );
       await Promise.all(workers.map((worker) => once(worker, "message")));
       const before = held(folder);

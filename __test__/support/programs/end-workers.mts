@@ -14,7 +14,7 @@ const acknowledged = new Map<string, number>();
 
 async function round(number: string, enough: number): Promise<void> {
   const worker = new Worker(join(import.meta.dirname, "write-in-worker.mjs"), {
-    workerData: { filename, round: number },
+    workerData: { storage: { driver: "SQLite", options: { filename } }, round: number },
     execArgv: [],
   });
   let count = 0;

@@ -108,8 +108,8 @@ async function drop(): Promise<void> {
 async function endWorkers(): Promise<void> {
   const acknowledged = new Map<string, number>();
   const round = async (number: string, enough: number) => {
-    const worker = new Worker(join(import.meta.dirname, "postgres-write-in-worker.mjs"), {
-      workerData: { options, round: number },
+    const worker = new Worker(join(import.meta.dirname, "write-in-worker.mjs"), {
+      workerData: { storage: { driver: "Postgres", options }, round: number },
       execArgv: [],
     });
     let count = 0;
