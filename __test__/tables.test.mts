@@ -188,7 +188,7 @@ test("readonly: true reads, sees what others write, and rejects writes with ERR_
   assert.deepEqual((await reader.listSessions()).items, [sessionOf("s")]);
   const events = [1, 2, 3].map((index) => eventAt("s", index));
   assert.deepEqual(await allEvents(reader, "s"), events);
-  const refused = { code: "ERR_PERSIST_READONLY", message: /read\.db failed: .*`readonly: true`/ };
+  const refused = { code: "ERR_PERSIST_READONLY", message: /read\.db failed: .*only to read \(options\.readonly\)/ };
   await assert.rejects(reader.insertEvent("s", eventAt("s", 4)), refused);
   await assert.rejects(reader.updateSession(sessionOf("s")), refused);
 

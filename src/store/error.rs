@@ -7,6 +7,8 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use thiserror::Error;
 
+use super::message::Message;
+
 /// What kind of failure it is; the caller decides by this what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -128,7 +130,7 @@ pub struct StoreError {
     /// What kind of failure it is.
     pub kind: ErrorKind,
     /// What was being done, to what, and what to do now.
-    pub message: String,
+    pub message: Message,
     /// What the database said, where it was the database that failed.
     pub database: Option<DatabaseError>,
     /// What the caller's own code failed with, where that was the reason.
@@ -140,7 +142,7 @@ pub struct StoreError {
 
 impl StoreError {
     /// An error that did not come from the database.
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    pub fn new(kind: ErrorKind, message: impl Into<Message>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -151,7 +153,7 @@ impl StoreError {
     }
 
     /// A wrong argument or option.
-    pub fn invalid(message: impl Into<String>) -> Self {
+    pub fn invalid(message: impl Into<Message>) -> Self {
         Self::new(ErrorKind::InvalidArgument, message)
     }
 

@@ -247,6 +247,6 @@ mod tests {
     fn a_message_never_shows_a_value() {
         let text = EVENT.replace("\"agent\"", "\"secret\"");
         let error = SessionEvent::parse("s", &text).unwrap_err();
-        assert!(!error.message.contains("secret"), "{}", error.message);
+        assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

@@ -2,6 +2,7 @@
 //! (docs/sdk-contract.md, "Tables").
 
 use super::error::StoreError;
+use super::message::{StoreOption, message};
 
 /// Columns that a table must have to be one of sessions, in every layout of the field.
 pub const SESSION_COLUMNS: [&str; 5] = ["id", "agent", "agent_session_id", "last_connection_id", "created_at"];
@@ -31,10 +32,10 @@ impl TablePrefix {
             || prefix.starts_with(|c: char| c.is_ascii_digit())
             || reserved.iter().any(|reserved| lower.starts_with(reserved))
         {
-            return Err(StoreError::invalid(
-                "options.tablePrefix must be at most 40 letters, digits and underscores, and must not begin with a digit, \
-                 \"sqlite_\" or \"pg_\"",
-            ));
+            return Err(StoreError::invalid(message![
+                StoreOption::TablePrefix,
+                " must be at most 40 letters, digits and underscores, and must not begin with a digit, \"sqlite_\" or \"pg_\"",
+            ]));
         }
         Ok(Self(prefix.to_owned()))
     }

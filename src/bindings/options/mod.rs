@@ -2,6 +2,7 @@
 //!
 //! Each class has its options in a file of its own; what reads them from a JavaScript object stands here.
 
+mod names;
 pub(super) mod postgres;
 pub(super) mod sqlite;
 mod unknown;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use napi::bindgen_prelude::{FromNapiValue, Object, Unknown};
 use napi::{Env, JsValue, ValueType};
 
+pub(super) use self::names::name;
 use super::arguments::{self, object, read, wrong};
 use super::error::Failure;
 use crate::store::IndexConflict;

@@ -3,7 +3,6 @@
 
 mod connecting;
 
-use std::borrow::Cow;
 use std::error::Error as _;
 use std::io;
 
@@ -12,13 +11,14 @@ use tokio_postgres::error::DbError;
 pub(super) use self::connecting::is_an_answer;
 use super::refusal::{Reach, Table};
 use crate::store::error::{CallerFailure, DatabaseCode, DatabaseError, ErrorKind, StoreError};
+use crate::store::message::{Message, StoreOption, message};
 
 /// What went wrong on the way to an answer.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) remedy: Remedy,
     pub(super) kind: ErrorKind,
-    advice: Cow<'static, str>,
+    advice: Message,
     database: Option<DatabaseError>,
     caller: Option<CallerFailure>,
     reach: Reach,
@@ -41,7 +41,7 @@ pub(super) enum Remedy {
 }
 
 impl Failure {
-    pub(super) fn new(remedy: Remedy, kind: ErrorKind, advice: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn new(remedy: Remedy, kind: ErrorKind, advice: impl Into<Message>) -> Self {
         Self {
             remedy,
             kind,
@@ -66,8 +66,11 @@ impl Failure {
         Self::new(
             Remedy::Retry,
             ErrorKind::Timeout,
-            "the server did not answer within `queryTimeoutMs`; it may be overloaded, a lock may be held, or a synchronous standby \
-             may be away",
+            message![
+                "the server did not answer within ",
+                StoreOption::QueryTimeout,
+                "; it may be overloaded, a lock may be held, or a synchronous standby may be away",
+            ],
         )
     }
 
@@ -86,7 +89,11 @@ impl Failure {
         Self::new(
             Remedy::Reconnect,
             ErrorKind::Timeout,
-            "no connection could be made within `queryTimeoutMs`; check the address, and that nothing blocks the way",
+            message![
+                "no connection could be made within ",
+                StoreOption::QueryTimeout,
+                "; check the address, and that nothing blocks the way",
+            ],
         )
     }
 
@@ -123,7 +130,7 @@ impl Failure {
         Self {
             remedy,
             kind,
-            advice: advice.into(),
+            advice,
             // Without the detail, which may hold values.
             database: Some(DatabaseError {
                 message: refusal.message().to_owned(),
@@ -207,7 +214,7 @@ impl Failure {
     pub(super) fn into_error(self, doing: &str) -> StoreError {
         StoreError {
             kind: self.kind,
-            message: format!("{doing} failed: {}", self.advice),
+            message: message![doing.to_owned(), " failed: ", self.advice],
             database: self.database,
             caller: self.caller,
             moved_to: None,
@@ -264,33 +271,27 @@ fn reason_of(error: &tokio_postgres::Error) -> String {
 }
 
 /// What a code means: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-fn describe(code: &str) -> (Remedy, ErrorKind, &'static str) {
+fn describe(code: &str) -> (Remedy, ErrorKind, Message) {
+    let meaning = |remedy, kind, advice: &'static str| (remedy, kind, Message::from(advice));
     match code {
-        "23505" => (
+        "23505" => meaning(
             Remedy::AnotherPlace,
             ErrorKind::InvalidArgument,
             "a unique index of the table forbids it: an adopted table can hold an event's id only once, and may have rules of its own",
         ),
-        "40001" | "40P01" | "55P03" => (
-            if code == "40001" {
-                Remedy::Retry
-            } else {
-                Remedy::AnotherTime
-            },
-            ErrorKind::Busy,
-            "other transactions were in the way until `queryTimeoutMs` was over; nothing was stored, try again",
-        ),
-        "57014" => (
+        "40001" => (Remedy::Retry, ErrorKind::Busy, others_were_in_the_way()),
+        "40P01" | "55P03" => (Remedy::AnotherTime, ErrorKind::Busy, others_were_in_the_way()),
+        "57014" => meaning(
             Remedy::AnotherTime,
             ErrorKind::Timeout,
             "the server ended the statement, most likely for its `statement_timeout`",
         ),
-        "25006" => (
+        "25006" => meaning(
             Remedy::Reconnect,
             ErrorKind::Readonly,
             "the server can only be read: it may be a standby; name all servers and `target_session_attrs=read-write`",
         ),
-        "25P03" | "25P04" | "57P01" | "57P02" | "57P03" | "57P05" => (
+        "25P03" | "25P04" | "57P01" | "57P02" | "57P03" | "57P05" => meaning(
             Remedy::Reconnect,
             ErrorKind::Unavailable,
             "the server ended the connection; it may be restarting",
@@ -298,54 +299,66 @@ fn describe(code: &str) -> (Remedy, ErrorKind, &'static str) {
         "53300" => (
             Remedy::Reconnect,
             ErrorKind::Unavailable,
-            "the server has no connection left; lower `maxConnections`, raise the server's `max_connections`, or put a pooler in front",
+            message![
+                "the server has no connection left; lower ",
+                StoreOption::MaxConnections,
+                ", raise the server's `max_connections`, or put a pooler in front",
+            ],
         ),
-        "53100" => (
+        "53100" => meaning(
             Remedy::None,
             ErrorKind::Full,
             "the server's disk is full; nothing was stored, make room and try again",
         ),
-        "42501" => (
+        "42501" => meaning(
             Remedy::None,
             ErrorKind::Unavailable,
             "this user has no right to do that; grant SELECT, INSERT and UPDATE on the tables, and USAGE on their schema",
         ),
-        "42P01" | "42703" | "3F000" | "42804" => (
+        "42P01" | "42703" | "3F000" | "42804" => meaning(
             Remedy::None,
             ErrorKind::Schema,
             "the tables were changed or dropped meanwhile; the next call makes them ready again",
         ),
-        "22021" | "22P05" => (
+        "22021" | "22P05" => meaning(
             Remedy::None,
             ErrorKind::InvalidArgument,
             "the database's encoding cannot hold this text; use a database with the encoding UTF8",
         ),
-        "XX001" | "XX002" => (
+        "XX001" | "XX002" => meaning(
             Remedy::None,
             ErrorKind::Corrupt,
             "the database is damaged; see the server's log",
         ),
         _ => match code.get(..2).unwrap_or_default() {
-            "08" => (
+            "08" => meaning(
                 Remedy::Reconnect,
                 ErrorKind::Unavailable,
                 "the connection broke; the server may have been restarted, or the network",
             ),
-            "22" | "23" | "44" | "54" | "P0" => (
+            "22" | "23" | "44" | "54" | "P0" => meaning(
                 Remedy::None,
                 ErrorKind::InvalidArgument,
                 "the server does not take the row (see `cause`): a value may be too large for it, or a rule of the table's owner forbids it",
             ),
-            "28" | "53" | "57" | "58" => (
+            "28" | "53" | "57" | "58" => meaning(
                 Remedy::None,
                 ErrorKind::Unavailable,
                 "the server cannot do it now (see `cause` and the server's log)",
             ),
-            _ => (
+            _ => meaning(
                 Remedy::None,
                 ErrorKind::Internal,
                 "the server refused the statement; the tables may have been changed by another program, else please report it",
             ),
         },
     }
+}
+
+fn others_were_in_the_way() -> Message {
+    message![
+        "other transactions were in the way until ",
+        StoreOption::QueryTimeout,
+        " was over; nothing was stored, try again",
+    ]
 }

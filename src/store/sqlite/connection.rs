@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::error::{is_busy, store_error};
 use crate::store::error::{ErrorKind, StoreError};
+use crate::store::message::{StoreOption, message};
 
 /// The writer's page cache, in KiB, negative as SQLite wants it. SQLite's 2 MiB do not hold the pages that 512 sessions
 /// write to, and are spilled to the disk in mid-transaction.
@@ -67,9 +68,10 @@ impl Location {
             return Ok(Self::Memory(format!("file:/sandbox-agent-persist-{number}?vfs=memdb")));
         }
         if filename.is_empty() || filename.contains('\0') || filename.starts_with("file:") {
-            return Err(StoreError::invalid(
-                "options.filename must be the path of a file, or \":memory:\"; a URI or an empty string is neither",
-            ));
+            return Err(StoreError::invalid(message![
+                StoreOption::Filename,
+                " must be the path of a file, or \":memory:\"; a URI or an empty string is neither",
+            ]));
         }
         std::path::absolute(filename).map(Self::File).map_err(|error| {
             StoreError::new(

@@ -25,6 +25,7 @@ use write::Writer;
 
 use super::commit::{WriteRequest, commit_batch};
 use super::error::{ErrorKind, StoreError, catching};
+use super::message::{StoreOption, message};
 use super::{Answer, Deliver, IndexConflict, ReadRequest, Store};
 
 /// How a store is opened.
@@ -66,10 +67,14 @@ impl<T: Send + 'static> Store<T> for SqliteStore<T> {
         if self.options.target.access == Access::Read {
             let refusal = StoreError::new(
                 ErrorKind::Readonly,
-                format!(
-                    "writing to {} failed: the driver was opened with `readonly: true`",
-                    self.options.target.location.name()
-                ),
+                message![
+                    format!(
+                        "writing to {} failed: the driver was opened only to read (",
+                        self.options.target.location.name()
+                    ),
+                    StoreOption::Readonly,
+                    ")",
+                ],
             );
             return self.shared.refuse(refusal, ticket);
         }

@@ -4,9 +4,11 @@ use std::error::Error as _;
 use std::io;
 
 use tokio_postgres::config::SslNegotiation;
+use tokio_postgres::error::DbError;
 
 use super::{Failure, Remedy, reason_of};
 use crate::store::error::{CallerFailure, DatabaseError, ErrorKind};
+use crate::store::message::{Message, StoreOption, message};
 use crate::store::postgres::login::HostTarget;
 use crate::store::postgres::login::tls;
 
@@ -28,7 +30,10 @@ impl Failure {
         Self::new(
             Remedy::Reconnect,
             ErrorKind::Unavailable,
-            "the password that was asked for did not come within `connectTimeoutMs`",
+            message![
+                "the password that was asked for did not come within ",
+                StoreOption::ConnectTimeout,
+            ],
         )
     }
 
@@ -37,84 +42,100 @@ impl Failure {
         Self::new(
             Remedy::Reconnect,
             ErrorKind::Unavailable,
-            format!(
-                "{host} did not answer within `connectTimeoutMs`; check the address, and that nothing blocks the way"
-            ),
+            message![
+                format!("{host} did not answer within "),
+                StoreOption::ConnectTimeout,
+                "; check the address, and that nothing blocks the way",
+            ],
         )
     }
 
     /// What `error` means for a try to connect to `target`.
     pub(in crate::store::postgres) fn of_connecting(error: &tokio_postgres::Error, target: &HostTarget) -> Self {
-        let host = &target.name;
-        let hint = target.password_hint.as_ref();
-        if let Some(refusal) = error.as_db_error() {
-            let mut failure = Self::of_refusal(refusal, None);
-            let said = without_user(refusal.message(), target.config.get_user().unwrap_or_default());
-            // PgBouncer's word for it.
-            if refusal.message().starts_with("unsupported startup parameter") {
-                failure.remedy = Remedy::None;
-            }
-            if failure.remedy == Remedy::None {
-                failure.kind = ErrorKind::Unavailable;
-                failure.advice = match refusal.code().code() {
-                    "28P01" => format!(
-                        "{host} does not know this user with this password; check both, and the server's pg_hba.conf{}",
-                        hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
-                    ),
-                    "28000" => format!(
-                        "{host} does not let this user in: {said}; check the server's pg_hba.conf and `sslmode`, and give a client \
-                         certificate (options.ssl.cert and key, or sslcert and sslkey) where it wants one"
-                    ),
-                    "08P01" => format!(
-                        "{host} is a pooler that does not take all of our settings: {said}; take them out of the connection string \
-                         and the environment (`options`, PGOPTIONS), or let the pooler ignore them"
-                    ),
-                    "3D000" => format!("{host} has no such database; create it, or check the name"),
-                    _ => format!("{host} refused the connection (see `cause`)"),
-                }
-                .into();
-            }
-            if let Some(database) = &mut failure.database {
-                database.message = said;
-            }
-            return failure;
+        match error.as_db_error() {
+            Some(refusal) => Self::of_refused_login(refusal, target),
+            None => Self::of_no_login(error, target),
         }
+    }
+
+    /// The server answered, and let nobody in.
+    fn of_refused_login(refusal: &DbError, target: &HostTarget) -> Self {
+        let host = &target.name;
+        let mut failure = Self::of_refusal(refusal, None);
+        let said = without_user(refusal.message(), target.config.get_user().unwrap_or_default());
+        // PgBouncer's word for it.
+        if refusal.message().starts_with("unsupported startup parameter") {
+            failure.remedy = Remedy::None;
+        }
+        if failure.remedy == Remedy::None {
+            failure.kind = ErrorKind::Unavailable;
+            failure.advice = match refusal.code().code() {
+                "28P01" => message![
+                    format!("{host} does not know this user with this password; check both, and the server's pg_hba.conf"),
+                    password_hint(target),
+                ],
+                "28000" => message![
+                    format!(
+                        "{host} does not let this user in: {said}; check the server's pg_hba.conf and `sslmode`, and give a client \
+                         certificate ("
+                    ),
+                    StoreOption::SslCert,
+                    " and ",
+                    StoreOption::SslKey,
+                    ", or sslcert and sslkey) where it wants one",
+                ],
+                "08P01" => format!(
+                    "{host} is a pooler that does not take all of our settings: {said}; take them out of the connection string \
+                     and the environment (`options`, PGOPTIONS), or let the pooler ignore them"
+                )
+                .into(),
+                "3D000" => format!("{host} has no such database; create it, or check the name").into(),
+                _ => format!("{host} refused the connection (see `cause`)").into(),
+            };
+        }
+        if let Some(database) = &mut failure.database {
+            database.message = said;
+        }
+        failure
+    }
+
+    /// There was no answer, or none that makes a login.
+    fn of_no_login(error: &tokio_postgres::Error, target: &HostTarget) -> Self {
+        let host = &target.name;
         let reason = reason_of(error);
         let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
         let (remedy, advice) = match source {
             _ if let Some(advice) = tls::advice(error) => (
                 Remedy::None,
-                format!("the TLS handshake with {host} failed: {reason}; {advice}"),
+                message![format!("the TLS handshake with {host} failed: {reason}; "), advice],
             ),
             Some(source) if source.kind() == io::ErrorKind::PermissionDenied => (
                 Remedy::Reconnect,
                 format!(
                     "{host} can only be read, and a server that can be written to is wanted, as always when there are several; \
                      `target_session_attrs=any` reads from whichever is there, though it may lack what was written last"
-                ),
+                )
+                .into(),
             ),
             // It looks the same when a server is being stopped.
             Some(_) if target.config.get_ssl_negotiation() == SslNegotiation::Direct => (
                 Remedy::Reconnect,
-                format!(
-                    "{host} cannot be reached: {reason}; check the address, that the server runs, and {}",
-                    tls::DIRECT
-                ),
+                message![
+                    format!("{host} cannot be reached: {reason}; check the address, that the server runs, and "),
+                    tls::DIRECT,
+                ],
             ),
             Some(_) => (
                 Remedy::Reconnect,
-                format!("{host} cannot be reached: {reason}; check the address, and that the server runs"),
+                format!("{host} cannot be reached: {reason}; check the address, and that the server runs").into(),
             ),
             None if error.is_closed() => (
                 Remedy::Reconnect,
-                format!("{host} closed the connection; check that it is a Postgres server, and its log"),
+                format!("{host} closed the connection; check that it is a Postgres server, and its log").into(),
             ),
             None => (
                 Remedy::None,
-                format!(
-                    "logging in at {host} failed: {reason}{}",
-                    hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
-                ),
+                message![format!("logging in at {host} failed: {reason}"), password_hint(target)],
             ),
         };
         Self {
@@ -124,6 +145,14 @@ impl Failure {
             }),
             ..Self::new(remedy, ErrorKind::Unavailable, advice)
         }
+    }
+}
+
+/// Why there is no password, where the server may want one.
+fn password_hint(target: &HostTarget) -> Message {
+    match &target.password_hint {
+        Some(hint) => message![" (", hint.clone(), ")"],
+        None => Message::default(),
     }
 }
 

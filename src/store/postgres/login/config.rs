@@ -1,13 +1,14 @@
 //! Where the database is and how to log in: from the options, else the connection string, else the environment.
 
 mod address;
+mod login;
+mod network;
 mod settings;
 mod ssl;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,26 +16,18 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, LoadBalanceHosts, SslMode as DriverMode, TargetSessionAttrs};
 
 use self::address::Address;
+use self::login::Login;
 pub use self::settings::Environment;
 use self::settings::Settings;
 use self::ssl::Ssl;
 pub use self::ssl::{SslMode, SslOptions};
-use super::passfile::{Passfile, PassfileKey};
 pub use super::password::{Password, PasswordSource};
 pub use super::tls::TlsConnector as Tls;
 use crate::store::error::StoreError;
+use crate::store::message::{Message, StoreOption, message};
 
 /// What `pg_stat_activity` shows when nobody has given a name.
 const DEFAULT_APPLICATION_NAME: &str = "sandbox-agent-persist";
-
-/// How long connecting to one host may take when nobody has said.
-const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long the network may be silent before the connection counts as broken. The system's own limits are hours.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_COUNT: u32 = 3;
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the caller says; each field wins over the connection string, and that over the environment.
 #[derive(Default)]
@@ -86,7 +79,7 @@ pub struct HostTarget {
     /// `db.example.com:5432` or `/run/postgresql`.
     pub name: String,
     /// Why there is no password, if there is none: for the message when the server wants one.
-    pub password_hint: Option<String>,
+    pub password_hint: Option<Message>,
 }
 
 impl Target {
@@ -95,11 +88,7 @@ impl Target {
         let settings = Settings::read(options.connection_string.as_deref(), environment)?;
         let addresses = Address::all(&settings)?;
         let ssl = Ssl::choose(&settings, options.ssl)?;
-        let Login {
-            user,
-            database,
-            database_shown,
-        } = Login::choose(&settings, environment)?;
+        let login = Login::choose(&settings, environment, options.password)?;
         let order = order(&settings)?;
         // Of several servers another one may not have yet what this one has acknowledged. Where load is balanced, one name may
         // stand for several.
@@ -107,13 +96,13 @@ impl Target {
         let needs_writable = needs_writable(&settings)?.unwrap_or(several);
         let connect_timeout = match options.connect_timeout {
             Some(given) => given,
-            None => seconds(&settings, "connect_timeout")?.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
+            None => network::connect_timeout(&settings)?,
         };
 
         let mut config = Config::new();
         config
-            .user(&user)
-            .dbname(&database)
+            .user(&login.user)
+            .dbname(&login.database)
             .application_name(application_name(&settings, options.application_name)?)
             .ssl_negotiation(ssl.negotiation)
             .channel_binding(channel_binding(&settings)?)
@@ -128,70 +117,21 @@ impl Target {
             } else {
                 TargetSessionAttrs::Any
             });
-        if let Some(options) = settings.get("options") {
-            // The server would quote it.
-            if options.value.contains("password=") {
-                return Err(options.must_be("settings of the server; put a separator before `password=`"));
-            }
-            config.options(options.value);
-        }
-        set_keepalives(&settings, &mut config)?;
+        set_server_settings(&settings, &mut config)?;
+        network::set_keepalives(&settings, &mut config)?;
 
-        let (password, password_source) = match options.password {
-            Some(Password::Fixed(password)) => (Some(password), None),
-            Some(Password::Asked(source)) => (None, Some(source)),
-            None => (settings.get("password").map(|setting| setting.value), None),
-        };
-        let passfile = match (&password, &password_source) {
-            (None, None) => find_passfile(&settings, environment),
-            _ => Passfile::Absent,
-        };
-        let host_target = |address: &Address| {
-            let mut config = config.clone();
-            config.host(&address.host).port(address.port);
-            if let Some(ip) = address.ip {
-                config.hostaddr(ip);
-            }
-            // No server speaks TLS on a Unix socket.
-            config.ssl_mode(if address.is_socket() {
-                DriverMode::Disable
-            } else {
-                ssl.mode
-            });
-            let found = match &password {
-                Some(password) => Some(Ok(password.clone())),
-                None if password_source.is_some() => None,
-                None => Some(passfile.password(PassfileKey {
-                    host: &address.host,
-                    port: address.port,
-                    database: &database,
-                    user: &user,
-                })),
-            };
-            let password_hint = match found {
-                Some(Ok(password)) => {
-                    config.password(password);
-                    None
-                }
-                Some(Err(hint)) => Some(hint),
-                None => None,
-            };
-            HostTarget {
-                config,
-                tls: ssl.connector.clone(),
-                name: address.to_string(),
-                password_hint,
-            }
-        };
-        let hosts: Vec<HostTarget> = addresses.iter().map(host_target).collect();
+        let hosts: Vec<HostTarget> = addresses
+            .iter()
+            .map(|address| HostTarget::new(address, config.clone(), &ssl, &login))
+            .collect();
         let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-        let name = format!("{database_shown} at {}", names.join(", "));
+        let name = format!("{} at {}", login.database_shown, names.join(", "));
         Ok(Self {
             hosts,
             order,
             needs_writable,
             connect_timeout,
-            password_source,
+            password_source: login.password_source(),
             name,
         })
     }
@@ -203,45 +143,40 @@ impl Target {
     }
 }
 
-/// Who logs in to what.
-struct Login {
-    user: String,
-    database: String,
-    /// What messages call the database.
-    database_shown: String,
+impl HostTarget {
+    /// The host at `address`; `config` is what all hosts have alike.
+    fn new(address: &Address, mut config: Config, ssl: &Ssl, login: &Login) -> Self {
+        config.host(&address.host).port(address.port);
+        if let Some(ip) = address.ip {
+            config.hostaddr(ip);
+        }
+        // No server speaks TLS on a Unix socket.
+        config.ssl_mode(if address.is_socket() {
+            DriverMode::Disable
+        } else {
+            ssl.mode
+        });
+        let password_hint = login.set_password(&mut config, address);
+        Self {
+            config,
+            tls: ssl.connector.clone(),
+            name: address.to_string(),
+            password_hint,
+        }
+    }
 }
 
-impl Login {
-    fn choose(settings: &Settings, environment: &Environment) -> Result<Self, StoreError> {
-        let given_user = settings.get("user").map(|setting| setting.value);
-        let Some(user) = given_user.clone().or_else(|| environment.user.clone()) else {
-            return Err(StoreError::invalid(
-                "no user is known: give one in options.connectionString or PGUSER",
-            ));
-        };
-        let Some(database) = settings.get("dbname") else {
-            return Ok(Self {
-                database: user.clone(),
-                // Where the : after a user is missing, the password is a part of what looks like the user.
-                database_shown: match given_user {
-                    Some(_) => String::from("the database with the user's name"),
-                    None => format!("database {user:?}"),
-                },
-                user,
-            });
-        };
-        // libpq takes a whole connection string as the database's name. Its password must not get into our messages.
-        if database.value.contains("://") || database.value.contains('=') {
-            return Err(
-                database.must_be("the name of a database; a connection string belongs into options.connectionString")
-            );
-        }
-        Ok(Self {
-            user,
-            database_shown: format!("database {:?}", database.value),
-            database: database.value,
-        })
+/// What is handed on to the server, as `PGOPTIONS` is.
+fn set_server_settings(settings: &Settings, config: &mut Config) -> Result<(), StoreError> {
+    let Some(options) = settings.get("options") else {
+        return Ok(());
+    };
+    // The server would quote it.
+    if options.value.contains("password=") {
+        return Err(options.must_be("settings of the server; put a separator before `password=`"));
     }
+    config.options(options.value);
+    Ok(())
 }
 
 fn application_name(settings: &Settings, option: Option<String>) -> Result<String, StoreError> {
@@ -250,9 +185,10 @@ fn application_name(settings: &Settings, option: Option<String>) -> Result<Strin
         .or_else(|| settings.get("fallback_application_name").map(|setting| setting.value))
         .unwrap_or_else(|| String::from(DEFAULT_APPLICATION_NAME));
     if name.contains('\0') {
-        return Err(StoreError::invalid(
-            "options.applicationName must not hold a NUL character",
-        ));
+        return Err(StoreError::invalid(message![
+            StoreOption::ApplicationName,
+            " must not hold a NUL character",
+        ]));
     }
     Ok(name)
 }
@@ -284,42 +220,4 @@ fn needs_writable(settings: &Settings) -> Result<Option<bool>, StoreError> {
         "read-write" | "primary" => Some(true),
         _ => None,
     })
-}
-
-/// A time in seconds. What libpq takes for no limit, or for the system's, zero or less, leaves us our default.
-fn seconds(settings: &Settings, name: &str) -> Result<Option<Duration>, StoreError> {
-    let seconds = settings.integer(name)?.and_then(|seconds| u64::try_from(seconds).ok());
-    Ok(seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs))
-}
-
-fn set_keepalives(settings: &Settings, config: &mut Config) -> Result<(), StoreError> {
-    let count = settings.integer("keepalives_count")?;
-    let count = count
-        .and_then(|count| u32::try_from(count).ok())
-        .filter(|count| *count > 0);
-    config
-        .keepalives(settings.integer("keepalives")? != Some(0))
-        .keepalives_idle(seconds(settings, "keepalives_idle")?.unwrap_or(KEEPALIVE_IDLE))
-        .keepalives_interval(seconds(settings, "keepalives_interval")?.unwrap_or(KEEPALIVE_INTERVAL))
-        .keepalives_retries(count.unwrap_or(KEEPALIVE_COUNT));
-    match settings.integer("tcp_user_timeout")?.map(u64::try_from) {
-        None => config.tcp_user_timeout(TCP_USER_TIMEOUT),
-        // Here zero is the way to have the system's own.
-        Some(Ok(0) | Err(_)) => config,
-        Some(Ok(milliseconds)) => config.tcp_user_timeout(Duration::from_millis(milliseconds)),
-    };
-    Ok(())
-}
-
-fn find_passfile(settings: &Settings, environment: &Environment) -> Passfile {
-    if let Some(named) = settings.get("passfile") {
-        return Passfile::named(Path::new(&named.value));
-    }
-    let usual = if cfg!(windows) {
-        let directory = environment.get("APPDATA").map(PathBuf::from);
-        directory.map(|directory| directory.join("postgresql").join("pgpass.conf"))
-    } else {
-        environment.home.as_ref().map(|home| home.join(".pgpass"))
-    };
-    usual.map_or(Passfile::Absent, |path| Passfile::usual(&path))
 }

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use self::parameters::{Meaning, SETTINGS, is_a_name, meaning, near};
 use crate::store::error::StoreError;
+use crate::store::message::{Message, StoreOption, message};
 
 /// What a connection string says, by libpq's names. An empty value is as good as none, and is not kept.
 #[derive(Default)]
@@ -61,15 +62,17 @@ impl Parameters {
                 Ok(())
             }
             Meaning::Harmless => Ok(()),
-            Meaning::Refused(name, advice) => Err(StoreError::invalid(format!(
-                "`{name}` in options.connectionString {advice}"
-            ))),
+            Meaning::Option(name, option) => Err(wrong_parameter(
+                name,
+                message!["belongs to another client; use ", option],
+            )),
+            Meaning::Refused(name, advice) => Err(wrong_parameter(name, advice)),
             Meaning::Unknown if self.0.contains_key("password") => Err(wrong(
                 "has an unknown parameter after its password; if that is a part of the password, percent-encode the password \
                  of a URL (& as %26), and put single quotes around the one of a list of name=value",
             )),
             // The name is not shown either: it may be all that stands before a = in the password.
-            Meaning::Unknown => Err(wrong(&match near(name) {
+            Meaning::Unknown => Err(wrong(match near(name) {
                 Some(known) => format!("has an unknown parameter; perhaps `{known}` is meant"),
                 None if !is_a_name(name) => String::from(
                     "has something before a = that is no parameter's name; a URL must begin with postgres:// or postgresql://, \
@@ -198,9 +201,7 @@ impl Parameters {
             "true" | "1" => "require",
             "false" | "0" => "disable",
             _ => {
-                return Err(StoreError::invalid(
-                    "`ssl` in options.connectionString must be true or false",
-                ));
+                return Err(wrong_parameter("ssl", "must be true or false"));
             }
         };
         self.keep_if_absent("sslmode", String::from(mode));
@@ -267,6 +268,15 @@ fn decode(text: &str) -> Result<String, StoreError> {
     String::from_utf8(decoded).map_err(|_| wrong("is not UTF-8 where it is percent-encoded"))
 }
 
-fn wrong(problem: &str) -> StoreError {
-    StoreError::invalid(format!("options.connectionString {problem}"))
+/// What messages call a parameter.
+pub(super) fn parameter(name: &str) -> Message {
+    message![format!("`{name}` in "), StoreOption::ConnectionString]
+}
+
+fn wrong_parameter(name: &str, problem: impl Into<Message>) -> StoreError {
+    StoreError::invalid(message![parameter(name), " ", problem])
+}
+
+fn wrong(problem: impl Into<Message>) -> StoreError {
+    StoreError::invalid(message![StoreOption::ConnectionString, " ", problem])
 }

@@ -1,6 +1,10 @@
 //! The password file, `~/.pgpass`, as libpq reads it.
 
+use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
+
+use super::permissions::is_open_passfile;
+use crate::store::message::{Message, StoreOption, message};
 
 /// The directories of the server's socket that `localhost` stands for: PostgreSQL's own, and those of distributions.
 const DEFAULT_SOCKET_DIRECTORIES: [&str; 3] = ["/tmp", "/run/postgresql", "/var/run/postgresql"];
@@ -28,7 +32,7 @@ pub(super) struct PassfileKey<'a> {
 impl Passfile {
     /// Reads the file that somebody named.
     pub(super) fn named(path: &Path) -> Self {
-        match std::fs::metadata(path) {
+        match fs::metadata(path) {
             Ok(found) => Self::read(path, &found),
             Err(error) => Self::Unusable(format!("{} was not used: {error}", path.display())),
         }
@@ -36,21 +40,21 @@ impl Passfile {
 
     /// Reads the file at its usual place, if there is one.
     pub(super) fn usual(path: &Path) -> Self {
-        match std::fs::metadata(path) {
+        match fs::metadata(path) {
             Ok(found) => Self::read(path, &found),
             Err(_) => Self::Absent,
         }
     }
 
-    fn read(path: &Path, found: &std::fs::Metadata) -> Self {
+    fn read(path: &Path, found: &Metadata) -> Self {
         let unusable = |reason: &str| Self::Unusable(format!("{} was not used: {reason}", path.display()));
         if !found.is_file() {
             return unusable("it is not a plain file");
         }
-        if is_open_to_others(found) {
+        if is_open_passfile(found) {
             return unusable("its permissions are too open, run chmod 0600 on it");
         }
-        match std::fs::read_to_string(path) {
+        match fs::read_to_string(path) {
             Ok(text) => Self::Read {
                 path: path.to_path_buf(),
                 text,
@@ -60,17 +64,17 @@ impl Passfile {
     }
 
     /// The password of the first line that matches, or why there is none.
-    pub(super) fn password(&self, key: PassfileKey) -> Result<String, String> {
+    pub(super) fn password(&self, key: PassfileKey) -> Result<String, Message> {
         match self {
-            Self::Absent => Err(String::from(
-                "no password was given; write it into options.password, the connection string, PGPASSWORD or the password file",
-            )),
-            Self::Unusable(reason) => Err(reason.clone()),
+            Self::Absent => Err(message![
+                "no password was given; write it into ",
+                StoreOption::Password,
+                ", the connection string, PGPASSWORD or the password file",
+            ]),
+            Self::Unusable(reason) => Err(reason.clone().into()),
             Self::Read { path, text } => text.lines().find_map(|line| password_in(line, key)).ok_or_else(|| {
-                format!(
-                    "no line of {} matches this host, port, database and user",
-                    path.display()
-                )
+                let path = path.display();
+                format!("no line of {path} matches this host, port, database and user").into()
             }),
         }
     }
@@ -120,16 +124,6 @@ fn unescape(field: &str) -> String {
     unescaped
 }
 
-#[cfg(unix)]
-fn is_open_to_others(found: &std::fs::Metadata) -> bool {
-    std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o077 != 0
-}
-
-#[cfg(not(unix))]
-fn is_open_to_others(_: &std::fs::Metadata) -> bool {
-    false
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -148,6 +142,10 @@ mod tests {
             text: String::from(text),
         };
         file.password(key).ok()
+    }
+
+    fn refusal(file: &Passfile, key: PassfileKey) -> String {
+        file.password(key).unwrap_err().to_string()
     }
 
     #[test]
@@ -190,25 +188,15 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("pgpass");
-        assert!(
-            Passfile::named(&path)
-                .password(KEY)
-                .unwrap_err()
-                .contains("was not used")
-        );
-        assert!(Passfile::usual(&path).password(KEY).unwrap_err().contains("PGPASSWORD"));
-        assert!(
-            Passfile::named(directory.path())
-                .password(KEY)
-                .unwrap_err()
-                .contains("plain file")
-        );
+        assert!(refusal(&Passfile::named(&path), KEY).contains("was not used"));
+        assert!(refusal(&Passfile::usual(&path), KEY).contains("PGPASSWORD"));
+        assert!(refusal(&Passfile::named(directory.path()), KEY).contains("plain file"));
         std::fs::write(&path, "db:*:*:*:secret\n").unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
-        assert!(Passfile::usual(&path).password(KEY).unwrap_err().contains("chmod 0600"));
+        assert!(refusal(&Passfile::usual(&path), KEY).contains("chmod 0600"));
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         assert_eq!(Passfile::usual(&path).password(KEY).unwrap(), "secret");
         let other = PassfileKey { host: "x", ..KEY };
-        assert!(Passfile::usual(&path).password(other).unwrap_err().contains("no line"));
+        assert!(refusal(&Passfile::usual(&path), other).contains("no line"));
     }
 }

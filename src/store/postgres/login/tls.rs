@@ -20,6 +20,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use self::pem::Pem;
 use self::verifier::{Roots, ServerVerifier, Verification};
 use crate::store::error::{ErrorKind, StoreError};
+use crate::store::message::{Message, StoreOption, message};
 
 /// What TLS is to be like.
 pub struct TlsOptions {
@@ -48,9 +49,10 @@ impl TlsConnector {
         if let Some(name) = &options.server_name
             && ServerName::try_from(name.as_str()).is_err()
         {
-            return Err(StoreError::invalid(
-                "options.ssl.servername must be the name or the address of a host, without a port",
-            ));
+            return Err(StoreError::invalid(message![
+                StoreOption::SslServername,
+                " must be the name or the address of a host, without a port",
+            ]));
         }
         // Never the process's own choice of cryptography: nobody may have made one.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -69,8 +71,11 @@ impl TlsConnector {
             Some((certificate, key)) => builder
                 .with_client_auth_cert(certificate.certificates()?, key.private_key()?)
                 .map_err(|error| {
-                    let problem = format!("and the key from {} do not go together: {error}", key.origin());
-                    certificate.wrong(&problem)
+                    certificate.wrong(message![
+                        "and the key from ",
+                        key.origin(),
+                        format!(" do not go together: {error}"),
+                    ])
                 })?,
         };
         if options.negotiation == SslNegotiation::Direct {
@@ -100,29 +105,46 @@ pub(in crate::store::postgres) const DIRECT: &str =
 
 /// What to do about a connection that failed in its TLS handshake; nothing if it failed elsewhere.
 #[must_use]
-pub fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
+pub fn advice(error: &(dyn Error + 'static)) -> Option<Message> {
     use rustls::Error::{AlertReceived, InvalidCertificate, NoApplicationProtocol, PeerIncompatible};
     let advice = match rustls_error(error)? {
         InvalidCertificate(problem) => match problem {
             CertificateError::UnknownIssuer => {
-                "give the certificate of the server's authority in options.ssl.ca or sslrootcert; sslmode=no-verify \
-                 encrypts without knowing who the server is"
+                message![
+                    "give the certificate of the server's authority in ",
+                    StoreOption::SslCa,
+                    " or sslrootcert; sslmode=no-verify encrypts without knowing who the server is",
+                ]
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "connect by a name that the certificate has as a subjectAltName, give such a name in \
-                 options.ssl.servername, or leave the name unverified with sslmode=verify-ca and the authority's certificate"
+                message![
+                    "connect by a name that the certificate has as a subjectAltName, give such a name in ",
+                    StoreOption::SslServername,
+                    ", or leave the name unverified with sslmode=verify-ca and the authority's certificate",
+                ]
             }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "renew the server's certificate",
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "renew the server's certificate".into()
+            }
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "check the clocks of this machine and of the server"
+                "check the clocks of this machine and of the server".into()
             }
             _ => {
-                "give the server's own certificate in options.ssl.ca or sslrootcert, with the mode verify-ca unless it is of \
-                 X.509 version 3 and has a subjectAltName"
+                message![
+                    "give the server's own certificate in ",
+                    StoreOption::SslCa,
+                    " or sslrootcert, with the mode verify-ca unless it is of X.509 version 3 and has a subjectAltName",
+                ]
             }
         },
         AlertReceived(AlertDescription::CertificateRequired) => {
-            "the server wants a client certificate: give options.ssl.cert and key, or sslcert and sslkey"
+            message![
+                "the server wants a client certificate: give ",
+                StoreOption::SslCert,
+                " and ",
+                StoreOption::SslKey,
+                ", or sslcert and sslkey",
+            ]
         }
         AlertReceived(
             AlertDescription::UnknownCA
@@ -130,10 +152,10 @@ pub fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
             | AlertDescription::CertificateExpired
             | AlertDescription::CertificateUnknown
             | AlertDescription::CertificateRevoked,
-        ) => "the server does not accept the client certificate",
-        NoApplicationProtocol | AlertReceived(AlertDescription::NoApplicationProtocol) => DIRECT,
+        ) => "the server does not accept the client certificate".into(),
+        NoApplicationProtocol | AlertReceived(AlertDescription::NoApplicationProtocol) => DIRECT.into(),
         AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::ProtocolVersion) | PeerIncompatible(_) => {
-            "the server must offer TLS 1.2 or 1.3"
+            "the server must offer TLS 1.2 or 1.3".into()
         }
         _ => return None,
     };

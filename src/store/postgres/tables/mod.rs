@@ -12,6 +12,7 @@ mod schema;
 pub(super) use preparation::Preparation;
 
 use crate::store::error::StoreError;
+use crate::store::message::{StoreOption, message};
 use crate::store::tables::TablePrefix;
 
 /// The names of our tables, with the caller's schema and prefix.
@@ -32,9 +33,10 @@ impl Tables {
     pub fn new(schema: &str, prefix: TablePrefix) -> Result<Self, StoreError> {
         // Postgres would cut a longer name short, and two names could become one.
         if schema.is_empty() || schema.len() > 63 || schema.contains('\0') {
-            return Err(StoreError::invalid(
-                "options.schema must be the name of a schema: 1 to 63 bytes, without U+0000",
-            ));
+            return Err(StoreError::invalid(message![
+                StoreOption::Schema,
+                " must be the name of a schema: 1 to 63 bytes, without U+0000",
+            ]));
         }
         let quoted = |table: &str| format!("{}.\"{}\"", quote(schema), prefix.name(table));
         Ok(Self {

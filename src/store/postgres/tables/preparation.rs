@@ -9,6 +9,7 @@ use tokio::task::spawn_local;
 
 use super::migrate;
 use crate::store::error::{StoreError, catching_async};
+use crate::store::message::{StoreOption, message};
 use crate::store::postgres::database::Database;
 
 /// See the module's description.
@@ -64,7 +65,7 @@ impl Preparation {
             done = self.done() => done,
             failure = self.database.never_reached() => {
                 let mut error = failure.into_error(&format!("connecting to {}", self.database.options.target.name()));
-                error.message.push_str("; writes go on being tried for `queryTimeoutMs`");
+                error.message.push(message!["; writes go on being tried for ", StoreOption::QueryTimeout]);
                 Err(error)
             }
         }

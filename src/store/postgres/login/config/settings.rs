@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::store::error::StoreError;
-use crate::store::postgres::login::connection_string::Parameters;
+use crate::store::message::{Message, StoreOption, message};
+use crate::store::postgres::login::connection_string::{Parameters, parameter};
 
 /// Looks up an environment variable.
 pub type Variables = Box<dyn Fn(&str) -> Option<String>>;
@@ -60,12 +61,12 @@ const VARIABLES: &[(&str, &str)] = &[
 pub(super) struct Setting {
     pub(super) value: String,
     /// For messages, which never show the value.
-    pub(super) origin: String,
+    pub(super) origin: Message,
 }
 
 impl Setting {
-    pub(super) fn must_be(&self, wanted: &str) -> StoreError {
-        StoreError::invalid(format!("{} must be {wanted}", self.origin))
+    pub(super) fn must_be(&self, wanted: impl Into<Message>) -> StoreError {
+        StoreError::invalid(message![self.origin.clone(), " must be ", wanted])
     }
 }
 
@@ -80,10 +81,11 @@ impl<'a> Settings<'a> {
         let parameters = match connection_string {
             Some(text) => Parameters::parse(text)?,
             None if environment.get("PGSERVICE").is_some() => {
-                return Err(StoreError::invalid(
-                    "PGSERVICE is set, but service files are not read; pass what the service holds in \
-                     options.connectionString or in PGHOST, PGUSER and so on, and unset PGSERVICE",
-                ));
+                return Err(StoreError::invalid(message![
+                    "PGSERVICE is set, but service files are not read; pass what the service holds in ",
+                    StoreOption::ConnectionString,
+                    " or in PGHOST, PGUSER and so on, and unset PGSERVICE",
+                ]));
             }
             None => Parameters::default(),
         };
@@ -98,13 +100,13 @@ impl<'a> Settings<'a> {
         if let Some(value) = self.parameters.get(name) {
             return Some(Setting {
                 value: String::from(value),
-                origin: format!("`{name}` in options.connectionString"),
+                origin: parameter(name),
             });
         }
         let (_, variable) = VARIABLES.iter().find(|(setting, _)| *setting == name)?;
         Some(Setting {
             value: self.environment.get(variable)?,
-            origin: String::from(*variable),
+            origin: (*variable).into(),
         })
     }
 
@@ -112,7 +114,7 @@ impl<'a> Settings<'a> {
     pub(super) fn parsed<T>(
         &self,
         name: &str,
-        wanted: &str,
+        wanted: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, StoreError> {
         self.get(name)

@@ -4,6 +4,7 @@ use tokio_postgres::config::{SslMode as DriverMode, SslNegotiation};
 
 use super::settings::Settings;
 use crate::store::error::StoreError;
+use crate::store::message::{Message, StoreOption, message};
 use crate::store::postgres::login::tls::pem::Pem;
 use crate::store::postgres::login::tls::verifier::{Roots, Verification};
 use crate::store::postgres::login::tls::{TlsConnector, TlsOptions};
@@ -143,16 +144,16 @@ enum Trust {
     Unsaid,
     /// `sslrootcert=system`.
     System,
-    /// `options.ssl.ca`.
+    /// What the caller gave.
     Option(Pem),
     /// `sslrootcert`, a file.
-    File { setting: String, path: String },
+    File { setting: Message, path: String },
 }
 
 impl Trust {
     fn choose(settings: &Settings, ca: Option<&str>) -> Result<Self, StoreError> {
         if let Some(ca) = ca {
-            return Pem::from_option("options.ssl.ca", ca).map(Self::Option);
+            return Pem::from_option(StoreOption::SslCa, ca).map(Self::Option);
         }
         Ok(match settings.get("sslrootcert") {
             None => Self::Unsaid,
@@ -189,40 +190,47 @@ fn verification(mode: SslMode, meaning: RequireMeaning, trust: &Trust) -> Result
         (SslMode::VerifyFull, ..) | (SslMode::Require, RequireMeaning::NodePostgres, _) => Verification::ChainAndHost,
     };
     match trust {
-        Trust::Option(_) if verification == Verification::Nothing => Err(StoreError::invalid(
-            "options.ssl.ca goes with the modes verify-full, require and verify-ca; the mode that is set verifies nothing",
-        )),
+        Trust::Option(_) if verification == Verification::Nothing => Err(StoreError::invalid(message![
+            StoreOption::SslCa,
+            " goes with the modes verify-full, require and verify-ca; the mode that is set verifies nothing",
+        ])),
         // Anybody can have a certificate of a public authority, for a host of their own.
         Trust::System if verification != Verification::ChainAndHost => Err(StoreError::invalid(
             "sslrootcert=system goes with sslmode=verify-full alone: without the host's name, any server with a public \
              certificate would pass",
         )),
-        Trust::Unsaid if verification == Verification::Chain => Err(StoreError::invalid(
-            "the mode verify-ca needs the certificate of the server's authority, in options.ssl.ca or sslrootcert: without it \
-             any server with a public certificate would pass; or use verify-full, which verifies the host's name too",
-        )),
+        Trust::Unsaid if verification == Verification::Chain => Err(StoreError::invalid(message![
+            "the mode verify-ca needs the certificate of the server's authority, in ",
+            StoreOption::SslCa,
+            " or sslrootcert: without it any server with a public certificate would pass; or use verify-full, which verifies \
+             the host's name too",
+        ])),
         _ => Ok(verification),
     }
 }
 
 fn client(settings: &Settings, cert: Option<&str>, key: Option<&str>) -> Result<Option<(Pem, Pem)>, StoreError> {
-    let pem = |option, text: Option<&str>, name, read: fn(&str, &str) -> Result<Pem, StoreError>| match text {
+    let pem = |option, text: Option<&str>, name, read: fn(&Message, &str) -> Result<Pem, StoreError>| match text {
         Some(text) => Pem::from_option(option, text).map(Some),
         None => settings
             .get(name)
             .map(|setting| read(&setting.origin, &setting.value))
             .transpose(),
     };
-    let cert = pem("options.ssl.cert", cert, "sslcert", Pem::from_file)?;
-    let key = pem("options.ssl.key", key, "sslkey", Pem::from_key_file)?;
+    let cert = pem(StoreOption::SslCert, cert, "sslcert", Pem::from_file)?;
+    let key = pem(StoreOption::SslKey, key, "sslkey", Pem::from_key_file)?;
     match (cert, key) {
         (None, None) => Ok(None),
         (Some(cert), Some(key)) => Ok(Some((cert, key))),
-        (Some(_), None) => Err(StoreError::invalid(
-            "a client certificate needs its key: give options.ssl.key or sslkey",
-        )),
-        (None, Some(_)) => Err(StoreError::invalid(
-            "a client's key needs its certificate: give options.ssl.cert or sslcert",
-        )),
+        (Some(_), None) => Err(StoreError::invalid(message![
+            "a client certificate needs its key: give ",
+            StoreOption::SslKey,
+            " or sslkey",
+        ])),
+        (None, Some(_)) => Err(StoreError::invalid(message![
+            "a client's key needs its certificate: give ",
+            StoreOption::SslCert,
+            " or sslcert",
+        ])),
     }
 }

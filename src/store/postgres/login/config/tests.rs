@@ -33,7 +33,7 @@ fn error(connection_string: &str) -> String {
     Target::parse(options(connection_string), &environment(&[]))
         .err()
         .unwrap()
-        .message
+        .to_string()
 }
 
 fn from_environment(variables: &[(&str, &str)]) -> Result<Target, StoreError> {
@@ -59,7 +59,7 @@ fn defaults() {
     assert_eq!(only.config.get_connect_timeout(), Some(&Duration::from_secs(10)));
     assert_eq!(only.config.get_keepalives_idle(), Duration::from_secs(30));
     assert_eq!(only.config.get_tcp_user_timeout(), Some(&Duration::from_secs(30)));
-    assert!(only.password_hint.as_ref().unwrap().contains("PGPASSWORD"));
+    assert!(only.password_hint.as_ref().unwrap().to_string().contains("PGPASSWORD"));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn the_environment_fills_what_the_string_leaves_out() {
     assert_eq!(given.hosts[0].config.get_user(), Some("a"));
     assert_eq!(given.connect_timeout, Duration::from_secs(10));
 
-    let wrong = |name, value| from_environment(&[(name, value)]).err().unwrap().message;
+    let wrong = |name, value| from_environment(&[(name, value)]).err().unwrap().to_string();
     assert!(wrong("PGPORT", "x").starts_with("PGPORT must be"));
     assert!(wrong("PGSERVICE", "x").contains("unset PGSERVICE"));
     assert!(Target::parse(options("host=a"), &environment(&[("PGSERVICE", "x")])).is_ok());
@@ -188,7 +188,7 @@ fn the_environment_fills_what_the_string_leaves_out() {
         Target::parse(options("host=a"), &nobody)
             .err()
             .unwrap()
-            .message
+            .to_string()
             .contains("PGUSER")
     );
 }
@@ -224,7 +224,7 @@ fn silence_of_the_network() {
     let none = parse("keepalives=0 tcp_user_timeout=0");
     assert!(!none.hosts[0].config.get_keepalives());
     assert_eq!(none.hosts[0].config.get_tcp_user_timeout(), None);
-    assert!(error("keepalives=yes").starts_with("`keepalives` in options.connectionString must be an integer"));
+    assert!(error("keepalives=yes").starts_with("`keepalives` in connection_string must be an integer"));
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn tls() {
             "reading /nowhere",
         ),
         ("sslrootcert=system sslmode=verify-ca", "verify-full alone"),
-        ("sslmode=verify-ca", "options.ssl.ca or sslrootcert"),
+        ("sslmode=verify-ca", "ssl.ca or sslrootcert"),
         (
             "sslrootcert=system sslmode=require uselibpqcompat=true",
             "verify-full alone",
@@ -264,7 +264,7 @@ fn tls() {
     }
     let with = |text: &str, ssl| {
         let given = ConnectionOptions { ssl, ..options(text) };
-        Target::parse(given, &environment(&[])).err().unwrap().message
+        Target::parse(given, &environment(&[])).err().unwrap().to_string()
     };
     let pem = || Some(String::from("-----BEGIN X-----\neA==\n-----END X-----\n"));
     let ca = || SslOptions {
@@ -296,7 +296,14 @@ fn the_password_file_is_asked_for_each_host() {
     let target = Target::parse(options("postgres://a,b,c/app"), &at_home).unwrap();
     let passwords: Vec<_> = target.hosts.iter().map(|host| host.config.get_password()).collect();
     assert_eq!(passwords, [Some(b"first".as_slice()), Some(b"second".as_slice()), None]);
-    assert!(target.hosts[2].password_hint.as_ref().unwrap().contains("no line of"));
+    assert!(
+        target.hosts[2]
+            .password_hint
+            .as_ref()
+            .unwrap()
+            .to_string()
+            .contains("no line of")
+    );
 
     let path = path.to_str().unwrap();
     let named = from_environment(&[("PGPASSFILE", path), ("PGHOST", "b")]).unwrap();
@@ -329,7 +336,7 @@ fn neither_errors_nor_names_hold_a_password() {
     let message = from_environment(&[("PGHOST", "postgres://u:hunt@h/x")])
         .err()
         .unwrap()
-        .message;
+        .to_string();
     assert!(
         message.starts_with("PGHOST must be") && !message.contains("hunt"),
         "{message}"

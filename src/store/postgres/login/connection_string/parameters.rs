@@ -1,5 +1,7 @@
 //! The parameters that a connection string may have: libpq's, and those that other clients and hosts put there.
 
+use crate::store::message::StoreOption;
+
 /// What is done with a parameter.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -7,6 +9,8 @@ pub(super) enum Meaning {
     Setting(&'static str),
     /// It asks for what happens anyway, or is about what this driver does not have.
     Harmless,
+    /// It is another client's name for this option, which a connection string cannot set.
+    Option(&'static str, StoreOption),
     /// It asks for what cannot be done: its name, and what to do instead.
     Refused(&'static str, &'static str),
     /// Nobody knows it.
@@ -76,10 +80,22 @@ const HARMLESS: &[(&str, &[&str])] = &[
     ("max_protocol_version", &[]),
 ];
 
-const MAX_CONNECTIONS: &str = "belongs to another client; use options.maxConnections";
-const ACQUIRE_TIMEOUT: &str = "belongs to another client; use options.acquireTimeoutMs";
-const QUERY_TIMEOUT: &str = "belongs to another client; use options.queryTimeoutMs";
-const SCHEMA: &str = "belongs to another client; use options.schema";
+/// What other clients call our options.
+const OPTIONS: [(&str, StoreOption); 12] = [
+    ("connection_limit", StoreOption::MaxConnections),
+    ("max_connections", StoreOption::MaxConnections),
+    ("pool_max_conns", StoreOption::MaxConnections),
+    ("pool_size", StoreOption::MaxConnections),
+    ("pool_timeout", StoreOption::AcquireTimeout),
+    ("query_timeout", StoreOption::QueryTimeout),
+    ("socketTimeout", StoreOption::QueryTimeout),
+    ("socket_timeout", StoreOption::QueryTimeout),
+    ("statement_timeout", StoreOption::QueryTimeout),
+    ("currentSchema", StoreOption::Schema),
+    ("schema", StoreOption::Schema),
+    ("search_path", StoreOption::Schema),
+];
+
 const SERVICE: &str =
     "is not supported, since service files are not read; write what the service holds into the string";
 const REVOCATION: &str = "is not supported, since revocation lists are not checked; remove it if you can do without";
@@ -89,18 +105,6 @@ const NOT_SUPPORTED: &str = "is not supported with this value; remove it";
 
 /// Parameters that cannot be honoured, and where ignoring them would not be honest.
 const REFUSED: &[(&str, &str)] = &[
-    ("connection_limit", MAX_CONNECTIONS),
-    ("max_connections", MAX_CONNECTIONS),
-    ("pool_max_conns", MAX_CONNECTIONS),
-    ("pool_size", MAX_CONNECTIONS),
-    ("pool_timeout", ACQUIRE_TIMEOUT),
-    ("query_timeout", QUERY_TIMEOUT),
-    ("socketTimeout", QUERY_TIMEOUT),
-    ("socket_timeout", QUERY_TIMEOUT),
-    ("statement_timeout", QUERY_TIMEOUT),
-    ("currentSchema", SCHEMA),
-    ("schema", SCHEMA),
-    ("search_path", SCHEMA),
     ("service", SERVICE),
     ("servicefile", SERVICE),
     ("sslcrl", REVOCATION),
@@ -156,13 +160,18 @@ pub(super) fn meaning(name: &str, value: &str) -> Meaning {
         return Meaning::Setting(setting);
     }
     let harmless = |(known, values): &(&str, &[&str])| *known == name && (values.is_empty() || values.contains(&value));
-    // A parameter without a value asks for nothing.
-    let known = || REFUSED.iter().find(|(refused, _)| *refused == name);
-    match (HARMLESS.iter().any(harmless), known()) {
-        (true, _) => Meaning::Harmless,
-        (false, Some(_)) if value.is_empty() => Meaning::Harmless,
-        (false, Some((refused, advice))) => Meaning::Refused(refused, advice),
-        (false, None) => Meaning::Unknown,
+    if HARMLESS.iter().any(harmless) {
+        return Meaning::Harmless;
+    }
+    let option = OPTIONS.iter().find(|(known, _)| *known == name);
+    let option = option.map(|(known, option)| Meaning::Option(known, *option));
+    let refused = || REFUSED.iter().find(|(known, _)| *known == name);
+    let refused = || refused().map(|(known, advice)| Meaning::Refused(known, advice));
+    match option.or_else(refused) {
+        // A parameter without a value asks for nothing.
+        Some(_) if value.is_empty() => Meaning::Harmless,
+        Some(meaning) => meaning,
+        None => Meaning::Unknown,
     }
 }
 

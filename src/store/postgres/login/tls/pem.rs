@@ -4,68 +4,73 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::store::error::StoreError;
+use crate::store::message::{Message, StoreOption, message};
+use crate::store::postgres::login::permissions::is_open_key;
 
 /// PEM text, and where it is from.
 pub struct Pem {
     text: String,
-    origin: String,
+    origin: Message,
 }
 
 impl Pem {
-    /// The value of the option `name`.
-    pub fn from_option(name: &str, text: &str) -> Result<Self, StoreError> {
+    /// The value of an option.
+    pub fn from_option(option: StoreOption, text: &str) -> Result<Self, StoreError> {
         if !text.contains("-----BEGIN ") {
-            return Err(StoreError::invalid(format!(
-                "{name} must be PEM text, which begins with -----BEGIN; for a file pass what it holds"
-            )));
+            return Err(StoreError::invalid(message![
+                option,
+                " must be PEM text, which begins with -----BEGIN; for a file pass what it holds",
+            ]));
         }
         Ok(Self {
             // Environment variables often hold \n for a line break; PEM itself has no backslash.
             text: text.replace("\\n", "\n"),
-            origin: String::from(name),
+            origin: option.into(),
         })
     }
 
-    /// The file that the setting `name` names.
-    pub fn from_file(name: &str, path: &str) -> Result<Self, StoreError> {
+    /// The file that a setting names.
+    pub fn from_file(setting: &Message, path: &str) -> Result<Self, StoreError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            StoreError::invalid(format!(
-                "reading {path}, which {name} names, failed: {error}; give the path of a PEM file that this process may read"
-            ))
+            StoreError::invalid(message![
+                "reading ",
+                named(path, setting),
+                format!(" failed: {error}; give the path of a PEM file that this process may read"),
+            ])
         })?;
         Ok(Self {
             text,
-            origin: format!("{path}, which {name} names,"),
+            origin: named(path, setting),
         })
     }
 
     /// The same for a private key: nobody but its owner may have access to the file.
-    pub fn from_key_file(name: &str, path: &str) -> Result<Self, StoreError> {
+    pub fn from_key_file(setting: &Message, path: &str) -> Result<Self, StoreError> {
         if let Ok(found) = std::fs::metadata(path) {
             let problem = match () {
                 () if !found.is_file() => "is not a plain file; give the path of a PEM file",
-                () if is_open_to_others(&found) => {
+                () if is_open_key(&found) => {
                     "can be read or written by others, so the key may be known; run chmod 0600 on it (0640 will do for a file \
                      that root owns)"
                 }
-                () => return Self::from_file(name, path),
+                () => return Self::from_file(setting, path),
             };
-            return Err(StoreError::invalid(format!("{path}, which {name} names, {problem}")));
+            return Err(StoreError::invalid(message![named(path, setting), " ", problem]));
         }
-        Self::from_file(name, path)
+        Self::from_file(setting, path)
     }
 
     /// Where the text is from, for messages.
     #[must_use]
-    pub fn origin(&self) -> &str {
-        &self.origin
+    pub fn origin(&self) -> Message {
+        self.origin.clone()
     }
 
     /// The certificates, of which there is at least one.
     pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, StoreError> {
         let certificates = CertificateDer::pem_slice_iter(self.text.as_bytes())
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| self.wrong(&format!("is damaged ({error}); its certificates must be whole, in PEM")))?;
+            .map_err(|error| self.wrong(format!("is damaged ({error}); its certificates must be whole, in PEM")))?;
         if certificates.is_empty() {
             return Err(
                 self.wrong("holds no certificate; it must have a part that begins with -----BEGIN CERTIFICATE-----")
@@ -88,21 +93,12 @@ impl Pem {
 
     /// An error about this text.
     #[must_use]
-    pub fn wrong(&self, problem: &str) -> StoreError {
-        StoreError::invalid(format!("{} {problem}", self.origin))
+    pub fn wrong(&self, problem: impl Into<Message>) -> StoreError {
+        StoreError::invalid(message![self.origin(), " ", problem])
     }
 }
 
-/// Whether others than libpq allows may use the file: it lets a group read what root owns, which is how a system shares a
-/// key, and nobody else anything.
-#[cfg(unix)]
-fn is_open_to_others(found: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let forbidden = if found.uid() == 0 { 0o037 } else { 0o077 };
-    found.mode() & forbidden != 0
-}
-
-#[cfg(not(unix))]
-fn is_open_to_others(_: &std::fs::Metadata) -> bool {
-    false
+/// What messages call a file.
+fn named(path: &str, setting: &Message) -> Message {
+    message![format!("{path}, which "), setting.clone(), " names,"]
 }

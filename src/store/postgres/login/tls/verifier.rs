@@ -48,7 +48,7 @@ impl Roots {
         for certificate in &certificates {
             store
                 .add(certificate.clone())
-                .map_err(|error| pem.wrong(&format!("has a certificate that cannot be read: {error}")))?;
+                .map_err(|error| pem.wrong(format!("has a certificate that cannot be read: {error}")))?;
         }
         Ok(Self::Given { store, certificates })
     }

@@ -83,7 +83,7 @@ fn mutate(text: &mut Vec<char>, numbers: &mut Numbers) {
 /// All that messages may show of a string: the error, or else what later errors name.
 fn shown(text: &str) -> String {
     match Target::parse(options(text), &environment(&[])) {
-        Err(error) => error.message,
+        Err(error) => error.to_string(),
         Ok(target) => {
             let hosts = target.hosts.iter();
             let hosts = hosts.map(|host| format!("{} {:?}", host.name, host.password_hint));
