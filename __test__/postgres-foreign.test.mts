@@ -182,7 +182,7 @@ test("with `migrate: false` what is missing is listed, and nothing is changed", 
   const missing = new PostgresSessionPersistDriver({ connectionString: url, schema: "not there", migrate: false });
   await assert.rejects(missing.ready(), {
     code: "ERR_PERSIST_SCHEMA",
-    message: /create the schema; create the table of sessions; create the table of events.*`migrate: true`/,
+    message: /create the schema; create the table of sessions; create the table of events.*options\.migrate/,
   });
   await missing.close();
   assert.deepEqual(await query(url, "SELECT 1 FROM pg_namespace WHERE nspname = 'not there'"), []);

@@ -65,7 +65,7 @@ const FOREIGN = [
     table: "events",
     sql: `CREATE TABLE events (id STRING PRIMARY KEY, event_index TEXT, session_id TEXT, created_at INTEGER,
             connection_id TEXT, sender TEXT, payload_json TEXT)`,
-    reason: /"events".*it could not give back what is put into event_index, id/,
+    reason: /"events".*it could not give back what is put into id, event_index/,
   },
   {
     what: "an events table that computes the index",
@@ -104,7 +104,7 @@ for (const { what, table, sql, reason } of FOREIGN) {
 
     const driver = open(t, filename);
     await refuses(driver, filename, "ERR_PERSIST_FOREIGN_TABLE", reason);
-    await assert.rejects(driver.ready(), { message: /Set `tablePrefix`, or use another file/ });
+    await assert.rejects(driver.ready(), { message: /Set options\.tablePrefix, or another options\.filename/ });
     await driver.close();
     assert.deepEqual(readFileSync(filename), bytes);
     assert.deepEqual(readdirSync(join(filename, "..")), ["application.db"]);
@@ -153,7 +153,7 @@ for (const options of [{ migrate: false }, { readonly: true }]) {
         "add column extra_json to sessions",
         "add column extra_json to events",
         ".*add a unique index on the events' \\(session_id, event_index\\)",
-        "add an index on the sessions' \\(created_at, id\\)\\. Open the file once with `migrate: true`",
+        "add an index on the sessions' \\(created_at, id\\), .*\\. Open it once with options\\.migrate set, without options\\.readonly",
       ].join("; "),
     );
     await refuses(open(t, old, options), old, "ERR_PERSIST_SCHEMA", some, readonly);

@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             },
             busy_timeout: Duration::from_secs(5),
         },
-        tables: Tables::with_prefix(TablePrefix::parse("")?),
+        tables: Tables::with_prefix(&TablePrefix::default()),
         index_conflict: IndexConflict::Reassign,
     };
     let (answered, answers) = mpsc::channel();

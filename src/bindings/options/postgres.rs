@@ -15,7 +15,8 @@ use crate::bindings::password::PasswordFunction;
 use crate::bindings::realm::Realm;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::postgres::{
-    Access, ConnectionOptions, Environment, Password, PostgresOptions, SslMode, SslOptions, Tables, Target,
+    Access, ConnectionOptions, DEFAULT_SCHEMA, Environment, Password, PostgresOptions, SslMode, SslOptions, Tables,
+    Target,
 };
 
 pub(super) const NAMES: Names = Names {
@@ -173,8 +174,8 @@ pub(in crate::bindings) fn parse(
     let unless_zero = |limit: Duration| Some(limit).filter(|limit| !limit.is_zero());
     let store = PostgresOptions {
         tables: Tables::new(
-            options.string("schema")?.as_deref().unwrap_or("public"),
-            options.table_prefix()?,
+            options.string("schema")?.as_deref().unwrap_or(DEFAULT_SCHEMA),
+            &options.table_prefix()?,
         )?,
         access: match options.boolean("migrate")? {
             Some(false) => Access::Write,

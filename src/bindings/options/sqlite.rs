@@ -78,7 +78,7 @@ pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<
                 .milliseconds("busyTimeoutMs", 0)?
                 .unwrap_or(Duration::from_secs(5)),
         },
-        tables: Tables::with_prefix(options.table_prefix()?),
+        tables: Tables::with_prefix(&options.table_prefix()?),
         index_conflict,
     };
     options.parsed(store)

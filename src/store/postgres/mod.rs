@@ -33,7 +33,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 pub use database::{Access, PostgresOptions};
 pub use login::{ConnectionOptions, Environment, Password, PasswordSource, SslMode, SslOptions, Target};
-pub use tables::Tables;
+pub use tables::{DEFAULT_SCHEMA, Tables};
 
 use batches::Batches;
 use database::Database;

@@ -73,7 +73,7 @@ impl<'a> Places<'a> {
             indexes: writes.iter().map(index).collect(),
             writes,
             index_conflict,
-            events_name: tables.events_name(),
+            events_name: tables.events.plain.clone(),
             lock_name: format!("{events} {session_id}"),
             // One row at least, for the highest index.
             stored: format!(

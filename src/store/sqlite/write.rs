@@ -38,7 +38,7 @@ impl Writer {
             target,
             index_conflict,
             moved: MovedSessions::default(),
-            events_name: tables.events_name(),
+            events_name: tables.events.plain.clone(),
             update_session: format!(
                 "INSERT INTO {sessions} (id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, \
                  sandbox_id, session_init_json, config_options_json, modes_json, extra_json) \

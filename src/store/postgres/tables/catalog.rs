@@ -6,65 +6,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use crate::store::postgres::error::Failure;
-
-/// A table of one of our names, as it was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Table {
-    /// What it is: a table, or a view and the like.
-    pub(super) kind: Kind,
-    /// Columns by name.
-    pub(super) columns: HashMap<String, Column>,
-    /// Its valid indexes, but for partial ones.
-    pub(super) indexes: Vec<Index>,
-}
-
-/// What goes by the name of a table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A table, partitioned or not.
-    #[default]
-    Table,
-    /// Something else, in words.
-    Other(&'static str),
-}
-
-/// A column, as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Column {
-    /// Its type, as `format_type` names it; with its schema, if it is not Postgres' own.
-    pub(super) data_type: String,
-    /// Whether it refuses NULL.
-    pub(super) not_null: bool,
-    /// Whether an insert that does not name the column fails.
-    pub(super) must_be_given: bool,
-    /// Whether the table computes the column, so that no insert can name it.
-    pub(super) generated: bool,
-}
-
-/// An index, as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Index {
-    /// Whether it holds one row a key, and says so at once.
-    unique: bool,
-    /// Its key in order, with a comma between the columns: `created_at,id COLLATE "C"`.
-    key: String,
-}
-
-impl Table {
-    /// Whether a unique index holds exactly these columns, in whatever collation.
-    pub(super) fn is_unique(&self, columns: &str) -> bool {
-        let plain = |index: &Index| index.key.replace(" COLLATE \"C\"", "");
-        self.indexes.iter().any(|index| index.unique && plain(index) == columns)
-    }
-
-    /// Whether an index begins with these columns.
-    pub(super) fn is_ordered_by(&self, columns: &str) -> bool {
-        self.indexes.iter().any(|index| {
-            let rest = index.key.strip_prefix(columns);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(','))
-        })
-    }
-}
+use crate::store::tables::TableName;
+use crate::store::tables::found::{FoundColumn, FoundIndex, FoundTable, IndexedColumn};
 
 /// Whether there is a schema of that name.
 pub(super) async fn has_schema(client: &Client, schema: &str) -> Result<bool, Failure> {
@@ -73,8 +16,12 @@ pub(super) async fn has_schema(client: &Client, schema: &str) -> Result<bool, Fa
 }
 
 /// The tables of these names in the schema. Needs no right to the tables themselves.
-pub(super) async fn tables(client: &Client, schema: &str, names: &[&str]) -> Result<HashMap<String, Table>, Failure> {
-    let mut tables: HashMap<String, Table> = HashMap::new();
+pub(super) async fn tables(
+    client: &Client,
+    schema: &str,
+    names: &[&str],
+) -> Result<HashMap<String, FoundTable>, Failure> {
+    let mut tables: HashMap<String, FoundTable> = HashMap::new();
     let columns = "
         SELECT c.relname::pg_catalog.text, c.relkind::pg_catalog.text, a.attname::pg_catalog.text,
                CASE s.nspname
@@ -92,19 +39,19 @@ pub(super) async fn tables(client: &Client, schema: &str, names: &[&str]) -> Res
         [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
     for row in client.query_typed(columns, &of_ours).await? {
         let table = tables.entry(row.try_get(0)?).or_default();
-        table.kind = match row.try_get::<_, &str>(1)? {
-            "r" | "p" => Kind::Table,
-            "v" => Kind::Other("a view"),
-            "m" => Kind::Other("a materialized view"),
-            "f" => Kind::Other("a foreign table"),
-            "S" => Kind::Other("a sequence"),
-            "i" | "I" => Kind::Other("an index"),
-            _ => Kind::Other("a type"),
+        table.other_than_table = match row.try_get::<_, &str>(1)? {
+            "r" | "p" => None,
+            "v" => Some("a view"),
+            "m" => Some("a materialized view"),
+            "f" => Some("a foreign table"),
+            "S" => Some("a sequence"),
+            "i" | "I" => Some("an index"),
+            _ => Some("a type"),
         };
         let Some(name) = row.try_get::<_, Option<String>>(2)? else {
             continue; // a table without columns
         };
-        let column = Column {
+        let column = FoundColumn {
             data_type: row.try_get(3)?,
             not_null: row.try_get(4)?,
             must_be_given: row.try_get(5)?,
@@ -112,11 +59,11 @@ pub(super) async fn tables(client: &Client, schema: &str, names: &[&str]) -> Res
         };
         table.columns.insert(name, column);
     }
-    // A key column that is an expression has attribute number 0, and is named `?`.
+    // A key column that is an expression has attribute number 0, and is named `?`. What has a collation is sorted by its bytes.
     let indexes = "
-        SELECT c.relname::pg_catalog.text, i.indisunique AND i.indimmediate, pg_catalog.string_agg(
-                 coalesce(a.attname, '?') || CASE WHEN l.collname IN ('C', 'POSIX') THEN ' COLLATE \"C\"' ELSE '' END,
-                 ',' ORDER BY k.place)
+        SELECT c.relname::pg_catalog.text, i.indisunique AND i.indimmediate,
+               pg_catalog.array_agg(coalesce(a.attname, '?')::pg_catalog.text ORDER BY k.place),
+               pg_catalog.array_agg(coalesce(l.collname IN ('C', 'POSIX'), i.indcollation[k.place] = 0) ORDER BY k.place)
         FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL
@@ -128,9 +75,12 @@ pub(super) async fn tables(client: &Client, schema: &str, names: &[&str]) -> Res
         GROUP BY c.relname, i.indexrelid, i.indisunique, i.indimmediate";
     for row in client.query_typed(indexes, &of_ours).await? {
         if let Some(table) = tables.get_mut(row.try_get::<_, &str>(0)?) {
-            table.indexes.push(Index {
+            let (names, sorted): (Vec<String>, Vec<bool>) = (row.try_get(2)?, row.try_get(3)?);
+            let columns = names.into_iter().zip(sorted);
+            let columns = columns.map(|(name, sorted_as_ours)| IndexedColumn { name, sorted_as_ours });
+            table.indexes.push(FoundIndex {
                 unique: row.try_get(1)?,
-                key: row.try_get(2)?,
+                columns: columns.collect(),
             });
         }
     }
@@ -144,7 +94,7 @@ pub(super) struct Trigger {
 }
 
 /// The triggers of the table's owner that are on, those of its partitions too.
-pub(super) async fn triggers(client: &Client, quoted_table: &str) -> Result<Vec<Trigger>, Failure> {
+pub(super) async fn triggers(client: &Client, table: &TableName) -> Result<Vec<Trigger>, Failure> {
     let sql = "
         SELECT pg_catalog.format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', tgrelid::pg_catalog.regclass, tgname),
                pg_catalog.format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', tgrelid::pg_catalog.regclass,
@@ -152,7 +102,7 @@ pub(super) async fn triggers(client: &Client, quoted_table: &str) -> Result<Vec<
         FROM pg_catalog.pg_trigger
         WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgrelid IN (
           SELECT $1::pg_catalog.regclass UNION SELECT relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass))";
-    let rows = client.query_typed(sql, &[(&quoted_table, Type::TEXT)]).await?;
+    let rows = client.query_typed(sql, &[(&table.to_string(), Type::TEXT)]).await?;
     let trigger = |row: &Row| {
         Ok(Trigger {
             disable: row.try_get(0)?,

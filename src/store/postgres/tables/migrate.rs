@@ -8,11 +8,15 @@ use tokio_postgres::Client;
 
 use super::Tables;
 use super::catalog;
-use super::schema::{Refusal, Step, VERSION, plan};
-use crate::store::error::{ErrorKind, StoreError};
+use super::schema::{PostgresStep, Step, plan};
+use crate::store::error::StoreError;
+use crate::store::message::StoreOption;
 use crate::store::postgres::database::{Access, Database, Purpose};
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::statement::begin;
+use crate::store::tables::columns::{Column, Data, EVENTS, SESSIONS, definitions};
+use crate::store::tables::steps::{Refusal, list, not_ready};
+use crate::store::tables::{BEYOND_INDEXES as BEYOND, VERSION};
 
 /// The advisory lock under which tables are changed: one a database, so that those who start at once go one by one.
 const LOCK: &str =
@@ -25,14 +29,6 @@ const NO_TIMEOUTS: &str = "SELECT pg_catalog.set_config(name, '0', true) FROM pg
 /// A replica that vanishes in the middle of a migration keeps the others waiting for so long.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Types and a collation of Postgres' own, by the names that mean them whatever the `search_path` is.
-const TEXT: &str = "pg_catalog.text";
-const JSON: &str = "pg_catalog.json";
-const C: &str = "pg_catalog.\"C\"";
-
-/// Beyond every index that a session can have.
-const FAR: i64 = 1 << 60;
-
 /// Makes the tables ready. It looks first, so that a user with no right but to read and write needs no other when there is
 /// nothing to do; without the right to migrate it fails with the list of what is missing.
 pub(super) async fn prepare(database: &Rc<Database>) -> Result<(), StoreError> {
@@ -43,35 +39,19 @@ pub(super) async fn prepare(database: &Rc<Database>) -> Result<(), StoreError> {
         })
         .await
         .map_err(|failure| failure.into_error(&format!("looking at the tables of {name}")))?
-        .map_err(|refusal| refusal.into_error(name))?;
+        .map_err(|refusal| refusal.into_error(name, StoreOption::Schema))?;
     if steps.is_empty() {
         return Ok(());
     }
     if database.options.access != Access::Migrate {
-        return Err(not_ready(name, &steps));
+        return Err(not_ready(name, &steps, "as a user who may create and alter them"));
     }
     // However long it takes: a large table is rewritten once.
     database
         .run_unlimited(Purpose::Prepare, async |client| migrate(client, tables).await)
         .await
         .map_err(|failure| failure.into_error(&format!("migrating {name} ({})", list(&steps))))?
-        .map_err(|refusal| refusal.into_error(name))
-}
-
-fn list(steps: &[Step]) -> String {
-    let list: Vec<String> = steps.iter().map(Step::to_string).collect();
-    list.join("; ")
-}
-
-fn not_ready(name: &str, steps: &[Step]) -> StoreError {
-    StoreError::new(
-        ErrorKind::Schema,
-        format!(
-            "the tables of {name} are not ready, and this driver must not change them (`migrate: false`). Missing: {}. \
-             Run a driver once with `migrate: true`, as a user who may create and alter them",
-            list(steps)
-        ),
-    )
+        .map_err(|refusal| refusal.into_error(name, StoreOption::Schema))
 }
 
 async fn migrate(client: &Client, tables: &Tables) -> Result<Result<(), Refusal>, Failure> {
@@ -135,49 +115,53 @@ async fn run(client: &Client, tables: &Tables, step: &Step) -> Result<(), Failur
 fn sql(tables: &Tables, step: &Step) -> String {
     let (sessions, events) = (&tables.sessions, &tables.events);
     match step {
-        Step::CreateSchema => format!("CREATE SCHEMA {}", tables.quoted_schema()),
-        // "C" compares bytes: the order that the SDK's own drivers have, the same on every server, and the quickest.
+        Step::OfBackend(PostgresStep::CreateSchema) => format!("CREATE SCHEMA {}", tables.quoted_schema()),
         Step::CreateSessions => format!(
-            "CREATE TABLE {sessions} (id {TEXT} COLLATE {C} NOT NULL PRIMARY KEY, agent {TEXT} NOT NULL, \
-             agent_session_id {TEXT} NOT NULL, last_connection_id {TEXT} NOT NULL, created_at bigint NOT NULL, \
-             destroyed_at bigint, sandbox_id {TEXT}, session_init_json {JSON}, config_options_json {JSON}, modes_json {JSON}, \
-             extra_json {JSON});
-             CREATE INDEX ON {sessions} (created_at, id COLLATE {C})"
+            "CREATE TABLE {sessions} ({}, PRIMARY KEY (id));
+             CREATE INDEX ON {sessions} (created_at, id COLLATE pg_catalog.\"C\")",
+            definitions(&SESSIONS, data_type)
         ),
         // No index on `id`: random ids would halve the speed of writing.
         Step::CreateEvents => format!(
-            "CREATE TABLE {events} (id {TEXT} COLLATE {C} NOT NULL, event_index bigint NOT NULL, \
-             session_id {TEXT} COLLATE {C} NOT NULL, created_at bigint NOT NULL, connection_id {TEXT} NOT NULL, \
-             sender {TEXT} NOT NULL, payload_json {JSON} NOT NULL, extra_json {JSON});
-             CREATE UNIQUE INDEX ON {events} (session_id, event_index)"
+            "CREATE TABLE {events} ({});
+             CREATE UNIQUE INDEX ON {events} (session_id, event_index)",
+            definitions(&EVENTS, data_type)
         ),
-        Step::AddColumn {
-            table,
-            column,
-            data_type,
-        } => format!(
-            "ALTER TABLE {}.\"{table}\" ADD COLUMN {column} {data_type}",
-            tables.quoted_schema()
+        Step::AddColumn(table, column) => format!(
+            "ALTER TABLE {table} ADD COLUMN {} {}",
+            column.name,
+            data_type(column.data)
         ),
-        Step::ToJson { table, column } => format!(
-            "ALTER TABLE {}.\"{table}\" ALTER COLUMN {column} DROP DEFAULT, ALTER COLUMN {column} TYPE {JSON} USING {column}::{JSON}",
-            tables.quoted_schema()
+        Step::OfBackend(PostgresStep::ToJson(table, Column { name, .. })) => format!(
+            "ALTER TABLE {table} ALTER COLUMN {name} DROP DEFAULT, \
+             ALTER COLUMN {name} TYPE pg_catalog.json USING {name}::pg_catalog.json"
         ),
         // By way of numbers that no session has, so that no two events meet at one index meanwhile.
         Step::RepairIndexes => format!(
             "LOCK TABLE {events} IN ACCESS EXCLUSIVE MODE;
              ALTER TABLE {events} ALTER COLUMN event_index TYPE bigint;
-             UPDATE {events} AS stored SET event_index = renumbered.place + {FAR} FROM (
+             UPDATE {events} AS stored SET event_index = renumbered.place + {BEYOND} FROM (
                SELECT tableoid, ctid, pg_catalog.row_number() OVER (
-                 PARTITION BY session_id ORDER BY event_index NULLS FIRST, created_at, id COLLATE {C}) AS place
+                 PARTITION BY session_id ORDER BY event_index NULLS FIRST, created_at, id COLLATE pg_catalog.\"C\") AS place
                FROM {events} WHERE session_id IN (
                  SELECT session_id FROM {events} WHERE event_index IS NULL
                  UNION SELECT session_id FROM {events} GROUP BY session_id, event_index HAVING pg_catalog.count(*) > 1)
              ) AS renumbered WHERE stored.tableoid = renumbered.tableoid AND stored.ctid = renumbered.ctid;
-             UPDATE {events} SET event_index = event_index - {FAR} WHERE event_index > {FAR};
+             UPDATE {events} SET event_index = event_index - {BEYOND} WHERE event_index > {BEYOND};
              ALTER TABLE {events} ALTER COLUMN event_index SET NOT NULL"
         ),
         Step::UniquePlace => format!("CREATE UNIQUE INDEX ON {events} (session_id, event_index)"),
-        Step::SessionOrder => format!("CREATE INDEX ON {sessions} (created_at, id COLLATE {C})"),
+        Step::SessionOrder => format!("CREATE INDEX ON {sessions} (created_at, id COLLATE pg_catalog.\"C\")"),
+    }
+}
+
+/// Types and a collation of Postgres' own, by the names that mean them whatever the `search_path` is.
+fn data_type(data: Data) -> &'static str {
+    match data {
+        // "C" compares bytes: the order that the SDK's own drivers have, the same on every server, and the quickest.
+        Data::Id => "pg_catalog.text COLLATE pg_catalog.\"C\"",
+        Data::Text => "pg_catalog.text",
+        Data::Time | Data::Index => "bigint",
+        Data::Json => "pg_catalog.json",
     }
 }

@@ -13,24 +13,23 @@ pub(super) use preparation::Preparation;
 
 use crate::store::error::StoreError;
 use crate::store::message::{StoreOption, message};
-use crate::store::tables::TablePrefix;
+use crate::store::tables::{TableName, TablePrefix};
+
+/// The schema when nobody names one.
+pub const DEFAULT_SCHEMA: &str = "public";
 
 /// The names of our tables, with the caller's schema and prefix.
 #[derive(Debug, Clone)]
 pub struct Tables {
-    pub(in crate::store::postgres) schema: String,
-    prefix: TablePrefix,
-    /// `"public"."sessions"`, quoted for SQL.
-    pub(in crate::store::postgres) sessions: String,
-    /// `"public"."events"`.
-    pub(in crate::store::postgres) events: String,
-    /// `"public"."persist_version"`.
-    pub(in crate::store::postgres) version: String,
+    schema: String,
+    pub(in crate::store::postgres) sessions: TableName,
+    pub(in crate::store::postgres) events: TableName,
+    version: TableName,
 }
 
 impl Tables {
     /// The tables in `schema` that begin with `prefix`.
-    pub fn new(schema: &str, prefix: TablePrefix) -> Result<Self, StoreError> {
+    pub fn new(schema: &str, prefix: &TablePrefix) -> Result<Self, StoreError> {
         // Postgres would cut a longer name short, and two names could become one.
         if schema.is_empty() || schema.len() > 63 || schema.contains('\0') {
             return Err(StoreError::invalid(message![
@@ -38,30 +37,18 @@ impl Tables {
                 " must be the name of a schema: 1 to 63 bytes, without U+0000",
             ]));
         }
-        let quoted = |table: &str| format!("{}.\"{}\"", quote(schema), prefix.name(table));
+        let quoted_schema = quote(schema);
+        let name = |table| TableName::new(Some(&quoted_schema), prefix, table);
         Ok(Self {
-            sessions: quoted("sessions"),
-            events: quoted("events"),
-            version: quoted("persist_version"),
             schema: schema.to_owned(),
-            prefix,
+            sessions: name("sessions"),
+            events: name("events"),
+            version: name("persist_version"),
         })
     }
 
-    pub(in crate::store::postgres) fn quoted_schema(&self) -> String {
+    fn quoted_schema(&self) -> String {
         quote(&self.schema)
-    }
-
-    fn sessions_name(&self) -> String {
-        self.prefix.name("sessions")
-    }
-
-    pub(in crate::store::postgres) fn events_name(&self) -> String {
-        self.prefix.name("events")
-    }
-
-    fn version_name(&self) -> String {
-        self.prefix.name("persist_version")
     }
 }
 

@@ -1,59 +1,9 @@
 //! What a database holds: its tables of our names, their columns and indexes. `schema` decides by it what to do.
 
-use std::collections::HashMap;
-
 use rusqlite::{Connection, OptionalExtension};
 
-/// A table of one of our names, as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Table {
-    /// `table`, or `view` and the like.
-    pub(super) kind: String,
-    /// Whether the table has no rowid.
-    pub(super) without_rowid: bool,
-    /// Columns by name.
-    pub(super) columns: HashMap<String, Column>,
-    /// Its indexes, but for partial ones.
-    pub(super) indexes: Vec<Index>,
-}
-
-/// An index, as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Index {
-    unique: bool,
-    /// Its columns in their order, with a comma between them; `?` for an expression.
-    columns: String,
-}
-
-impl Table {
-    /// Whether a unique index holds exactly these columns.
-    pub(super) fn is_unique(&self, columns: &str) -> bool {
-        self.indexes
-            .iter()
-            .any(|index| index.unique && index.columns == columns)
-    }
-
-    /// Whether an index begins with these columns.
-    pub(super) fn is_ordered_by(&self, columns: &str) -> bool {
-        self.indexes.iter().any(|index| {
-            index
-                .columns
-                .strip_prefix(columns)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(','))
-        })
-    }
-}
-
-/// A column, as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Column {
-    /// The declared type, in capitals.
-    pub(super) declared_type: String,
-    /// Whether an insert that does not name the column fails.
-    pub(super) must_be_given: bool,
-    /// Whether the table computes the column, so that no insert can name it.
-    pub(super) generated: bool,
-}
+use crate::store::tables::TableName;
+use crate::store::tables::found::{FoundColumn, FoundIndex, FoundTable, IndexedColumn};
 
 /// What SQLite makes of a value that is put into a column, by the column's declared type
 /// (<https://www.sqlite.org/datatype3.html>, 3.1).
@@ -66,19 +16,20 @@ pub(super) enum Affinity {
     Numeric,
 }
 
-impl Column {
-    pub(super) fn affinity(&self) -> Affinity {
-        let has = |word| self.declared_type.contains(word);
+impl Affinity {
+    /// That of a column with this declared type, which is in capitals.
+    pub(super) fn of(declared_type: &str) -> Self {
+        let has = |word| declared_type.contains(word);
         if has("INT") {
-            Affinity::Integer
+            Self::Integer
         } else if has("CHAR") || has("CLOB") || has("TEXT") {
-            Affinity::Text
-        } else if has("BLOB") || self.declared_type.is_empty() {
-            Affinity::Blob
+            Self::Text
+        } else if has("BLOB") || declared_type.is_empty() {
+            Self::Blob
         } else if has("REAL") || has("FLOA") || has("DOUB") {
-            Affinity::Real
+            Self::Real
         } else {
-            Affinity::Numeric
+            Self::Numeric
         }
     }
 }
@@ -115,16 +66,22 @@ pub(super) fn user_version(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 /// The highest number in a table of versions; 0 when it has no row, and none when something else stands in it.
-pub(super) fn table_version(connection: &Connection, quoted_table: &str) -> rusqlite::Result<Option<i64>> {
+pub(super) fn table_version(connection: &Connection, table: &TableName) -> rusqlite::Result<Option<i64>> {
     let sql = format!(
         "SELECT CASE WHEN count(*) = sum(typeof(version) = 'integer') THEN max(version) \
-         WHEN count(*) = 0 THEN 0 END FROM {quoted_table}"
+         WHEN count(*) = 0 THEN 0 END FROM {table}"
     );
     connection.query_row(&sql, [], |row| row.get(0))
 }
 
+/// Whether a row of the table meets the condition.
+pub(super) fn has_row(connection: &Connection, table: &TableName, condition: &str) -> rusqlite::Result<bool> {
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {condition})");
+    connection.query_row(&sql, [], |row| row.get(0))
+}
+
 /// Whether there are tables beside those of these names.
-pub(super) fn has_other_tables(connection: &Connection, ours: [&str; 2]) -> rusqlite::Result<bool> {
+pub(super) fn has_other_tables(connection: &Connection, ours: [&String; 2]) -> rusqlite::Result<bool> {
     connection
         .prepare(
             "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
@@ -147,23 +104,28 @@ pub(super) fn free_index_name(connection: &Connection, wished: &str) -> rusqlite
 }
 
 /// Looks a table up by its name.
-pub(super) fn table(connection: &Connection, name: &str) -> rusqlite::Result<Option<Table>> {
+pub(super) fn table(connection: &Connection, name: &str) -> rusqlite::Result<Option<FoundTable>> {
     let found = connection
-        .prepare("SELECT type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE")?
-        .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
+        .prepare("SELECT type FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE")?
+        .query_row([name], |row| row.get::<_, String>(0))
         .optional()?;
-    let Some((kind, without_rowid)) = found else {
+    let Some(found) = found else {
         return Ok(None);
     };
     let columns = connection
-        .prepare("SELECT name, upper(type), \"notnull\" AND dflt_value IS NULL AND hidden = 0 AND NOT (pk AND upper(type) = 'INTEGER'), hidden <> 0 FROM pragma_table_xinfo(?1)")?
+        .prepare(
+            "SELECT name, upper(type), \"notnull\", \
+             \"notnull\" AND dflt_value IS NULL AND hidden = 0 AND NOT (pk AND upper(type) = 'INTEGER'), hidden <> 0 \
+             FROM pragma_table_xinfo(?1)",
+        )?
         .query_map([name], |row| {
             Ok((
                 row.get::<_, String>(0)?.to_lowercase(),
-                Column {
-                    declared_type: row.get(1)?,
-                    must_be_given: row.get(2)?,
-                    generated: row.get(3)?,
+                FoundColumn {
+                    data_type: row.get(1)?,
+                    not_null: row.get(2)?,
+                    must_be_given: row.get(3)?,
+                    generated: row.get(4)?,
                 },
             ))
         })?
@@ -175,16 +137,38 @@ pub(super) fn table(connection: &Connection, name: &str) -> rusqlite::Result<Opt
              FROM pragma_index_list(?1) AS list WHERE list.partial = 0",
         )?
         .query_map([name], |row| {
-            Ok(Index {
+            let names = row.get::<_, Option<String>>(1)?.unwrap_or_default();
+            Ok(FoundIndex {
                 unique: row.get(0)?,
-                columns: row.get::<_, Option<String>>(1)?.unwrap_or_default(),
+                columns: names.split(',').map(indexed).collect(),
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(Some(Table {
-        kind,
-        without_rowid,
+    Ok(Some(FoundTable {
+        other_than_table: match &*found {
+            "table" => None,
+            "view" => Some("a view"),
+            "virtual" => Some("a virtual table"),
+            _ => Some("a part of a virtual table"),
+        },
         columns,
         indexes,
     }))
+}
+
+/// An index sorts by the column's own collation, as statements do, unless somebody wished otherwise.
+fn indexed(name: &str) -> IndexedColumn {
+    IndexedColumn {
+        name: name.to_owned(),
+        sorted_as_ours: true,
+    }
+}
+
+/// Whether a table's rows are told apart by its primary key alone.
+pub(super) fn is_without_rowid(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let found = connection
+        .prepare("SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE")?
+        .query_row([name], |row| row.get(0))
+        .optional()?;
+    Ok(found.unwrap_or(false))
 }

@@ -5,12 +5,13 @@ use rusqlite::Connection;
 
 use super::Tables;
 use super::catalog;
-use super::schema::{NUMBER_COLUMN, Plan, Step, VERSION, VersionPlace, plan};
-use crate::store::error::{ErrorKind, StoreError};
+use super::schema::{NUMBER_COLUMN, Plan, SqliteStep, Step, VersionPlace, plan};
+use crate::store::error::StoreError;
+use crate::store::message::{StoreOption, message};
 use crate::store::sqlite::connection::{Access, Target};
-
-/// Beyond every index that a session can have.
-const FAR: i64 = 1 << 60;
+use crate::store::tables::columns::{Data, EVENTS, SESSIONS, definitions};
+use crate::store::tables::steps::not_ready;
+use crate::store::tables::{BEYOND_INDEXES as BEYOND, VERSION};
 
 /// Makes the database ready: switches it to write-ahead logging, and creates or adopts the tables.
 ///
@@ -24,14 +25,15 @@ pub(in crate::store::sqlite) fn prepare(
         target
             .patiently(|| plan(connection, tables))
             .map_err(|error| target.error("looking at the tables of", &error))?
-            .map_err(|refusal| refusal.into_error(target))
+            .map_err(|refusal| refusal.into_error(&target.location.name(), StoreOption::Filename))
     };
     let plan = look()?;
     if target.access != Access::Migrate {
         return if plan.steps.is_empty() {
             Ok(())
         } else {
-            Err(not_ready(target, &plan.steps))
+            let without = message!["without ", StoreOption::Readonly];
+            Err(not_ready(&target.location.name(), &plan.steps, without))
         };
     }
     target.enter_wal(connection)?;
@@ -65,24 +67,11 @@ pub(in crate::store::sqlite) fn prepare(
     migrated
 }
 
-fn not_ready(target: &Target, steps: &[Step]) -> StoreError {
-    let list: Vec<String> = steps.iter().map(Step::to_string).collect();
-    StoreError::new(
-        ErrorKind::Schema,
-        format!(
-            "the tables of {} are not ready, and this driver must not change them (`migrate: false` or `readonly: true`). \
-             Missing: {}. Open the file once with `migrate: true`",
-            target.location.name(),
-            list.join("; ")
-        ),
-    )
-}
-
 /// Runs the steps. Where rows are rewritten, the owner's views and triggers are taken out meanwhile, and put back as they
 /// were: SQLite's rename of a column would make them mean the number instead of the id, and is refused when one of them is
 /// broken already; and a trigger must not fire for, or forbid, what the owner did not do.
 fn run_all(connection: &Connection, tables: &Tables, plan: &Plan) -> rusqlite::Result<()> {
-    let rewrites = |step: &Step| matches!(step, Step::RepairIndexes { .. } | Step::TextIds | Step::RoundTimes);
+    let rewrites = |step: &Step| matches!(step, Step::RepairIndexes | Step::OfBackend(_));
     let owners = if plan.steps.iter().any(rewrites) {
         catalog::views_and_triggers(connection)?
     } else {
@@ -93,7 +82,7 @@ fn run_all(connection: &Connection, tables: &Tables, plan: &Plan) -> rusqlite::R
         connection.execute_batch(&format!("DROP {kind} IF EXISTS \"{}\"", name.replace('"', "\"\"")))?;
     }
     for step in &plan.steps {
-        run(connection, tables, step)?;
+        run(connection, tables, plan.event_key, step)?;
     }
     for definition in &owners {
         connection.execute_batch(&definition.sql)?;
@@ -112,46 +101,44 @@ fn run_all(connection: &Connection, tables: &Tables, plan: &Plan) -> rusqlite::R
     }
 }
 
-fn run(connection: &Connection, tables: &Tables, step: &Step) -> rusqlite::Result<()> {
+fn run(connection: &Connection, tables: &Tables, event_key: &str, step: &Step) -> rusqlite::Result<()> {
     let (sessions, events) = (&tables.sessions, &tables.events);
-    let created_order = catalog::free_index_name(connection, &format!("{}_created_at_id", tables.sessions_name()))?;
-    let place = catalog::free_index_name(connection, &format!("{}_session_id_event_index", tables.events_name()))?;
+    let created_order = catalog::free_index_name(connection, &format!("{}_created_at_id", sessions.plain))?;
+    let place = catalog::free_index_name(connection, &format!("{}_session_id_event_index", events.plain))?;
     let sql = match step {
         Step::CreateSessions => format!(
-            "CREATE TABLE {sessions} (id TEXT NOT NULL PRIMARY KEY, agent TEXT NOT NULL, agent_session_id TEXT NOT NULL, \
-             last_connection_id TEXT NOT NULL, created_at INTEGER NOT NULL, destroyed_at INTEGER, sandbox_id TEXT, \
-             session_init_json TEXT, config_options_json TEXT, modes_json TEXT, extra_json TEXT);
-             CREATE INDEX \"{created_order}\" ON {sessions} (created_at, id)"
+            "CREATE TABLE {sessions} ({}, PRIMARY KEY (id));
+             CREATE INDEX \"{created_order}\" ON {sessions} (created_at, id)",
+            definitions(&SESSIONS, declared_type)
         ),
         // No index on `id`: random ids would halve the speed of writing. Not `WITHOUT ROWID`
         // either: it would keep a session's events side by side, which reads half again as fast, but it writes a fifth
         // slower with 32 sessions and a third slower with 512 (ARCHITECTURE.md, "Tables").
         Step::CreateEvents => format!(
-            "CREATE TABLE {events} (id TEXT NOT NULL, event_index INTEGER NOT NULL, session_id TEXT NOT NULL, \
-             created_at INTEGER NOT NULL, connection_id TEXT NOT NULL, sender TEXT NOT NULL, payload_json TEXT NOT NULL, \
-             extra_json TEXT);
-             CREATE UNIQUE INDEX \"{place}\" ON {events} (session_id, event_index)"
+            "CREATE TABLE {events} ({});
+             CREATE UNIQUE INDEX \"{place}\" ON {events} (session_id, event_index)",
+            definitions(&EVENTS, declared_type)
         ),
-        Step::AddColumn {
-            table,
-            column,
-            declared_type,
-        } => format!("ALTER TABLE \"{table}\" ADD COLUMN {column} {declared_type}"),
-        Step::RoundTimes => format!(
+        Step::AddColumn(table, column) => format!(
+            "ALTER TABLE {table} ADD COLUMN {} {}",
+            column.name,
+            declared_type(column.data)
+        ),
+        Step::OfBackend(SqliteStep::RoundTimes) => format!(
             "UPDATE {sessions} SET created_at = CAST(created_at AS INTEGER) WHERE typeof(created_at) = 'real'"
         ),
         // By way of numbers that no session has, so that no two events meet at one index meanwhile.
-        Step::RepairIndexes { row } => format!(
-            "UPDATE {events} AS stored SET event_index = renumbered.place + {FAR} FROM (
-               SELECT {row} AS row, row_number() OVER (PARTITION BY session_id ORDER BY event_index, created_at, id) AS place
+        Step::RepairIndexes => format!(
+            "UPDATE {events} AS stored SET event_index = renumbered.place + {BEYOND} FROM (
+               SELECT {event_key} AS row, row_number() OVER (PARTITION BY session_id ORDER BY event_index, created_at, id) AS place
                FROM {events} WHERE session_id IN (
                  SELECT session_id FROM {events} WHERE typeof(event_index) <> 'integer'
                  UNION SELECT session_id FROM {events} GROUP BY session_id, event_index HAVING count(*) > 1)
-             ) AS renumbered WHERE stored.{row} = renumbered.row;
-             UPDATE {events} SET event_index = event_index - {FAR} WHERE event_index > {FAR}"
+             ) AS renumbered WHERE stored.{event_key} = renumbered.row;
+             UPDATE {events} SET event_index = event_index - {BEYOND} WHERE event_index > {BEYOND}"
         ),
         // The number stays, as the row's key; the text beside it is what the SDK calls the event's id.
-        Step::TextIds => format!(
+        Step::OfBackend(SqliteStep::TextIds) => format!(
             "ALTER TABLE {events} RENAME COLUMN id TO {NUMBER_COLUMN};
              ALTER TABLE {events} ADD COLUMN id TEXT;
              UPDATE {events} SET id = CAST({NUMBER_COLUMN} AS TEXT)"
@@ -164,4 +151,11 @@ fn run(connection: &Connection, tables: &Tables, step: &Step) -> rusqlite::Resul
         ),
     };
     connection.execute_batch(&sql)
+}
+
+fn declared_type(data: Data) -> &'static str {
+    match data {
+        Data::Id | Data::Text | Data::Json => "TEXT",
+        Data::Time | Data::Index => "INTEGER",
+    }
 }

@@ -9,41 +9,25 @@ mod schema;
 
 pub(super) use migrate::prepare;
 
-use crate::store::tables::TablePrefix;
+use crate::store::tables::{TableName, TablePrefix};
 
 /// The names of our tables, with the caller's prefix.
 #[derive(Debug, Clone)]
 pub struct Tables {
-    prefix: TablePrefix,
-    /// `"sessions"`, quoted for SQL.
-    pub(in crate::store::sqlite) sessions: String,
-    /// `"events"`, quoted for SQL.
-    pub(in crate::store::sqlite) events: String,
-    /// `"persist_version"`, quoted for SQL.
-    pub(in crate::store::sqlite) version: String,
+    pub(in crate::store::sqlite) sessions: TableName,
+    pub(in crate::store::sqlite) events: TableName,
+    version: TableName,
 }
 
 impl Tables {
     /// The tables that begin with `prefix`.
     #[must_use]
-    pub fn with_prefix(prefix: TablePrefix) -> Self {
+    pub fn with_prefix(prefix: &TablePrefix) -> Self {
+        let name = |table| TableName::new(None, prefix, table);
         Self {
-            sessions: format!("\"{}\"", prefix.name("sessions")),
-            events: format!("\"{}\"", prefix.name("events")),
-            version: format!("\"{}\"", prefix.name("persist_version")),
-            prefix,
+            sessions: name("sessions"),
+            events: name("events"),
+            version: name("persist_version"),
         }
-    }
-
-    pub(in crate::store::sqlite) fn sessions_name(&self) -> String {
-        self.prefix.name("sessions")
-    }
-
-    pub(in crate::store::sqlite) fn events_name(&self) -> String {
-        self.prefix.name("events")
-    }
-
-    fn version_name(&self) -> String {
-        self.prefix.name("persist_version")
     }
 }
