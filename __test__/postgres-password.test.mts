@@ -187,7 +187,10 @@ test(
       connectTimeoutMs: 200,
       queryTimeoutMs: 1500,
     });
-    const refusal = { code: "ERR_PERSIST_UNAVAILABLE", message: /asked for did not come within options\.connectTimeoutMs/ };
+    const refusal = {
+      code: "ERR_PERSIST_UNAVAILABLE",
+      message: /asked for did not come within options\.connectTimeoutMs/,
+    };
     await assert.rejects(driver.insertEvent("s", eventAt("s", 1)), refusal);
     assert.ok(asked > 1, "it was not asked again");
     // Also while a write goes on trying.

@@ -1,8 +1,9 @@
 //! The store: sessions and events on disk, in plain Rust. `bindings` calls it; it calls nobody.
 //!
 //! What every backend shares stands in this folder: the records ([`model`]), pages and cursors ([`page`]), errors
-//! ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]), the write path ([`commit`]), what follows a moved event ([`moved`]) and the
-//! tables ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and is a [`Store`].
+//! ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]), the write path ([`commit`]), what follows a
+//! moved event ([`moved`]) and the tables ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and
+//! is a [`Store`].
 
 pub mod backlog;
 pub mod commit;

@@ -30,10 +30,8 @@ pub(super) struct Places<'a> {
     writes: Vec<Numbered<'a>>,
     /// For each write that is an event, the index it is to be stored at.
     indexes: Vec<i64>,
+    tables: &'a Tables,
     index_conflict: IndexConflict,
-    events_name: String,
-    lock_name: String,
-    stored: String,
     were_free: bool,
     /// Whether a try may have stored the events at these indexes, and nobody knows.
     is_unsure: bool,
@@ -62,25 +60,17 @@ impl<'a> Places<'a> {
     pub(super) fn new(
         session_id: &'a str,
         writes: Vec<Numbered<'a>>,
-        tables: &Tables,
+        tables: &'a Tables,
         index_conflict: IndexConflict,
     ) -> Self {
-        let events = &tables.events;
         let index = |numbered: &Numbered<'_>| numbered.moved_to.unwrap_or_else(|| asked(numbered));
         Self {
             session_id,
             is_unsure: writes.iter().any(|numbered| numbered.moved_to.is_some()),
             indexes: writes.iter().map(index).collect(),
             writes,
+            tables,
             index_conflict,
-            events_name: tables.events.plain.clone(),
-            lock_name: format!("{events} {session_id}"),
-            // One row at least, for the highest index.
-            stored: format!(
-                "SELECT highest.index, stored.event_index::bigint, stored.id \
-                 FROM (SELECT pg_catalog.max(event_index)::bigint AS index FROM {events} WHERE session_id = $1) AS highest \
-                 LEFT JOIN {events} AS stored ON stored.session_id = $1 AND stored.event_index = ANY ($2)"
-            ),
             were_free: false,
         }
     }
@@ -120,10 +110,8 @@ impl<'a> Places<'a> {
                 .iter()
                 .map(|(write, moved_to)| moved_to.unwrap_or_else(|| asked(write)))
                 .collect(),
+            tables: self.tables,
             index_conflict: self.index_conflict,
-            events_name: self.events_name.clone(),
-            lock_name: self.lock_name.clone(),
-            stored: self.stored.clone(),
             were_free: false,
             is_unsure: self.is_unsure,
         });
@@ -193,13 +181,14 @@ impl<'a> Places<'a> {
         client: &Client,
         statements: &Statements,
     ) -> Result<(Option<i64>, HashMap<i64, String>), Failure> {
-        let lock: [(&(dyn ToSql + Sync), Type); 1] = [(&self.lock_name, Type::TEXT)];
+        let lock_name = format!("{} {}", self.tables.events, self.session_id);
+        let lock: [(&(dyn ToSql + Sync), Type); 1] = [(&lock_name, Type::TEXT)];
         let wanted: [(&(dyn ToSql + Sync), Type); 2] =
             [(&self.session_id, Type::TEXT), (&self.indexes, Type::INT8_ARRAY)];
         // A record has no place, and must not need the right to read events.
         let read = async || {
             if self.has_events() {
-                client.query_typed(&self.stored, &wanted).await
+                client.query_typed(&statements.places, &wanted).await
             } else {
                 Ok(Vec::new())
             }
@@ -269,7 +258,7 @@ impl<'a> Places<'a> {
                     None | Some(_) => {
                         self.were_free = false;
                         if self.index_conflict == IndexConflict::Reject {
-                            break Err(StoreError::index_taken(&self.events_name));
+                            break Err(StoreError::index_taken(&self.tables.events.plain));
                         }
                         if highest >= MAX_SAFE_INTEGER {
                             break Err(StoreError::no_free_index(self.session_id));

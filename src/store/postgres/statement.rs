@@ -17,6 +17,7 @@ use super::error::Failure;
 use super::refusal::Table;
 use super::tables::Tables;
 use crate::store::model::{SessionEvent, SessionRecord};
+use crate::store::tables::columns::{EVENTS, SESSIONS, names, replacements};
 
 /// Begins a transaction. Each statement sees what was committed before it, whatever the database's default is: what is
 /// read after waiting for a lock must be what is there now. A transaction whose client has gone silent is ended by the
@@ -67,6 +68,8 @@ pub(super) enum Replaced {
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) begin: String,
+    /// A session's highest index, and the events at some of its places. One row at least, for the highest index.
+    pub(super) places: String,
     insert_one_event: String,
     insert_events: String,
     replace_events: String,
@@ -76,13 +79,17 @@ pub(super) struct Statements {
 impl Statements {
     pub(super) fn new(tables: &Tables, query_timeout: Duration) -> Self {
         let (sessions, events) = (&tables.sessions, &tables.events);
-        let insert = format!(
-            "INSERT INTO {events} (id, event_index, session_id, created_at, connection_id, sender, payload_json, extra_json)"
-        );
+        let event_columns = names(&EVENTS);
+        let insert = format!("INSERT INTO {events} ({event_columns})");
         let rows = format!("unnest({}, $2, $3, $4, $5, $6, $7, $8)", first_limiting_locks(9));
         Self {
             // Soon enough for another try.
             begin: begin((query_timeout / 8).min(Duration::from_secs(5))),
+            places: format!(
+                "SELECT highest.index, stored.event_index::bigint, stored.id \
+                 FROM (SELECT pg_catalog.max(event_index)::bigint AS index FROM {events} WHERE session_id = $1) AS highest \
+                 LEFT JOIN {events} AS stored ON stored.session_id = $1 AND stored.event_index = ANY ($2)"
+            ),
             // Half as dear to plan as the one for many, which a session alone feels.
             insert_one_event: format!(
                 "{insert} VALUES ({}, $2, $3, $4, $5, $6, $7, $8)",
@@ -93,29 +100,25 @@ impl Statements {
             // that their commit was to wait for. A transaction waits for it, and for all that was committed before, if it has
             // an id and has written to the log: the message, which nobody reads, does both and needs no right.
             replace_events: format!(
-                "WITH given (id, event_index, session_id, created_at, connection_id, sender, payload_json, extra_json) AS (\
+                "WITH given ({event_columns}) AS (\
                    SELECT * FROM {rows}), \
                  present AS (SELECT {same} AS same FROM given JOIN {events} AS stored ON {place}), \
-                 changed AS (UPDATE {events} AS stored SET created_at = given.created_at, \
-                   connection_id = given.connection_id, sender = given.sender, payload_json = given.payload_json, \
-                   extra_json = given.extra_json FROM given WHERE {place} AND NOT {same} RETURNING 1) \
+                 changed AS (UPDATE {events} AS stored SET {replaced} FROM given WHERE {place} AND NOT {same} RETURNING 1) \
                  SELECT (SELECT pg_catalog.count(*) FROM present), \
                    (SELECT pg_catalog.count(*) FROM present WHERE same) + (SELECT pg_catalog.count(*) FROM changed), \
                    pg_catalog.pg_logical_emit_message(true, 'sandbox-agent-persist', ''::pg_catalog.text)",
+                replaced = replacements(&EVENTS, "given"),
                 place = "stored.session_id = given.session_id AND stored.event_index = given.event_index AND stored.id = given.id",
                 same = "(stored.created_at, stored.connection_id, stored.sender, stored.payload_json::pg_catalog.text, \
                         stored.extra_json::pg_catalog.text) IS NOT DISTINCT FROM (given.created_at, given.connection_id, given.sender, \
                         given.payload_json::pg_catalog.text, given.extra_json::pg_catalog.text)"
             ),
             update_sessions: format!(
-                "INSERT INTO {sessions} (id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, sandbox_id, \
-                 session_init_json, config_options_json, modes_json, extra_json) \
+                "INSERT INTO {sessions} ({columns}) \
                  SELECT * FROM unnest({ids}, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-                 ON CONFLICT (id) DO UPDATE SET agent = excluded.agent, agent_session_id = excluded.agent_session_id, \
-                 last_connection_id = excluded.last_connection_id, created_at = excluded.created_at, \
-                 destroyed_at = excluded.destroyed_at, sandbox_id = excluded.sandbox_id, \
-                 session_init_json = excluded.session_init_json, config_options_json = excluded.config_options_json, \
-                 modes_json = excluded.modes_json, extra_json = excluded.extra_json",
+                 ON CONFLICT (id) DO UPDATE SET {replaced}",
+                columns = names(&SESSIONS),
+                replaced = replacements(&SESSIONS, "excluded"),
                 ids = first_limiting_locks(12)
             ),
         }
