@@ -42,6 +42,8 @@ const FILES = [
   "docs/shutdown.md",
   "docs/sqlite.md",
   "examples/mock-server.mjs",
+  "examples/postgres-server.mts",
+  "examples/resume.mts",
   "index.d.ts",
   "index.js",
   "package.json",
@@ -139,7 +141,7 @@ function checkInstalled(project) {
  * @param {string} module
  */
 function compile(project, module) {
-  say(`compile the TypeScript program, --module ${module}`);
+  say(`compile the TypeScript program and the examples, --module ${module}`);
   const compilerOptions = {
     module,
     target: "es2022",
@@ -151,7 +153,7 @@ function compile(project, module) {
     skipLibCheck: true,
     rewriteRelativeImportExtensions: true,
   };
-  const files = ["scripts/pack-test/typescript.mts"];
+  const files = ["scripts/pack-test/typescript.mts", ...FILES.filter((file) => /^examples\/.*\.mts$/.test(file))];
   writeFileSync(path.join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
   node(project, path.join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json");
 }
