@@ -1,6 +1,6 @@
 /** The drivers that bad input is given to, and what each must do with a record or an event that is wrong. */
 import assert from "node:assert/strict";
-import type { TestContext } from "node:test";
+import { after, type TestContext } from "node:test";
 import { type Driver, event, record, refused } from "./refusals.mts";
 import { SECRET } from "./wrong-values.mts";
 
@@ -17,10 +17,10 @@ export interface DriverClass {
 export interface Drivers extends DriverClass {
   /** A new driver, which is closed after the test. */
   opened(t: TestContext): Driver;
-  /** A record with these fields is refused, alone and over one that is stored, which stays as it was. */
-  refusesRecord(t: TestContext, fields: object, ...messages: RegExp[]): Promise<void>;
+  /** A record with these fields is refused over one that is stored, which stays as it was. */
+  refusesRecord(fields: object, ...messages: RegExp[]): Promise<void>;
   /** An event with these fields is refused, and nothing stored. */
-  refusesEvent(t: TestContext, fields: object, ...messages: RegExp[]): Promise<void>;
+  refusesEvent(fields: object, ...messages: RegExp[]): Promise<void>;
 }
 
 export function driversOf(driverClass: DriverClass): Drivers {
@@ -29,17 +29,21 @@ export function driversOf(driverClass: DriverClass): Drivers {
     t.after(() => driver.close());
     return driver;
   };
+  // One for all that is refused, since it keeps nothing of it.
+  let shared: Driver | undefined;
+  const refusing = (): Driver => (shared ??= driverClass.construct());
+  after(() => shared?.close());
   return {
     ...driverClass,
     opened,
-    refusesRecord: async (t, fields, ...messages) => {
-      const driver = opened(t);
+    refusesRecord: async (fields, ...messages) => {
+      const driver = refusing();
       await driver.updateSession(record());
       await refused(() => driver.updateSession({ ...record(), ...fields }), ...messages);
       assert.deepEqual(await driver.listSessions(), { items: [record()] });
     },
-    refusesEvent: async (t, fields, ...messages) => {
-      const driver = opened(t);
+    refusesEvent: async (fields, ...messages) => {
+      const driver = refusing();
       const given = { ...event({ payload: { secret: SECRET } as never }), ...fields };
       await refused(() => driver.insertEvent("s", given), ...messages);
       assert.deepEqual(await driver.listEvents({ sessionId: "s" }), { items: [] });

@@ -10,25 +10,21 @@ export function events({ opened, refusesEvent }: Drivers): void {
   describe("fields of an event", () => {
     for (const field of ["id", "sessionId", "connectionId", "sender"] as const) {
       for (const [what, wrong, message] of NOT_STRING_FIELDS) {
-        test(`${field} that is ${what} is refused`, (t) =>
-          refusesEvent(t, { [field]: wrong }, named("event", field), message));
+        test(`${field} that is ${what} is refused`, () =>
+          refusesEvent({ [field]: wrong }, named("event", field), message));
       }
     }
 
     for (const field of ["eventIndex", "createdAt"] as const) {
       for (const [what, wrong, message] of NOT_INTEGER_FIELDS) {
-        test(`${field} that is ${what} is refused`, (t) =>
-          refusesEvent(t, { [field]: wrong }, named("event", field), message));
+        test(`${field} that is ${what} is refused`, () =>
+          refusesEvent({ [field]: wrong }, named("event", field), message));
       }
     }
 
     for (const index of [-1, -Number.MAX_SAFE_INTEGER]) {
-      test(`the index ${index} is refused`, (t) =>
-        refusesEvent(
-          t,
-          { eventIndex: index },
-          new RegExp(`^event\\.eventIndex must not be negative, it is ${index}$`),
-        ));
+      test(`the index ${index} is refused`, () =>
+        refusesEvent({ eventIndex: index }, new RegExp(`^event\\.eventIndex must not be negative, it is ${index}$`)));
     }
 
     test("the index -0 is 0", async (t) => {
@@ -38,8 +34,8 @@ export function events({ opened, refusesEvent }: Drivers): void {
     });
 
     for (const sender of ["", "user", "Client", "agent ", SECRET]) {
-      test(`the sender ${JSON.stringify(sender)} is refused`, (t) =>
-        refusesEvent(t, { sender }, /^event\.sender must be "client" or "agent"$/));
+      test(`the sender ${JSON.stringify(sender)} is refused`, () =>
+        refusesEvent({ sender }, /^event\.sender must be "client" or "agent"$/));
     }
 
     for (const [what, payload] of [
@@ -47,8 +43,8 @@ export function events({ opened, refusesEvent }: Drivers): void {
       ["a function", () => SECRET],
       ["a symbol", Symbol(SECRET)],
     ] as const) {
-      test(`a payload that is ${what} is refused`, (t) =>
-        refusesEvent(t, { payload }, /^event\.payload must be a JSON value, it is nothing$/));
+      test(`a payload that is ${what} is refused`, () =>
+        refusesEvent({ payload }, /^event\.payload must be a JSON value, it is nothing$/));
     }
 
     test("a payload that is left out is refused", async (t) => {
@@ -58,8 +54,7 @@ export function events({ opened, refusesEvent }: Drivers): void {
     });
 
     for (const field of ["id", "eventIndex", "payload", "unknown"]) {
-      test(`a BigInt in ${field} is refused`, (t) =>
-        refusesEvent(t, { [field]: 5n }, /^event cannot be turned into JSON/));
+      test(`a BigInt in ${field} is refused`, () => refusesEvent({ [field]: 5n }, /^event cannot be turned into JSON/));
     }
 
     test("an event that names another session than the call is refused", async (t) => {
@@ -72,11 +67,7 @@ export function events({ opened, refusesEvent }: Drivers): void {
       assert.deepEqual(await driver.listEvents({ sessionId: "s" }), { items: [] });
     });
 
-    test("a field name with a lone surrogate is refused", (t) =>
-      refusesEvent(
-        t,
-        { [`${SECRET}\ud800`]: 1 },
-        /^the event must be an object whose field names are well-formed text$/,
-      ));
+    test("a field name with a lone surrogate is refused", () =>
+      refusesEvent({ [`${SECRET}\ud800`]: 1 }, /^the event must be an object whose field names are well-formed text$/));
   });
 }

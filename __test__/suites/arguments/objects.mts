@@ -109,9 +109,9 @@ export function objects({ construct, opened, option, refusesEvent }: Drivers): v
       "an object that no string can be made of": Object.create(null),
       "a function": () => SECRET,
     })) {
-      test(`a toJSON that throws ${what} rejects`, async (t) => {
+      test(`a toJSON that throws ${what} rejects`, async () => {
         const payload = { toJSON() { throw value; } }; // prettier-ignore
-        await refusesEvent(t, { payload }, /^event cannot be turned into JSON text/);
+        await refusesEvent({ payload }, /^event cannot be turned into JSON text/);
       });
     }
 
@@ -128,7 +128,7 @@ export function objects({ construct, opened, option, refusesEvent }: Drivers): v
         [[SECRET], /^the event must be an object/],
         [null, /^the event must be an object/],
       ] as const) {
-        await refusesEvent(t, { toJSON: () => returned }, message);
+        await refusesEvent({ toJSON: () => returned }, message);
       }
       const driver = opened(t);
       await refused(() => driver.insertEvent("s", new Date(0) as never), /^the event must be an object/);

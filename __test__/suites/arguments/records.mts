@@ -10,16 +10,16 @@ export function records({ opened, refusesRecord }: Drivers): void {
     for (const field of ["id", "agent", "agentSessionId", "lastConnectionId", "sandboxId"] as const) {
       for (const [what, wrong, message] of NOT_STRING_FIELDS) {
         if (field === "sandboxId" && stringified(wrong) === undefined) continue;
-        test(`${field} that is ${what} is refused`, (t) =>
-          refusesRecord(t, { [field]: wrong }, named("session", field), message));
+        test(`${field} that is ${what} is refused`, () =>
+          refusesRecord({ [field]: wrong }, named("session", field), message));
       }
     }
 
     for (const field of ["createdAt", "destroyedAt"] as const) {
       for (const [what, wrong, message] of NOT_INTEGER_FIELDS) {
         if (field === "destroyedAt" && stringified(wrong) === undefined) continue;
-        test(`${field} that is ${what} is refused`, (t) =>
-          refusesRecord(t, { [field]: wrong }, named("session", field), message));
+        test(`${field} that is ${what} is refused`, () =>
+          refusesRecord({ [field]: wrong }, named("session", field), message));
       }
     }
 
@@ -41,13 +41,12 @@ export function records({ opened, refusesRecord }: Drivers): void {
     });
 
     for (const field of ["id", "createdAt", "sessionInit", "modes", "unknown"]) {
-      test(`a BigInt in ${field} is refused`, (t) =>
-        refusesRecord(t, { [field]: 5n }, /^session cannot be turned into JSON/));
+      test(`a BigInt in ${field} is refused`, () =>
+        refusesRecord({ [field]: 5n }, /^session cannot be turned into JSON/));
     }
 
-    test("a field name with a lone surrogate is refused", (t) =>
+    test("a field name with a lone surrogate is refused", () =>
       refusesRecord(
-        t,
         { [`${SECRET}\ud800`]: 1 },
         /^the session must be an object whose field names are well-formed text$/,
       ));
