@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { after, test, type TestContext } from "node:test";
+import { after, describe, test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -25,40 +25,43 @@ const example = (name: string) => [
 ];
 const env = { ...process.env, SANDBOX_AGENT_URL: agents.baseUrl };
 
-test("resume.mts goes on with its session each time it is run", async (t) => {
-  const cwd = directory(t);
-  const run = async (text: string) => {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [...example("resume.mts"), text], {
-      cwd,
-      env,
-    });
-    // The SDK says there what it could not store.
-    assert.equal(stderr, "");
-    return stdout;
-  };
-  const first = await run("My favourite colour is teal.");
-  assert.match(first, /^The session begins\.\n.*I received no history/);
-  const second = await run("What do you know about me?");
-  assert.match(second, /^The session began at .*\n.*you said: .*My favourite colour is teal/);
-});
+// Side by side: a live server takes two seconds to let go of an SDK, each time.
+describe("examples", { concurrency: true }, () => {
+  test("resume.mts goes on with its session each time it is run", async (t) => {
+    const cwd = directory(t);
+    const run = async (text: string) => {
+      const { stdout, stderr } = await promisify(execFile)(process.execPath, [...example("resume.mts"), text], {
+        cwd,
+        env,
+      });
+      // The SDK says there what it could not store.
+      assert.equal(stderr, "");
+      return stdout;
+    };
+    const first = await run("My favourite colour is teal.");
+    assert.match(first, /^The session begins\.\n.*I received no history/);
+    const second = await run("What do you know about me?");
+    assert.match(second, /^The session began at .*\n.*you said: .*My favourite colour is teal/);
+  });
 
-test("postgres-server.mts loses nothing when it is told to end, and another one goes on with the session", async (t) => {
-  const postgres = await startPostgres();
-  t.after(postgres.cleanup);
-  const url = await postgres.createDatabase();
+  test("postgres-server.mts loses nothing when it is told to end, and another one goes on with the session", async (t) => {
+    const postgres = await startPostgres();
+    t.after(postgres.cleanup);
+    const url = await postgres.createDatabase();
 
-  const first = await startExample(t, url);
-  assert.equal((await first.prompt("stream 300")).stopReason, "end_turn");
-  await first.end();
+    const first = await startExample(t, url);
+    assert.equal((await first.prompt("stream 300")).stopReason, "end_turn");
+    await first.end();
 
-  const second = await startExample(t, url);
-  const numbers = Array.from({ length: 300 }, (_, position) => `${position + 1} of 300`);
-  assert.deepEqual(textsOf(await second.history()), numbers);
-  await second.prompt("What do you know about me?");
-  await second.end();
+    const second = await startExample(t, url);
+    const numbers = Array.from({ length: 300 }, (_, position) => `${position + 1} of 300`);
+    assert.deepEqual(textsOf(await second.history()), numbers);
+    await second.prompt("What do you know about me?");
+    await second.end();
 
-  const third = await startExample(t, url);
-  assert.match(textsOf(await third.history()).at(-1) ?? "", /^I received 50 messages of history/);
+    const third = await startExample(t, url);
+    assert.match(textsOf(await third.history()).at(-1) ?? "", /^I received 50 messages of history/);
+  });
 });
 
 /** A server of the example, and what its clients and its operator do. */
