@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
+
+import { program } from "./programs.mts";
 
 export class ProcessGroup {
   readonly #child: ChildProcess;
@@ -18,9 +19,9 @@ export class ProcessGroup {
     parameters: string[],
     env: Record<string, string> = {},
   ) {
-    const path = fileURLToPath(new URL(`programs/${script}`, import.meta.url));
+    const { path, execArgv } = program(script);
     this.#child = fork(path, parameters, {
-      execArgv: ["--import", "tsx"],
+      execArgv,
       env: { ...process.env, ...env },
       detached: true,
       stdio: ["ignore", "ignore", "pipe", "ipc"],

@@ -1,8 +1,9 @@
 /** Starts a script of `programs/` as a process of its own, talks with it, and ends it with the test. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { resolve } from "node:path";
 import type { TestContext } from "node:test";
+
+import { program } from "./programs.mts";
 
 export interface Ended {
   code: number | null;
@@ -23,8 +24,9 @@ export interface Started {
 }
 
 export function start(t: TestContext, script: string, args: string[] = [], nodeOptions: string[] = []): Started {
-  const child = fork(resolve(import.meta.dirname, "programs", script), args, {
-    execArgv: ["--import", "tsx", ...nodeOptions],
+  const { path, execArgv } = program(script);
+  const child = fork(path, args, {
+    execArgv: [...execArgv, ...nodeOptions],
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
   const untaken: unknown[] = [];
