@@ -1,4 +1,4 @@
-/** Draws the bench's own figures as the README's chart: grouped bars, one group a number of sessions. */
+/** Draws the bench's own figures as the charts of the docs: grouped bars, the sides beside each other. */
 
 export interface Bars {
   label: string;
@@ -10,12 +10,13 @@ const WIDTH = 760;
 const LEFT = 250;
 const BAR = 18;
 
-/** An SVG picture that reads on a light page and on a dark one. */
-export function chart(title: string, note: string, groups: Bars[]): string {
-  const highest = Math.max(...groups.flatMap((group) => group.values.map((bar) => bar.value)));
+/** An SVG picture that reads on a light page and on a dark one. The longest bar is the highest of all, or of its group. */
+export function chart(title: string, note: string, longest: "all" | "group", groups: Bars[]): string {
+  const highestOf = (some: Bars[]) => Math.max(...some.flatMap((group) => group.values.map((bar) => bar.value)));
   const lines: string[] = [];
   let y = 64;
   for (const group of groups) {
+    const highest = highestOf(longest === "all" ? groups : [group]);
     lines.push(text(16, y + 13, group.label, "bold"));
     for (const { side, value } of group.values) {
       const width = Math.max(1, (value / highest) * (WIDTH - LEFT - 90));

@@ -31,6 +31,11 @@ export function ratio(value: number, target: number): string {
   return `${value.toFixed(1)}x (${value >= target ? "" : "missed, "}wanted ${target}x)`;
 }
 
+/** The same of what is to stay low. */
+export function atMost(value: number, target: number): string {
+  return `${value.toFixed(2)}x (${value <= target ? "" : "missed, "}wanted at most ${target}x)`;
+}
+
 /** The version in a `package.json` of this folder of the project; its own one's, if none is named. */
 export function versionIn(folder = ""): string {
   const { version } = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8")) as { version: string };

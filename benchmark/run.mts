@@ -1,24 +1,35 @@
 /**
  * `npm run bench`: this package's drivers beside the drivers that users write today, in one run on one machine.
  *
- * Every figure comes from a process of its own (`side.mts`) on a fresh file or schema; the sides take turns, `ROUNDS`
- * times. Prints medians and spread, and writes `docs/benchmark.md` and the README's chart, `docs/benchmark.svg`.
- * `BENCH_ONLY=sqlite` or `postgres` prints one half and writes nothing.
+ * Every figure comes from a process of its own on a fresh file or schema; the sides take turns, `BENCH_ROUNDS` times.
+ * Prints medians and spread, and writes `docs/benchmark.md` and its charts. `BENCH_ONLY=sqlite,network` prints only these
+ * parts and writes nothing; with `BENCH_ROUNDS=1` and `BENCH_ROUND_TRIPS=1,10` (ms, for what is measured over a network)
+ * that gives a first impression soon.
  */
 import { writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 
-import { chart } from "./chart.mts";
+import { chart, type Bars } from "./chart.mts";
 import { root, ROUNDS } from "./measure.mts";
+import { benchNetwork } from "./network.mts";
 import { benchPostgres } from "./postgres.mts";
 import { page, say, versionIn } from "./report.mts";
 import { benchSqlite } from "./sqlite.mts";
 
-const only = process.env["BENCH_ONLY"];
-if (only !== undefined && only !== "sqlite" && only !== "postgres") {
-  throw new Error(`BENCH_ONLY is ${JSON.stringify(only)}: it may be sqlite, postgres, or absent`);
-}
+/** What there is to measure, in the order of the page; each gives the bars of its chart. */
+const parts = {
+  sqlite: benchSqlite,
+  postgres: benchPostgres,
+  network: benchNetwork,
+};
+type Part = keyof typeof parts;
+const names = Object.keys(parts) as Part[];
+
+const only = process.env["BENCH_ONLY"]?.split(",");
+const unknown = only?.find((name) => !names.includes(name as Part));
+if (unknown !== undefined)
+  throw new Error(`BENCH_ONLY names ${JSON.stringify(unknown)}: there are ${names.join(", ")}`);
 
 say("# Benchmark");
 say("");
@@ -35,15 +46,27 @@ say(
     `Node ${process.version}. ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), ${gib} GiB, ${process.platform} ${process.arch}.`,
 );
 say("");
-const sqlite = only === "postgres" ? [] : await benchSqlite();
-const postgres = only === "sqlite" ? [] : await benchPostgres();
-if (only === undefined) {
-  writeFileSync(join(root, "docs", "benchmark.md"), page());
-  writeFileSync(
-    join(root, "docs", "benchmark.svg"),
-    chart("Durable inserts, events a second", "each session awaits every insert; longer is better", [
-      ...sqlite,
-      ...postgres,
-    ]),
+const bars: Partial<Record<Part, Bars[]>> = {};
+for (const name of names) {
+  if (only && !only.includes(name)) continue;
+  const start = performance.now();
+  bars[name] = await parts[name]();
+  // No part of the page.
+  console.error(`${name} took ${Math.round((performance.now() - start) / 1000)} s`);
+}
+if (!only) {
+  const { sqlite = [], postgres = [], network = [] } = bars;
+  const write = (file: string, text: string) => writeFileSync(join(root, "docs", file), text);
+  write("benchmark.md", page());
+  const note = "each session awaits every insert; longer is better";
+  write("benchmark.svg", chart("Durable inserts, events a second", note, "all", [...sqlite, ...postgres]));
+  write(
+    "benchmark-network.svg",
+    chart(
+      "Durable inserts of 8 sessions, with Postgres far and near",
+      "events a second; bars are comparable within one distance",
+      "group",
+      network,
+    ),
   );
 }

@@ -81,6 +81,26 @@ async function insert(driver: Driver, sessions: number, seconds: number) {
   };
 }
 
+/** `insert`, once the driver has the connections that so many sessions need, and its code is compiled. */
+async function insertWarm(driver: Driver, sessions: number, seconds: number) {
+  const before = await insert(driver, sessions, seconds / 3);
+  const figures = await insert(driver, sessions, seconds);
+  return { ...figures, events: before.events + figures.events };
+}
+
+/** `insertWarm` with each number of sessions, one after another, for `seconds` each. Latencies in ms. */
+async function insertEach(driver: Driver, seconds: number, each: number[]) {
+  const figures: Record<string, number> = {};
+  let events = 0;
+  for (const sessions of each) {
+    const one = await insertWarm(driver, sessions, seconds);
+    events += one.events;
+    figures[`${sessions} perSecond`] = one.perSecond;
+    figures[`${sessions} latency`] = quantile(one.latencies, 0.5) / 1000;
+  }
+  return { ...figures, events };
+}
+
 /** Makes a session of `count` events named "history", once per file. */
 async function fill(driver: Driver, count: number) {
   await driver.updateSession({
@@ -98,8 +118,8 @@ async function fill(driver: Driver, count: number) {
   return {};
 }
 
-/** Reads the whole session in pages of 500: milliseconds, and memory over idle in MB. */
-async function scan(driver: Driver, pages: number) {
+/** Reads the whole session in pages of so many: milliseconds, and memory over idle in MB. */
+async function scan(driver: Driver, limit: number) {
   await driver.getSession("history");
   const idle = process.memoryUsage.rss();
   let peak = idle;
@@ -107,7 +127,7 @@ async function scan(driver: Driver, pages: number) {
   const start = performance.now();
   let cursor: string | undefined;
   do {
-    const page = await driver.listEvents({ sessionId: "history", limit: pages, cursor });
+    const page = await driver.listEvents({ sessionId: "history", limit, cursor });
     events += page.items.length;
     cursor = page.nextCursor;
     peak = Math.max(peak, process.memoryUsage.rss());
@@ -165,7 +185,8 @@ const numbers = rest.map(Number);
 const driver = openDriver(database, side, place, rest.includes("normal") ? "normal" : "full");
 const cases: Record<string, () => Promise<object>> = {
   insert: async () => ({ ...(await insert(driver, numbers[0] ?? 1, numbers[1] ?? 2)), latencies: undefined }),
-  "insert-with-latencies": () => insert(driver, numbers[0] ?? 1, numbers[1] ?? 2),
+  "insert-each": () => insertEach(driver, numbers[0] ?? 1, numbers.slice(1)),
+  "insert-warm": () => insertWarm(driver, numbers[0] ?? 1, numbers[1] ?? 2),
   fill: () => fill(driver, numbers[0] ?? 0),
   scan: () => scan(driver, numbers[0] ?? 500),
   parse: async () => parse(numbers[0] ?? 0, numbers[1] ?? 500),

@@ -8,7 +8,8 @@ import Database from "better-sqlite3";
 
 import { startServer } from "../__test__/support/agent/server.mts";
 import type { Bars } from "./chart.mts";
-import { alternate, median, root, runSide, SECONDS, type Figures } from "./measure.mts";
+import { alternate, median, runSide, SECONDS, type Figures } from "./measure.mts";
+import { buildProgram } from "./program.mts";
 import { ratio, say, spread, table, versionIn } from "./report.mts";
 import type { Side } from "./side.mts";
 
@@ -30,23 +31,12 @@ function versions(): string {
   return `better-sqlite3 ${versionIn("node_modules/better-sqlite3")} with SQLite ${sqlite}`;
 }
 
-/** The same inserts from Rust alone; it builds the program first. */
+/** The same inserts from Rust alone. */
 function limitProgram(): (file: string, sessions: number, durability: string) => Figures {
-  const messages = execFileSync("cargo", ["bench", "--no-run", "--bench", "limit", "--message-format", "json"], {
-    cwd: root,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-    maxBuffer: 64 << 20,
-  });
-  const program = messages
-    .split("\n")
-    .filter((line) => line.includes('"executable":"'))
-    .map((line) => JSON.parse(line) as { target: { name: string }; executable: string })
-    .find((message) => message.target.name === "limit");
-  if (!program) throw new Error("cargo built no program named limit");
+  const program = buildProgram("limit");
   return (file, sessions, durability) =>
     JSON.parse(
-      execFileSync(program.executable, [file, String(sessions), String(SECONDS), durability], { encoding: "utf8" }),
+      execFileSync(program, [file, String(sessions), String(SECONDS), durability], { encoding: "utf8" }),
     ) as Figures;
 }
 
