@@ -19,6 +19,22 @@ export interface FarServer {
 
 let program: string | undefined;
 
+/** Something before a port of this machine that forwards what comes, half a round trip later. */
+export async function startDelay(port: number, milliseconds: number): Promise<{ port: number; end(): Promise<void> }> {
+  program ??= buildProgram("delay");
+  const child = spawn(program, [String(port), String(milliseconds * 1000)], { stdio: ["pipe", "pipe", "inherit"] });
+  const ended = once(child, "exit");
+  const said = once(child.stdout, "data") as Promise<[Buffer]>;
+  const [line] = await Promise.race([said, ended.then(() => Promise.reject(new Error("delay did not start")))]);
+  return {
+    ...(JSON.parse(line.toString()) as { port: number }),
+    end: async () => {
+      child.stdin.end();
+      await ended;
+    },
+  };
+}
+
 /** Runs `work` with the server so many milliseconds away; at 0 nothing stands between. */
 export async function withDelay<R>(
   server: ServerEnvironment,
@@ -26,17 +42,12 @@ export async function withDelay<R>(
   work: (far: FarServer) => Promise<R>,
 ): Promise<R> {
   if (milliseconds === 0) return work({ environment: server, ping: await ping(server) });
-  program ??= buildProgram("delay");
-  const child = spawn(program, [server.PGPORT, String(milliseconds * 1000)], { stdio: ["pipe", "pipe", "inherit"] });
-  const ended = once(child, "exit");
+  const delay = await startDelay(Number(server.PGPORT), milliseconds);
   try {
-    const [line] = (await Promise.race([once(child.stdout, "data"), ended.then(() => [""])])) as [Buffer | string];
-    const { port } = JSON.parse(line.toString()) as { port: number };
-    const environment = { ...server, PGPORT: String(port) };
+    const environment = { ...server, PGPORT: String(delay.port) };
     return await work({ environment, ping: await ping(environment) });
   } finally {
-    child.stdin.end();
-    await ended;
+    await delay.end();
   }
 }
 

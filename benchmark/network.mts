@@ -12,7 +12,7 @@ import {
   type Bench,
   type PostgresSide,
 } from "./postgres-server.mts";
-import { atMost, ratio, say, spread, table } from "./report.mts";
+import { atMost, distance, ratio, say, spread, table } from "./report.mts";
 
 /** How far the server is, in ms. */
 const ROUND_TRIPS = process.env["BENCH_ROUND_TRIPS"]?.split(",").map(Number) ?? [0, 0.5, 1, 2, 5, 10, 30];
@@ -56,7 +56,7 @@ function row(
     ...SIDES.map((name) => spread(all[name], perSecond)),
     target.overPasted === undefined ? `${over.toFixed(1)}x` : ratio(over, target.overPasted),
     ...SIDES.map((name) => spread(all[name], latency, 1)),
-    target.timesAlone === undefined ? `${times.toFixed(2)}x` : atMost(times, target.timesAlone),
+    target.timesAlone === undefined ? `${times.toFixed(2)}x` : atMost(times, target.timesAlone, 2),
   ];
 }
 
@@ -77,10 +77,6 @@ function rowsOf(label: string, all: Sides, milliseconds: number): string[][] {
       sessions === 1 ? {} : wanted(milliseconds, sessions),
     ),
   );
-}
-
-function distance(milliseconds: number, ping: number): string {
-  return `${milliseconds === 0 ? "none" : `${milliseconds} ms`} (${ping.toFixed(2)} ms)`;
 }
 
 async function direct(bench: Bench): Promise<Bars[]> {

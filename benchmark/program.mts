@@ -3,14 +3,18 @@ import { execFileSync } from "node:child_process";
 
 import { root } from "./measure.mts";
 
-/** Builds the program of that name, if it is not built, and gives the path of it. */
+/** Builds the program of that name, unless it is built already, and gives its path. */
 export function buildProgram(name: "limit" | "delay"): string {
-  const messages = execFileSync("cargo", ["bench", "--no-run", "--bench", name, "--message-format", "json"], {
-    cwd: root,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-    maxBuffer: 64 << 20,
-  });
+  const messages = execFileSync(
+    "cargo",
+    ["bench", "--quiet", "--no-run", "--bench", name, "--message-format", "json"],
+    {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "inherit"],
+      maxBuffer: 64 << 20,
+    },
+  );
   const program = messages
     .split("\n")
     .filter((line) => line.includes('"executable":"'))

@@ -32,8 +32,21 @@ export function ratio(value: number, target: number): string {
 }
 
 /** The same of what is to stay low. */
-export function atMost(value: number, target: number): string {
-  return `${value.toFixed(2)}x (${value <= target ? "" : "missed, "}wanted at most ${target}x)`;
+export function atMost(value: number, target: number, digits: number): string {
+  const shown = value.toFixed(digits);
+  return `${shown}x (${Number(shown) <= target ? "" : "missed, "}wanted at most ${target}x)`;
+}
+
+/** `spread`, and how much more that is than the base, beside what it may be. */
+export function spreadOver(figures: Figures[], name: string, base: Figures[], target: number): string {
+  const more = median(figures, name) - median(base, name);
+  const signed = `${more < 0 ? "" : "+"}${more.toFixed(1)}`;
+  return `${spread(figures, name, 1)}: ${signed} (${more <= target ? "" : "missed, "}wanted at most +${target})`;
+}
+
+/** How far a server is said to be, and how far it is. */
+export function distance(milliseconds: number, ping: number): string {
+  return `${milliseconds === 0 ? "none" : `${milliseconds} ms`} (${ping.toFixed(2)} ms)`;
 }
 
 /** The version in a `package.json` of this folder of the project; its own one's, if none is named. */

@@ -11,14 +11,16 @@ import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 
 import { chart, type Bars } from "./chart.mts";
+import { benchEndToEnd } from "./end-to-end.mts";
 import { root, ROUNDS } from "./measure.mts";
 import { benchNetwork } from "./network.mts";
 import { benchPostgres } from "./postgres.mts";
 import { page, say, versionIn } from "./report.mts";
 import { benchSqlite } from "./sqlite.mts";
 
-/** What there is to measure, in the order of the page; each gives the bars of its chart. */
+/** What there is to measure, in the order of the page. What has a chart gives its bars. */
 const parts = {
+  "end-to-end": benchEndToEnd,
   sqlite: benchSqlite,
   postgres: benchPostgres,
   network: benchNetwork,
@@ -46,7 +48,7 @@ say(
     `Node ${process.version}. ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), ${gib} GiB, ${process.platform} ${process.arch}.`,
 );
 say("");
-const bars: Partial<Record<Part, Bars[]>> = {};
+const bars: Partial<Record<Part, Bars[] | void>> = {};
 for (const name of names) {
   if (only && !only.includes(name)) continue;
   const start = performance.now();
@@ -55,18 +57,20 @@ for (const name of names) {
   console.error(`${name} took ${Math.round((performance.now() - start) / 1000)} s`);
 }
 if (!only) {
-  const { sqlite = [], postgres = [], network = [] } = bars;
   const write = (file: string, text: string) => writeFileSync(join(root, "docs", file), text);
   write("benchmark.md", page());
   const note = "each session awaits every insert; longer is better";
-  write("benchmark.svg", chart("Durable inserts, events a second", note, "all", [...sqlite, ...postgres]));
+  write(
+    "benchmark.svg",
+    chart("Durable inserts, events a second", note, "all", [...(bars.sqlite ?? []), ...(bars.postgres ?? [])]),
+  );
   write(
     "benchmark-network.svg",
     chart(
       "Durable inserts of 8 sessions, with Postgres far and near",
       "events a second; bars are comparable within one distance",
       "group",
-      network,
+      bars.network ?? [],
     ),
   );
 }

@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 
-import { SandboxAgent, type SessionPersistDriver } from "sandbox-agent";
+import { InMemorySessionPersistDriver, SandboxAgent, type SessionPersistDriver } from "sandbox-agent";
 
 import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../index.js";
 import { openNative } from "./drivers/native.mts";
@@ -16,6 +16,7 @@ import { PastedDriver } from "./drivers/pasted.mts";
 import { TunedDriver } from "./drivers/tuned.mts";
 import { eventAt } from "./event.mts";
 import { quantile } from "./measure.mts";
+import { stream } from "./stream.mts";
 
 export type Side = "ours" | "native" | "tuned" | "pasted";
 type Driver = SessionPersistDriver & { close(): Promise<void> };
@@ -34,6 +35,8 @@ function openDriver(database: string, side: string, place: string, durability: "
       return new PostgresSessionPersistDriver({ schema: place });
     case "postgres pasted":
       return new PastedPostgresDriver(place);
+    case "memory sdk":
+      return Object.assign(new InMemorySessionPersistDriver({ maxEventsPerSession: 1e9 }), { close: async () => {} });
     default:
       throw new Error(`there is no ${side} for ${database}`);
   }
@@ -191,6 +194,7 @@ const cases: Record<string, () => Promise<object>> = {
   scan: () => scan(driver, numbers[0] ?? 500),
   parse: async () => parse(numbers[0] ?? 0, numbers[1] ?? 500),
   resume: () => resume(driver, rest[0] ?? ""),
+  stream: () => stream(driver, numbers[0] ?? 1, numbers[1] ?? 1, numbers[2] ?? 1),
   lookup: () => lookup(driver, numbers[0] ?? 0),
 };
 const run = cases[name];
