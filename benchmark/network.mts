@@ -1,5 +1,5 @@
 /** Durable inserts into a Postgres that is some way off: this driver beside one on `pg`. `run.mts` runs it. */
-import { startPgBouncer } from "../__test__/postgres/pgbouncer.mts";
+import { startPgBouncer } from "../__test__/support/postgres/pgbouncer.mts";
 import type { Bars } from "./chart.mts";
 import { withDelay, type FarServer } from "./delay.mts";
 import { runFleet } from "./fleet.mts";
