@@ -84,6 +84,9 @@ module.exports = __toCommonJS(index_exports);
 // <define:PLATFORMS>
 var define_PLATFORMS_default = ["linux-x64-gnu", "linux-arm64-gnu", "linux-x64-musl", "linux-arm64-musl", "darwin-x64", "darwin-arm64", "win32-x64-msvc"];
 
+// lib/realm.ts
+var import_node_timers = __toESM(require("node:timers"));
+
 // lib/password.ts
 var failures = /* @__PURE__ */ new Map();
 var count = 0;
@@ -113,6 +116,7 @@ function kindOf(value) {
 
 // lib/realm.ts
 var { stringify, parse } = JSON;
+var { setImmediate } = import_node_timers.default;
 var { defineProperty } = Object;
 var OwnError = Error;
 var OwnTypeError = TypeError;
@@ -129,7 +133,7 @@ function createError(code, message, databaseMessage, sqliteCode, sqlState, ...th
 function define(error, name, value) {
   defineProperty(error, name, { value, writable: true, enumerable: true, configurable: true });
 }
-var realm = { stringify, parse, createError, askPassword, failureOf, forgetFailure };
+var realm = { stringify, parse, createError, askPassword, failureOf, forgetFailure, setImmediate };
 
 // lib/class.ts
 function needsNew(target, { name }) {
@@ -143,8 +147,8 @@ function needsNew(target, { name }) {
 }
 
 // lib/drain.ts
-var import_node_timers = __toESM(require("node:timers"));
-var { clearTimeout, setImmediate, setTimeout } = import_node_timers.default;
+var import_node_timers2 = __toESM(require("node:timers"));
+var { clearTimeout, setImmediate: setImmediate2, setTimeout } = import_node_timers2.default;
 var QUIET_TURNS = 10;
 var QUIET_MS = 250;
 var Drain = class {
@@ -173,7 +177,7 @@ var Drain = class {
         if (!this.#hasTime) return false;
         turns = 0;
       }
-      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setImmediate2(resolve));
       turns += 1;
     }
     return true;

@@ -1,11 +1,15 @@
 // What the native code makes values with: the `JSON` and the errors of the realm that loaded the package, so that
 // `error instanceof TypeError` holds for the caller, also where each test file has a realm of its own.
 //
-// They are taken when the package is loaded: what a program puts on `JSON` or `Error` later changes nothing here.
+// They are taken when the package is loaded: what a program puts on `JSON` or `Error` later changes nothing here, nor do the
+// timers of a test.
+import timers from "node:timers";
+
 import type { PersistErrorCode } from "./errors.ts";
 import { askPassword, failureOf, forgetFailure } from "./password.ts";
 
 const { stringify, parse } = JSON;
+const { setImmediate } = timers;
 const { defineProperty } = Object;
 const OwnError = Error;
 const OwnTypeError = TypeError;
@@ -34,4 +38,4 @@ function define(error: Error, name: string, value: unknown): void {
   defineProperty(error, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
-export const realm = { stringify, parse, createError, askPassword, failureOf, forgetFailure };
+export const realm = { stringify, parse, createError, askPassword, failureOf, forgetFailure, setImmediate };

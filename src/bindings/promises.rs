@@ -1,4 +1,4 @@
-//! Promises: made on the JavaScript thread, settled there too, all of one batch in one hop.
+//! Promises: made on the JavaScript thread, settled there too, all of one batch in one hop, or in slices if they are many.
 //!
 //! Node-API's own helpers make one thread-safe function a promise, which costs more than the write itself
 //! (ARCHITECTURE.md, "Group commit"). Here one serves a whole driver. It keeps the process alive while calls are pending.
@@ -6,10 +6,12 @@
 //! Answers wait in a queue of ours for the JavaScript thread, and the thread-safe function only wakes it: what is handed to
 //! one whose environment ends may never be freed, and an answer may be a page of many megabytes.
 
+use std::collections::VecDeque;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::{JsObjectValue, Object, ObjectRef, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, ThreadsafeFunctionHandle};
@@ -20,6 +22,12 @@ use super::error::Failure;
 use super::realm::{Realm, undefined};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::{Answer, Completion};
+
+/// How many promises one turn of the event loop settles. Each has a continuation, which runs in that turn too.
+const MOST_A_TURN: usize = 512;
+
+/// How long a turn settles promises before it leaves the others to the next: a page takes milliseconds to parse.
+const LONGEST: Duration = Duration::from_millis(5);
 
 /// A call's promise, and the event whose index may change, on their way through the store and back.
 pub(super) struct Ticket {
@@ -52,7 +60,9 @@ struct Calls {
 
 #[derive(Default)]
 struct Answers {
-    waiting: Vec<Completion<Ticket>>,
+    waiting: VecDeque<Completion<Ticket>>,
+    /// Whether the JavaScript thread has been told of them.
+    told: bool,
     /// Those who wait until nothing is pending.
     idle: Vec<Ticket>,
     /// Whether the environment has ended, so that nobody takes answers any more.
@@ -69,7 +79,7 @@ impl Promises {
             .callee_handled::<false>()
             .weak::<true>()
             .build_callback(move |context| {
-                in_callback.settle_all(&context.env, &callback_realm);
+                in_callback.settle_some(&context.env, &callback_realm);
                 Ok(())
             })?;
         // The cell was just made, so it is empty.
@@ -157,20 +167,37 @@ impl Calls {
         if completions.is_empty() || answers.abandoned {
             return false;
         }
-        if answers.waiting.is_empty() {
-            answers.waiting = completions;
-            return true;
-        }
         answers.waiting.extend(completions);
-        false
+        !std::mem::replace(&mut answers.told, true)
     }
 
-    fn settle_all(&self, env: &Env, realm: &Realm) {
-        let completions = std::mem::take(&mut self.answers().waiting);
-        self.remove(env, completions.len());
-        for (ticket, result) in completions {
+    /// Settles what waits, in the order in which it was answered. When that is much, timers and I/O have their turn before
+    /// the next part.
+    fn settle_some(self: &Arc<Self>, env: &Env, realm: &Rc<Realm>) {
+        let started = Instant::now();
+        let mut answers = self.answers();
+        let count = answers.waiting.len().min(MOST_A_TURN);
+        let mut slice: VecDeque<_> = answers.waiting.drain(..count).collect();
+        drop(answers);
+        while let Some((ticket, result)) = slice.pop_front() {
             // A promise that cannot be settled belongs to an environment that is going away.
             let _ = ticket.settle(env, realm, result);
+            if started.elapsed() >= LONGEST {
+                break;
+            }
+        }
+        self.remove(env, count - slice.len());
+
+        let mut answers = self.answers();
+        while let Some(completion) = slice.pop_back() {
+            answers.waiting.push_front(completion);
+        }
+        answers.told = !answers.waiting.is_empty();
+        let are_left = answers.told;
+        drop(answers);
+        if are_left {
+            // It fails only when the environment is going away.
+            let _ = self.settle_in_next_turn(env, realm);
         }
         if self.pending.load(Ordering::Relaxed) == 0 {
             let idle = std::mem::take(&mut self.answers().idle);
@@ -178,6 +205,16 @@ impl Calls {
                 let _ = ticket.settle(env, realm, Ok(Answer::Done));
             }
         }
+    }
+
+    /// Not by the thread-safe function, which would call back in this turn once more.
+    fn settle_in_next_turn(self: &Arc<Self>, env: &Env, realm: &Rc<Realm>) -> Result<()> {
+        let (calls, in_callback) = (Arc::clone(self), Rc::clone(realm));
+        let settle = env.create_function_from_closure::<(), (), _>("settle", move |context| {
+            calls.settle_some(context.env, &in_callback);
+            Ok(())
+        })?;
+        realm.set_immediate(env, settle.raw())
     }
 
     fn add(&self, env: &Env) {

@@ -16,6 +16,7 @@ pub(super) struct Realm {
     ask_password: Kept,
     failure_of: Kept,
     forget_failure: Kept,
+    set_immediate: Kept,
 }
 
 /// A function that is kept for later calls. These go through [`call`], which takes and gives values of any type.
@@ -43,6 +44,7 @@ impl Realm {
             ask_password: keep("askPassword")?,
             failure_of: keep("failureOf")?,
             forget_failure: keep("forgetFailure")?,
+            set_immediate: keep("setImmediate")?,
         })
     }
 
@@ -73,6 +75,11 @@ impl Realm {
     pub(super) fn forget_failure(&self, env: &Env, number: u32) -> Result<()> {
         let number = env.create_uint32(number)?.raw();
         call(env, self.forget_failure.borrow_back(env)?.raw(), &[number]).map(drop)
+    }
+
+    /// Calls `function` in the next turn of the event loop.
+    pub(super) fn set_immediate(&self, env: &Env, function: sys::napi_value) -> Result<()> {
+        call(env, self.set_immediate.borrow_back(env)?.raw(), &[function]).map(drop)
     }
 
     pub(super) fn create_error<'env>(&self, env: &'env Env, parts: &ErrorParts<'_>) -> Result<Unknown<'env>> {
