@@ -133,7 +133,20 @@ function createError(code, message, databaseMessage, sqliteCode, sqlState, ...th
 function define(error, name, value) {
   defineProperty(error, name, { value, writable: true, enumerable: true, configurable: true });
 }
-var realm = { stringify, parse, createError, askPassword, failureOf, forgetFailure, setImmediate };
+var resolved = Promise.resolve();
+function sendAfterTurn(driver) {
+  void resolved.then(() => driver.send());
+}
+var realm = {
+  stringify,
+  parse,
+  createError,
+  askPassword,
+  failureOf,
+  forgetFailure,
+  setImmediate,
+  sendAfterTurn
+};
 
 // lib/class.ts
 function needsNew(target, { name }) {

@@ -1,10 +1,11 @@
-/** Turns of the event loop: many answers leave others their turn. */
+/** Turns of the event loop: many answers leave others their turn, and what is written in one turn is committed together. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test, type TestContext } from "node:test";
 
 import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../index.js";
-import { startServer } from "./support/postgres/server.mts";
+import { query, startServer } from "./support/postgres/server.mts";
 import { eventAt } from "./support/records.mts";
 import { directory } from "./support/directory.mts";
 import type { Persist } from "./support/storage.mts";
@@ -12,16 +13,46 @@ import type { Persist } from "./support/storage.mts";
 const server = await startServer();
 after(server.cleanup);
 
-const stores: Record<string, (t: TestContext) => Promise<Persist>> = {
-  SQLite: async (t) => new SQLiteSessionPersistDriver({ filename: join(directory(t), "turns.db") }),
-  Postgres: async () => new PostgresSessionPersistDriver({ connectionString: await server.createDatabase() }),
+interface Opened {
+  driver: Persist;
+  /** How many transactions have stored events. */
+  transactions(): Promise<number>;
+}
+
+const stores: Record<string, (t: TestContext) => Promise<Opened>> = {
+  SQLite: async (t) => {
+    const filename = join(directory(t), "turns.db");
+    const driver = new SQLiteSessionPersistDriver({ filename });
+    t.after(() => driver.close());
+    await driver.ready();
+    const before = commitsIn(`${filename}-wal`);
+    return { driver, transactions: async () => commitsIn(`${filename}-wal`) - before };
+  },
+  Postgres: async (t) => {
+    const connectionString = await server.createDatabase();
+    const driver = new PostgresSessionPersistDriver({ connectionString });
+    t.after(() => driver.close());
+    await driver.ready();
+    const count = "SELECT count(DISTINCT xmin::text)::integer AS count FROM events";
+    return { driver, transactions: async () => (await query<{ count: number }>(connectionString, count))[0]!.count };
+  },
 };
+
+/** How many transactions are in a write-ahead log: the last page of each says how large the file is after it. */
+function commitsIn(log: string): number {
+  const bytes = readFileSync(log);
+  const pageSize = bytes.length > 0 ? bytes.readUInt32BE(8) : 0;
+  let commits = 0;
+  for (let frame = 32; frame < bytes.length; frame += 24 + pageSize) {
+    if (bytes.readUInt32BE(frame + 4) > 0) commits += 1;
+  }
+  return commits;
+}
 
 for (const [store, open] of Object.entries(stores)) {
   describe(store, () => {
     test("others have their turns between the answers of 100,000 writes, which keep their order", async (t) => {
-      const driver = await open(t);
-      t.after(() => driver.close());
+      const { driver } = await open(t);
       const COUNT = 100_000;
       const settled: number[] = [];
       const writes = Array.from({ length: COUNT }, (_, index) =>
@@ -37,6 +68,18 @@ for (const [store, open] of Object.entries(stores)) {
       assert.ok(settled.every((index, position) => index === position));
       const between = new Set(turns.filter((count) => count > 0 && count < COUNT));
       assert.ok(between.size > 100, `others had ${between.size} turns between them`);
+    });
+
+    test("sessions that each await their writes have them committed in one transaction a turn", async (t) => {
+      const { driver, transactions } = await open(t);
+      const ROUNDS = 20;
+      const sessions = Array.from({ length: 32 }, async (_, session) => {
+        for (let index = 1; index <= ROUNDS; index += 1) {
+          await driver.insertEvent(`s${session}`, eventAt(`s${session}`, index));
+        }
+      });
+      await Promise.all(sessions);
+      assert.equal(await transactions(), ROUNDS);
     });
   });
 }

@@ -42,15 +42,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut indexes = vec![0_u64; sessions];
     let mut total = 0_u64;
     let start = Instant::now();
-    for session in 0..sessions {
-        insert_next(&store, &mut indexes, session);
-    }
+    store.write((0..sessions).map(|session| next_event(&mut indexes, session)).collect());
     while start.elapsed().as_secs_f64() < seconds {
+        let mut writes = Vec::new();
         for (session, result) in answers.recv()? {
             result?;
             total += 1;
-            insert_next(&store, &mut indexes, session);
+            writes.push(next_event(&mut indexes, session));
         }
+        store.write(writes);
     }
     #[allow(clippy::cast_precision_loss)] // far fewer events than an f64 counts exactly
     let per_second = total as f64 / start.elapsed().as_secs_f64();
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The session's next event, of the same size as those of `side.mts`.
-fn insert_next(store: &SqliteStore<usize>, indexes: &mut [u64], session: usize) {
+fn next_event(indexes: &mut [u64], session: usize) -> (WriteRequest, usize) {
     indexes[session] += 1;
     let index = indexes[session];
     // Session ids are random in the field: neighbours in time are not neighbours in the index.
@@ -68,5 +68,5 @@ fn insert_next(store: &SqliteStore<usize>, indexes: &mut [u64], session: usize) 
     let event = format!(
         r#"{{"id":"{index:012x}-7a25-4bf5-a2d6-{session:012x}","eventIndex":{index},"sessionId":"{session_id}","createdAt":1763900000000,"connectionId":"0d4cf2ad-7a25-4bf5-a2d6-2e6a9e9d3c11","sender":"agent","payload":{{"jsonrpc":"2.0","method":"session/update","params":{{"sessionId":"agent-session-17","update":{{"sessionUpdate":"agent_message_chunk","content":{{"type":"text","text":"chunk {index}: the quick brown fox jumps over the lazy dog, again"}}}}}}}}}}"#
     );
-    store.write(WriteRequest::InsertEvent { session_id, event }, session);
+    (WriteRequest::InsertEvent { session_id, event }, session)
 }

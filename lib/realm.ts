@@ -6,6 +6,7 @@
 import timers from "node:timers";
 
 import type { PersistErrorCode } from "./errors.ts";
+import type { NativeDriver } from "./native.ts";
 import { askPassword, failureOf, forgetFailure } from "./password.ts";
 
 const { stringify, parse } = JSON;
@@ -38,4 +39,20 @@ function define(error: Error, name: string, value: unknown): void {
   defineProperty(error, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
-export const realm = { stringify, parse, createError, askPassword, failureOf, forgetFailure, setImmediate };
+const resolved = Promise.resolve();
+
+/** Has the driver send what is written in this turn of the event loop, after those who wait to go on in it already. */
+function sendAfterTurn(driver: NativeDriver): void {
+  void resolved.then(() => driver.send());
+}
+
+export const realm = {
+  stringify,
+  parse,
+  createError,
+  askPassword,
+  failureOf,
+  forgetFailure,
+  setImmediate,
+  sendAfterTurn,
+};

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use napi::bindgen_prelude::{Object, Unknown};
+use napi::bindgen_prelude::{Object, This, Unknown};
 use napi::{Env, JsValue, Result};
 use napi_derive::napi;
 
@@ -15,6 +15,7 @@ use super::arguments;
 use super::environment::{self, Release};
 use super::error::Failure;
 use super::options;
+use super::outgoing::Outgoing;
 use super::promises::{Promises, Ticket};
 use super::realm::Realm;
 use crate::store::commit::WriteRequest;
@@ -34,7 +35,7 @@ pub struct Driver {
 struct Open {
     realm: Rc<Realm>,
     promises: Promises,
-    store: Box<dyn Store<Ticket>>,
+    store: Outgoing,
 }
 
 impl Release for Open {
@@ -57,6 +58,7 @@ impl Driver {
         let promises = Promises::new(env, &realm)?;
         let store = open(options.store, Arc::new(promises.deliver()))
             .map_err(|error| Failure::from(error).into_exception(env, &realm))?;
+        let store = Outgoing::to(store);
         let open = Rc::new(Open { realm, promises, store });
         environment::release_at_end(&open);
         Ok(Self {
@@ -65,9 +67,18 @@ impl Driver {
         })
     }
 
-    fn write<'env>(&self, env: &'env Env, request: WriteRequest, event: Option<Object<'_>>) -> Result<Unknown<'env>> {
+    fn write<'env>(
+        &self,
+        env: &'env Env,
+        this: &This<'_>,
+        request: WriteRequest,
+        event: Option<Object<'_>>,
+    ) -> Result<Unknown<'env>> {
         let (ticket, promise) = self.open.promises.promise(env, event)?;
-        self.open.store.write(request, ticket);
+        if self.open.store.write(request, ticket) && self.open.realm.send_after_turn(env, this).is_err() {
+            // The environment is going away, and with it the end of this turn.
+            self.open.store.send();
+        }
         Ok(promise)
     }
 
@@ -161,15 +172,21 @@ impl Driver {
     }
 
     #[napi(catch_unwind)]
-    pub fn update_session<'env>(&self, env: &'env Env, session: Unknown) -> Result<Unknown<'env>> {
+    pub fn update_session<'env>(&self, env: &'env Env, this: This<'_>, session: Unknown) -> Result<Unknown<'env>> {
         match arguments::json_text(env, &self.open.realm, "session", session) {
-            Ok(record) => self.write(env, WriteRequest::UpdateSession { record }, None),
+            Ok(record) => self.write(env, &this, WriteRequest::UpdateSession { record }, None),
             Err(failure) => self.open.promises.rejected(env, failure),
         }
     }
 
     #[napi(catch_unwind)]
-    pub fn insert_event<'env>(&self, env: &'env Env, session_id: Unknown, event: Unknown) -> Result<Unknown<'env>> {
+    pub fn insert_event<'env>(
+        &self,
+        env: &'env Env,
+        this: This<'_>,
+        session_id: Unknown,
+        event: Unknown,
+    ) -> Result<Unknown<'env>> {
         let request = arguments::string("sessionId", session_id).and_then(|session_id| {
             let text = arguments::json_text(env, &self.open.realm, "event", event)?;
             Ok(WriteRequest::InsertEvent {
@@ -178,9 +195,15 @@ impl Driver {
             })
         });
         match request {
-            Ok(request) => self.write(env, request, Some(Object::from_raw(env.raw(), event.raw()))),
+            Ok(request) => self.write(env, &this, request, Some(Object::from_raw(env.raw(), event.raw()))),
             Err(failure) => self.open.promises.rejected(env, failure),
         }
+    }
+
+    /// Sends the store what was written in this turn. `lib/realm.ts` calls it at its end.
+    #[napi(catch_unwind)]
+    pub fn send(&self) {
+        self.open.store.send();
     }
 
     #[napi(catch_unwind)]

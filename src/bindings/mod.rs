@@ -9,6 +9,7 @@ mod driver;
 mod environment;
 mod error;
 mod options;
+mod outgoing;
 mod password;
 mod promises;
 mod realm;

@@ -1,4 +1,4 @@
-//! What the native code uses of the JavaScript realm that loaded the package: its `JSON`, and its errors.
+//! What the native code uses of the JavaScript realm that loaded the package: its `JSON`, its errors, and its turns.
 //!
 //! A test runner may run each test file in a realm of its own (Jest, vitest's `vmThreads`), whose `TypeError` is not that
 //! of the realm that Node-API makes errors in. So `lib` hands over the functions, and values are made by them alone.
@@ -17,6 +17,7 @@ pub(super) struct Realm {
     failure_of: Kept,
     forget_failure: Kept,
     set_immediate: Kept,
+    send_after_turn: Kept,
 }
 
 /// A function that is kept for later calls. These go through [`call`], which takes and gives values of any type.
@@ -45,6 +46,7 @@ impl Realm {
             failure_of: keep("failureOf")?,
             forget_failure: keep("forgetFailure")?,
             set_immediate: keep("setImmediate")?,
+            send_after_turn: keep("sendAfterTurn")?,
         })
     }
 
@@ -80,6 +82,11 @@ impl Realm {
     /// Calls `function` in the next turn of the event loop.
     pub(super) fn set_immediate(&self, env: &Env, function: sys::napi_value) -> Result<()> {
         call(env, self.set_immediate.borrow_back(env)?.raw(), &[function]).map(drop)
+    }
+
+    /// Calls the driver's `send` at the end of this turn.
+    pub(super) fn send_after_turn(&self, env: &Env, driver: &Object<'_>) -> Result<()> {
+        call(env, self.send_after_turn.borrow_back(env)?.raw(), &[driver.raw()]).map(drop)
     }
 
     pub(super) fn create_error<'env>(&self, env: &'env Env, parts: &ErrorParts<'_>) -> Result<Unknown<'env>> {

@@ -29,8 +29,8 @@ use page::{EventKey, Position, SessionKey};
 pub trait Store<T> {
     /// Answers once the database can be used.
     fn ready(&self, ticket: T);
-    /// Commits a write with the next batch. The writes of one session commit in the order of their calls.
-    fn write(&self, request: WriteRequest, ticket: T);
+    /// Commits writes with the next batch. The writes of one session commit in the order in which they come.
+    fn write(&self, writes: Vec<(WriteRequest, T)>);
     /// Reads from the database as it is now.
     fn read(&self, request: ReadRequest, ticket: T);
     /// Refuses new calls, commits and answers what waits, releases everything, and then answers, if anybody wants to hear

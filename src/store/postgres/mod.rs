@@ -41,7 +41,7 @@ use tables::Preparation;
 use write::Writer;
 
 use super::backlog::{Admitted, Backlog};
-use super::commit::WriteRequest;
+use super::commit::{Queued, WriteRequest};
 use super::error::{ErrorKind, StoreError, catching_async};
 use super::{Answer, Deliver, ReadRequest, Store};
 
@@ -59,7 +59,7 @@ pub struct PostgresStore<T: Send + 'static> {
 /// A call, on its way to the store's thread.
 enum Call<T> {
     Ready(T),
-    Write(Admitted<WriteRequest>, T),
+    Write(Vec<Queued<T>>),
     Read(Admitted<ReadRequest>, T),
     Close(Option<T>),
 }
@@ -96,19 +96,10 @@ impl<T: Send + 'static> PostgresStore<T> {
         };
         // The thread has ended: the store is closed.
         match call {
-            Call::Ready(ticket) | Call::Write(_, ticket) | Call::Read(_, ticket) => {
-                (self.deliver)(vec![(ticket, Err(StoreError::closed()))]);
-            }
             Call::Close(Some(ticket)) => (self.deliver)(vec![(ticket, Ok(Answer::Done))]),
-            Call::Close(None) => {}
-        }
-    }
-
-    /// Sends a call that counts while it waits, unless too much waits already.
-    fn call_admitted<R>(&self, request: R, bytes: usize, ticket: T, call: fn(Admitted<R>, T) -> Call<T>) {
-        match self.backlog.admit(request, bytes) {
-            Ok(request) => self.call(call(request, ticket)),
-            Err(refusal) => (self.deliver)(vec![(ticket, Err(refusal))]),
+            call => {
+                refuse(call, &self.deliver);
+            }
         }
     }
 }
@@ -118,14 +109,25 @@ impl<T: Send + 'static> Store<T> for PostgresStore<T> {
         self.call(Call::Ready(ticket));
     }
 
-    fn write(&self, request: WriteRequest, ticket: T) {
-        let bytes = request.text_bytes();
-        self.call_admitted(request, bytes, ticket, Call::Write);
+    fn write(&self, writes: Vec<(WriteRequest, T)>) {
+        let (mut admitted, mut refused) = (Vec::with_capacity(writes.len()), Vec::new());
+        for (request, ticket) in writes {
+            let bytes = request.text_bytes();
+            match self.backlog.admit(request, bytes) {
+                Ok(request) => admitted.push((request, ticket)),
+                Err(refusal) => refused.push((ticket, Err(refusal))),
+            }
+        }
+        self.call(Call::Write(admitted));
+        (self.deliver)(refused);
     }
 
     fn read(&self, request: ReadRequest, ticket: T) {
         let bytes = request.text_bytes();
-        self.call_admitted(request, bytes, ticket, Call::Read);
+        match self.backlog.admit(request, bytes) {
+            Ok(request) => self.call(Call::Read(request, ticket)),
+            Err(refusal) => (self.deliver)(vec![(ticket, Err(refusal))]),
+        }
     }
 
     fn close(&self, ticket: Option<T>) {
@@ -194,7 +196,11 @@ async fn serve<T: 'static>(
                     drop(working);
                 });
             }
-            Call::Write(request, ticket) => batches.push(request, ticket),
+            Call::Write(writes) => {
+                for (request, ticket) in writes {
+                    batches.push(request, ticket);
+                }
+            }
             Call::Close(ticket) => {
                 closers.extend(ticket);
                 break;
@@ -221,11 +227,12 @@ async fn serve<T: 'static>(
 
 /// Answers a call that came after `close`; another `close` waits with the first.
 fn refuse<T>(call: Call<T>, deliver: &Deliver<T>) -> Option<T> {
-    match call {
-        Call::Ready(ticket) | Call::Write(_, ticket) | Call::Read(_, ticket) => {
-            deliver(vec![(ticket, Err(StoreError::closed()))]);
-            None
-        }
-        Call::Close(ticket) => ticket,
-    }
+    let tickets = match call {
+        Call::Ready(ticket) | Call::Read(_, ticket) => vec![ticket],
+        Call::Write(writes) => writes.into_iter().map(|(_, ticket)| ticket).collect(),
+        Call::Close(ticket) => return ticket,
+    };
+    let refused = tickets.into_iter().map(|ticket| (ticket, Err(StoreError::closed())));
+    deliver(refused.collect());
+    None
 }

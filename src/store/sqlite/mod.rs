@@ -63,7 +63,7 @@ impl<T: Send + 'static> Store<T> for SqliteStore<T> {
         self.shared.push_ready(ticket);
     }
 
-    fn write(&self, request: WriteRequest, ticket: T) {
+    fn write(&self, writes: Vec<(WriteRequest, T)>) {
         if self.options.target.access == Access::Read {
             let refusal = StoreError::new(
                 ErrorKind::Readonly,
@@ -76,9 +76,9 @@ impl<T: Send + 'static> Store<T> for SqliteStore<T> {
                     ")",
                 ],
             );
-            return self.shared.refuse(refusal, ticket);
+            return self.shared.refuse(&refusal, writes);
         }
-        self.shared.push_write(request, ticket);
+        self.shared.push_writes(writes);
     }
 
     fn read(&self, request: ReadRequest, ticket: T) {

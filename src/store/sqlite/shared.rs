@@ -118,68 +118,67 @@ impl<T> Shared<T> {
         (self.deliver)(completions);
     }
 
-    /// Locks the state for a new call, unless the store is closed; a store that is not open is opened again.
-    fn accept(&self, ticket: T) -> Option<(MutexGuard<'_, State<T>>, T)> {
+    /// Locks the state for new calls, unless the store is closed; a store that is not open is opened again.
+    fn accept(&self) -> Result<MutexGuard<'_, State<T>>, StoreError> {
         let mut state = self.state();
         if state.closing {
-            drop(state);
-            self.deliver((ticket, Err(StoreError::closed())));
-            return None;
+            return Err(StoreError::closed());
         }
         if state.phase == Phase::NotOpen {
             state.phase = Phase::Opening;
             self.writer_wakes.notify_one();
         }
-        Some((state, ticket))
-    }
-
-    /// The same for a call that counts while it waits, unless too much waits already.
-    fn admit<R>(&self, request: R, bytes: usize, ticket: T) -> Option<(MutexGuard<'_, State<T>>, Admitted<R>, T)> {
-        let (state, ticket) = self.accept(ticket)?;
-        match self.backlog.admit(request, bytes) {
-            Ok(request) => Some((state, request, ticket)),
-            Err(refusal) => {
-                drop(state);
-                self.deliver((ticket, Err(refusal)));
-                None
-            }
-        }
+        Ok(state)
     }
 
     pub(super) fn push_ready(&self, ticket: T) {
-        if let Some((mut state, ticket)) = self.accept(ticket) {
-            if state.phase == Phase::Open {
+        match self.accept() {
+            Ok(mut state) if state.phase != Phase::Open => state.waiting_for_open.push(ticket),
+            Ok(state) => {
                 drop(state);
                 self.deliver((ticket, Ok(Answer::Done)));
-            } else {
-                state.waiting_for_open.push(ticket);
+            }
+            Err(closed) => self.deliver((ticket, Err(closed))),
+        }
+    }
+
+    pub(super) fn push_writes(&self, writes: Vec<(WriteRequest, T)>) {
+        let mut state = match self.accept() {
+            Ok(state) => state,
+            Err(closed) => return self.deliver_all(failed(&closed, writes)),
+        };
+        let mut refused = Vec::new();
+        for (request, ticket) in writes {
+            let bytes = request.text_bytes();
+            match self.backlog.admit(request, bytes) {
+                Ok(request) => state.writes.push(request, ticket),
+                Err(refusal) => refused.push((ticket, Err(refusal))),
             }
         }
+        drop(state);
+        self.writer_wakes.notify_one();
+        self.deliver_all(refused);
     }
 
-    pub(super) fn push_write(&self, request: WriteRequest, ticket: T) {
-        let bytes = request.text_bytes();
-        if let Some((mut state, request, ticket)) = self.admit(request, bytes, ticket) {
-            state.writes.push(request, ticket);
-            drop(state);
-            self.writer_wakes.notify_one();
-        }
-    }
-
-    /// Answers a call that can never be done; one after `close` hears of that first.
-    pub(super) fn refuse(&self, error: StoreError, ticket: T) {
-        if let Some((state, ticket)) = self.accept(ticket) {
-            drop(state);
-            self.deliver((ticket, Err(error)));
-        }
+    /// Answers writes that can never be done; those after `close` hear of that first.
+    pub(super) fn refuse(&self, error: &StoreError, writes: Vec<(WriteRequest, T)>) {
+        let closed = self.accept().err();
+        self.deliver_all(failed(closed.as_ref().unwrap_or(error), writes));
     }
 
     /// Queues a read; true when the thread that answers it has to be started.
     pub(super) fn push_read(&self, request: ReadRequest, ticket: T) -> bool {
         let lane = Lane::of(&request);
         let bytes = request.text_bytes();
-        let Some((mut state, request, ticket)) = self.admit(request, bytes, ticket) else {
-            return false;
+        let admitted = self
+            .accept()
+            .and_then(|state| Ok((state, self.backlog.admit(request, bytes)?)));
+        let (mut state, request) = match admitted {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                self.deliver((ticket, Err(refusal)));
+                return false;
+            }
         };
         let reads = state.reads(lane);
         reads.waiting.push_back((request, ticket));
@@ -292,6 +291,11 @@ impl<T> Shared<T> {
         self.state().reads(lane).running = false;
         self.writer_wakes.notify_one();
     }
+}
+
+fn failed<T>(error: &StoreError, writes: Vec<(WriteRequest, T)>) -> Vec<Completion<T>> {
+    let tickets = writes.into_iter().map(|(_, ticket)| ticket);
+    tickets.map(|ticket| (ticket, Err(error.clone()))).collect()
 }
 
 fn done<T>(tickets: Vec<T>) -> Vec<Completion<T>> {
