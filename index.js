@@ -117,18 +117,18 @@ function kindOf(value) {
 // lib/realm.ts
 var { stringify, parse } = JSON;
 var { setImmediate } = import_node_timers.default;
-var { defineProperty } = Object;
+var { defineProperty, entries } = Object;
 var OwnError = Error;
 var OwnTypeError = TypeError;
-function createError(code, message, databaseMessage, sqliteCode, sqlState, ...thrown) {
+function createError(code, message, details = {}) {
   const error = code === "ERR_PERSIST_INVALID_ARGUMENT" ? new OwnTypeError(message) : new OwnError(message);
   OwnError.captureStackTrace?.(error, createError);
   define(error, "code", code);
-  if (sqliteCode !== void 0) define(error, "sqliteCode", sqliteCode);
-  if (sqlState !== void 0) define(error, "sqlState", sqlState);
-  if (databaseMessage !== void 0) define(error, "cause", new OwnError(databaseMessage));
-  if (thrown.length > 0) define(error, "cause", thrown[0]);
+  for (const [name, value] of entries(details)) define(error, name, value);
   return error;
+}
+function databaseError(message) {
+  return new OwnError(message);
 }
 function define(error, name, value) {
   defineProperty(error, name, { value, writable: true, enumerable: true, configurable: true });
@@ -141,6 +141,7 @@ var realm = {
   stringify,
   parse,
   createError,
+  databaseError,
   askPassword,
   failureOf,
   forgetFailure,
@@ -423,10 +424,7 @@ function refusal(driver, method, cause) {
   const error = isDriver(driver) ? createError(
     "ERR_PERSIST_INTERNAL",
     `${method} failed for a mistake of sandbox-agent-persist (see \`cause\`); please report it`,
-    void 0,
-    void 0,
-    void 0,
-    cause
+    { cause }
   ) : createError(
     "ERR_PERSIST_INVALID_ARGUMENT",
     `${method} was called without its driver: call it as driver.${method}(...), on the driver itself and not on a Proxy`

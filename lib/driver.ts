@@ -261,10 +261,7 @@ function refusal(driver: unknown, method: string, cause?: unknown): Promise<neve
     ? createError(
         "ERR_PERSIST_INTERNAL",
         `${method} failed for a mistake of sandbox-agent-persist (see \`cause\`); please report it`,
-        undefined,
-        undefined,
-        undefined,
-        cause,
+        { cause },
       )
     : createError(
         "ERR_PERSIST_INVALID_ARGUMENT",

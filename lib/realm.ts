@@ -11,27 +11,31 @@ import { askPassword, failureOf, forgetFailure } from "./password.ts";
 
 const { stringify, parse } = JSON;
 const { setImmediate } = timers;
-const { defineProperty } = Object;
+const { defineProperty, entries } = Object;
 const OwnError = Error;
 const OwnTypeError = TypeError;
 
-/** An error with its `code`, and what the database said: the only way an error of this package is made. */
-export function createError(
-  code: PersistErrorCode,
-  message: string,
-  databaseMessage?: string,
-  sqliteCode?: string,
-  sqlState?: string,
-  ...thrown: [] | [cause: unknown]
-): Error {
+/** What an error of this package may have beside its code and message. */
+interface Details {
+  /** The database's own code. */
+  sqliteCode?: string;
+  sqlState?: string;
+  /** The database's own error, or what the caller's code threw. */
+  cause?: unknown;
+}
+
+/** An error with its `code`: the only way an error of this package is made. */
+export function createError(code: PersistErrorCode, message: string, details: Details = {}): Error {
   const error = code === "ERR_PERSIST_INVALID_ARGUMENT" ? new OwnTypeError(message) : new OwnError(message);
   OwnError.captureStackTrace?.(error, createError);
   define(error, "code", code);
-  if (sqliteCode !== undefined) define(error, "sqliteCode", sqliteCode);
-  if (sqlState !== undefined) define(error, "sqlState", sqlState);
-  if (databaseMessage !== undefined) define(error, "cause", new OwnError(databaseMessage));
-  if (thrown.length > 0) define(error, "cause", thrown[0]);
+  for (const [name, value] of entries(details)) define(error, name, value);
   return error;
+}
+
+/** The `cause` of an error that the database caused. */
+function databaseError(message: string): Error {
+  return new OwnError(message);
 }
 
 /** Defined, not set: a setter that somebody put on `Object.prototype` must not run, or throw, here. */
@@ -50,6 +54,7 @@ export const realm = {
   stringify,
   parse,
   createError,
+  databaseError,
   askPassword,
   failureOf,
   forgetFailure,

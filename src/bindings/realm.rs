@@ -6,13 +6,14 @@
 use std::ptr;
 
 use napi::bindgen_prelude::{FromNapiValue, Function, FunctionRef, JsObjectValue, JsValue, Object, Unknown};
-use napi::{Env, Result, check_status, sys};
+use napi::{Env, Property, PropertyAttributes, Result, check_status, sys};
 
 /// The realm's functions, as `lib/realm.ts` collects them.
 pub(super) struct Realm {
     stringify: Kept,
     parse: Kept,
     create_error: Kept,
+    database_error: Kept,
     ask_password: Kept,
     failure_of: Kept,
     forget_failure: Kept,
@@ -42,6 +43,7 @@ impl Realm {
             stringify: keep("stringify")?,
             parse: keep("parse")?,
             create_error: keep("createError")?,
+            database_error: keep("databaseError")?,
             ask_password: keep("askPassword")?,
             failure_of: keep("failureOf")?,
             forget_failure: keep("forgetFailure")?,
@@ -90,17 +92,29 @@ impl Realm {
     }
 
     pub(super) fn create_error<'env>(&self, env: &'env Env, parts: &ErrorParts<'_>) -> Result<Unknown<'env>> {
-        let undefined = undefined(env)?;
         let string = |text: &str| env.create_string(text).map(|text| text.raw());
-        let optional = |text: Option<&str>| text.map_or(Ok(undefined), string);
-        let mut arguments = vec![
-            string(parts.code)?,
-            string(parts.message)?,
-            optional(parts.database_message)?,
-            optional(parts.sqlite_code)?,
-            optional(parts.sql_state)?,
-        ];
-        arguments.extend(parts.thrown);
+        let cause = match (parts.thrown, parts.database_message) {
+            (None, Some(message)) => Some(call(
+                env,
+                self.database_error.borrow_back(env)?.raw(),
+                &[string(message)?],
+            )?),
+            (thrown, _) => thrown,
+        };
+        let mut details = Object::new(env)?;
+        for (name, value) in [
+            ("sqliteCode", parts.sqlite_code.map(string).transpose()?),
+            ("sqlState", parts.sql_state.map(string).transpose()?),
+            ("cause", cause),
+        ] {
+            let Some(value) = value else { continue };
+            // SAFETY: the value is of this environment.
+            let value = unsafe { Unknown::from_raw_unchecked(env.raw(), value) };
+            let detail = Property::new().with_utf8_name(name)?.with_value(&value);
+            // Defined, not set: a setter on `Object.prototype` is the caller's code.
+            details.define_properties(&[detail.with_property_attributes(PropertyAttributes::Enumerable)])?;
+        }
+        let arguments = [string(parts.code)?, string(parts.message)?, details.raw()];
         let error = call(env, self.create_error.borrow_back(env)?.raw(), &arguments)?;
         // SAFETY: the value was just made in this environment.
         Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), error) })
