@@ -154,7 +154,11 @@ for (const [where, what] of [
     { timeout: 60_000 },
     async (t) => {
       const filename = join(directory(t), "workers.db");
-      const child = start(t, "end-workers.mts", [filename, "20", where]);
+      const child = start(t, "end-workers.mts", [
+        JSON.stringify({ driver: "SQLite", options: { filename } }),
+        "20",
+        where,
+      ]);
       assert.deepEqual(await child.ended, ENDED_WELL);
       const [report] = child.rest<{ acknowledged: [string, number][]; here: number }>();
       assert.equal(new Set(report.acknowledged.map(([session]) => session.split("-")[1])).size, 40);

@@ -309,11 +309,13 @@ describe("the process", { skip: process.platform !== "linux" && "it counts threa
       const { driver, schema: name } = opened(t);
       await driver.ready();
       const applicationName = uniqueName();
-      const ending = child(t, `end-${where}`, name, applicationName);
+      const options = { connectionString: server.url, schema: name, applicationName };
+      const ending = start(t, "end-workers.mts", [JSON.stringify({ driver: "Postgres", options }), "10", where]);
       assert.deepEqual(await ending.ended, ENDED_WELL);
-      const [acknowledged] = ending.rest<[string, number][]>();
-      assert.ok(acknowledged.length >= 10);
-      for (const [session, index] of acknowledged) {
+      const [report] = ending.rest<{ acknowledged: [string, number][]; here: number }>();
+      assert.deepEqual(await stored(name, "here"), upTo(report.here));
+      assert.equal(new Set(report.acknowledged.map(([session]) => session.split("-")[1])).size, 20);
+      for (const [session, index] of report.acknowledged) {
         const there = await stored(name, session);
         assert.deepEqual(there, upTo(there.length));
         assert.ok(there.length >= index, `${session}: ${there.length} of ${index}`);

@@ -68,7 +68,8 @@ const stores: Record<string, () => Promise<Storage>> = {
 };
 
 for (const [store, makeStorage] of Object.entries(stores)) {
-  describe(store, () => {
+  // At once: each program waits for seconds until it may end.
+  describe(store, { concurrency: true }, () => {
     for (const updates of UPDATES) {
       test(`an answer of ${updates} updates is stored whole`, async () => {
         for (let time = 0; time < RUNS; time += 1) {

@@ -1,6 +1,6 @@
 /**
- * Ends worker threads in mid-write, round after round, two at a time on one file, and reports what they had
- * acknowledged: `FILE ROUNDS WHERE`. With `everywhere` this thread has a driver too; with `workers` the addon is loaded
+ * Ends worker threads in mid-write, round after round, two at a time on one store, and reports what they had
+ * acknowledged: `STORAGE ROUNDS WHERE`. With `everywhere` this thread has a driver too; with `workers` the addon is loaded
  * in workers alone, and so unloaded with the last of them.
  */
 import { once } from "node:events";
@@ -8,13 +8,15 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 
 import { eventAt } from "../records.mts";
+import type { Storage } from "../storage.mts";
 
-const [filename, rounds, where] = process.argv.slice(2);
+const [text, rounds, where] = process.argv.slice(2);
+const storage = JSON.parse(text) as Storage;
 const acknowledged = new Map<string, number>();
 
 async function round(number: string, enough: number): Promise<void> {
   const worker = new Worker(join(import.meta.dirname, "write-in-worker.mjs"), {
-    workerData: { storage: { driver: "SQLite", options: { filename } }, round: number },
+    workerData: { storage, round: number },
     execArgv: [],
   });
   let count = 0;
@@ -31,8 +33,8 @@ async function round(number: string, enough: number): Promise<void> {
   await ended;
 }
 
-const here =
-  where === "everywhere" ? new (await import("../../../index.js")).SQLiteSessionPersistDriver({ filename }) : null;
+// Imported here, since it loads the addon.
+const here = where === "everywhere" ? (await import("../storage.mts")).openPersist(storage) : null;
 for (let number = 0; number < Number(rounds); number += 1) {
   const enough = 1 + Math.floor(Math.random() * 200);
   await Promise.all([round(`${number}a`, enough), round(`${number}b`, 2 * enough)]);

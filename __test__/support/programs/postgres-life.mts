@@ -1,10 +1,7 @@
 /** Uses Postgres drivers in ways that bear on the life of their process, and ends: `TASK OPTIONS`. */
-import { once } from "node:events";
 import { readdirSync } from "node:fs";
-import { join } from "node:path";
-import { Worker } from "node:worker_threads";
 
-import type { PostgresSessionPersistDriverOptions } from "../../../index.js";
+import { PostgresSessionPersistDriver, type PostgresSessionPersistDriverOptions } from "../../../index.js";
 import { allEvents, eventAt, sessionOf } from "../records.mts";
 
 const [task, text] = process.argv.slice(2);
@@ -12,9 +9,6 @@ const options = JSON.parse(text) as PostgresSessionPersistDriverOptions;
 const DRIVERS = 40;
 const WRITES = 500;
 
-/** Not before it is needed: with workers alone, this thread is not to load the addon. */
-const { PostgresSessionPersistDriver } =
-  task === "end-workers" ? ({} as Awaited<typeof import("../../../index.js")>) : await import("../../../index.js");
 const open = (over: PostgresSessionPersistDriverOptions = {}) =>
   new PostgresSessionPersistDriver({ ...options, ...over });
 
@@ -104,37 +98,6 @@ async function drop(): Promise<void> {
   process.send?.({ before, most, after: held() });
 }
 
-/** Ends worker threads in mid-write, and tells what they had acknowledged. */
-async function endWorkers(): Promise<void> {
-  const acknowledged = new Map<string, number>();
-  const round = async (number: string, enough: number) => {
-    const worker = new Worker(join(import.meta.dirname, "write-in-worker.mjs"), {
-      workerData: { storage: { driver: "Postgres", options }, round: number },
-      execArgv: [],
-    });
-    let count = 0;
-    await new Promise<void>((resolve, reject) => {
-      worker.once("error", reject);
-      worker.on("message", ([session, index]: [string, number]) => {
-        acknowledged.set(session, Math.max(acknowledged.get(session) ?? 0, index));
-        count += 1;
-        if (count === enough) resolve();
-      });
-    });
-    const ended = once(worker, "exit");
-    await worker.terminate();
-    await ended;
-  };
-  const here = task === "end-everywhere" ? open() : undefined;
-  for (let number = 0; number < 10; number += 1) {
-    const enough = 1 + Math.floor(Math.random() * 200);
-    await Promise.all([round(`${number}a`, enough), round(`${number}b`, 2 * enough)]);
-    await here?.insertEvent("here", eventAt("here", number + 1));
-  }
-  await here?.close();
-  process.send?.([...acknowledged]);
-}
-
 switch (task) {
   case "idle":
     await idle();
@@ -144,10 +107,6 @@ switch (task) {
     break;
   case "drop":
     await drop();
-    break;
-  case "end-everywhere":
-  case "end-workers":
-    await endWorkers();
     break;
   default:
     write();
