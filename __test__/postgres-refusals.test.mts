@@ -64,6 +64,9 @@ async function refusals(t: TestContext, schema: string, act: () => Promise<void>
   return counts;
 }
 
+/** One by one it would be the 512 rows that wait, or more. How many batches are on their way at once is the driver's affair. */
+const FEW = 100;
+
 const total = (counts: Map<string, number>) => [...counts.values()].reduce((sum, count) => sum + count, 0);
 
 /** So many writes at once, in so many sessions. */
@@ -97,7 +100,7 @@ for (const [waiting, each] of [
       }
       assert.deepEqual(statuses(records), ["fulfilled"]);
     });
-    assert.ok(total(refused) >= 1 && total(refused) <= 20, `the server refused ${total(refused)} statements`);
+    assert.ok(total(refused) >= 1 && total(refused) <= FEW, `the server refused ${total(refused)} statements`);
     await query(url, `GRANT INSERT ON ${schema}.events TO ${role}`);
     assert.deepEqual(statuses(await insert(driver, 512, 1, each)), ["fulfilled"]);
     const [{ count }] = await query(url, `SELECT count(*)::int FROM ${schema}.events`);
@@ -118,7 +121,7 @@ test("when the right to write records is missing, events go on", async (t) => {
     assert.deepEqual(statuses(events), ["fulfilled"]);
     assert.deepEqual(statuses(records), ["rejected"]);
   });
-  assert.ok(total(refused) >= 1 && total(refused) <= 20, `the server refused ${total(refused)} statements`);
+  assert.ok(total(refused) >= 1 && total(refused) <= FEW, `the server refused ${total(refused)} statements`);
 });
 
 test("in a session that others write to as well, a right that is missing on one table refuses that table's writes alone", async (t) => {
@@ -140,7 +143,7 @@ test("in a session that others write to as well, a right that is missing on one 
       assert.deepEqual(statuses(bad), ["rejected"]);
       assert.deepEqual(statuses(good), ["fulfilled"]);
     });
-    assert.ok(total(refused) >= 1 && total(refused) <= 20, `the server refused ${total(refused)} statements`);
+    assert.ok(total(refused) >= 1 && total(refused) <= FEW, `the server refused ${total(refused)} statements`);
     await query(url, `GRANT SELECT, INSERT, UPDATE ON ${schema}.${table} TO ${role}`);
   }
 });

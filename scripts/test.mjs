@@ -40,6 +40,7 @@ buildSync({
   packages: "external",
   external: [path.join(root, "index.js")],
   platform: "node",
+  target: "node20",
   format: "esm",
 });
 
