@@ -25,25 +25,6 @@ const files = readdirSync(path.join(root, "__test__"))
 // A file works for a half of its time, and waits for the other half: for locks, time limits and servers that start.
 const concurrency = availableParallelism();
 
-// With tsx each start of one would take a quarter of a second. They go as deep as where they come from, since a worker asks for
-// the package by a path that nobody rewrites.
-const from = path.join(root, "__test__/support/programs");
-const programs = path.join(root, "target/test/programs");
-rmSync(programs, { recursive: true, force: true });
-buildSync({
-  entryPoints: readdirSync(from).map((name) => path.join(from, name)),
-  outdir: programs,
-  outExtension: { ".js": ".mjs" },
-  bundle: true,
-  // What a program imports at a later time is to be loaded then, and in its workers alone if so.
-  splitting: true,
-  packages: "external",
-  external: [path.join(root, "index.js")],
-  platform: "node",
-  target: "node20",
-  format: "esm",
-});
-
 console.log(`test: node --test, ${files.length} files, ${concurrency} at a time`);
 run(
   process.execPath,
@@ -57,8 +38,34 @@ run(
     "--test-reporter=spec",
     ...files,
   ],
-  { env: { ...process.env, COMPILED_PROGRAMS: realpathSync(programs), SERVER_HOMES: memory() ?? tmpdir() } },
+  { env: { ...process.env, COMPILED_PROGRAMS: compilePrograms(), SERVER_HOMES: memory() ?? tmpdir() } },
 );
+
+/**
+ * Compiles the programs that tests start as processes of their own: with tsx each start would take a quarter of a second.
+ *
+ * @returns {string} where they are
+ */
+function compilePrograms() {
+  const from = path.join(root, "__test__/support/programs");
+  // As deep as where they come from, since a worker asks for the package by a path that nobody rewrites.
+  const to = path.join(root, "target/test/programs");
+  rmSync(to, { recursive: true, force: true });
+  buildSync({
+    entryPoints: readdirSync(from).map((name) => path.join(from, name)),
+    outdir: to,
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    // What a program imports at a later time is to be loaded then, and in its workers alone if so.
+    splitting: true,
+    packages: "external",
+    external: [path.join(root, "index.js")],
+    platform: "node",
+    target: "node20",
+    format: "esm",
+  });
+  return realpathSync(to);
+}
 
 /**
  * A directory in memory, where the system has one with room in it and lets programs run there. The servers of the tests make
