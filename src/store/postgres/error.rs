@@ -1,7 +1,8 @@
 //! Postgres' failures: which kind each is, whether another try may help, and what to do about it. Those of connecting stand
-//! in [`connecting`].
+//! in [`connecting`]; which rows one is about is said in [`reach`].
 
 mod connecting;
+mod reach;
 
 use std::error::Error as _;
 use std::io;
@@ -9,7 +10,7 @@ use std::io;
 use tokio_postgres::error::DbError;
 
 pub(super) use self::connecting::is_an_answer;
-use super::refusal::{Reach, Table};
+pub(super) use self::reach::{Reach, Table};
 use crate::store::error::{CallerFailure, DatabaseCode, DatabaseError, ErrorKind, StoreError};
 use crate::store::message::{Message, StoreOption, message};
 

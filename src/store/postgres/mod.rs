@@ -2,7 +2,7 @@
 //!
 //! [`PostgresStore`] is the handle that callers hold, and the thread's loops stand below it. `login` says where the database
 //! is and how to log in; `connection` makes connections and `database` keeps them, and tries again what a broken one left
-//! undone; `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `rows`, `place` and `statement` write, `read`
+//! undone; `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `text`, `rows`, `place` and `statement` write, `read`
 //! reads; `error` and `refusal` say what Postgres refuses.
 
 mod batches;
@@ -20,6 +20,7 @@ mod refusal;
 mod rows;
 mod statement;
 mod tables;
+mod text;
 mod write;
 
 use std::rc::Rc;

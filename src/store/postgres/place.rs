@@ -13,9 +13,8 @@ use futures_util::future::{join3, join4};
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::error::{Failure, Remedy};
+use super::error::{Failure, Remedy, Table};
 use super::progress::Numbered;
-use super::refusal::Table;
 use super::statement::{Placed, Replaced, Statements};
 use super::tables::Tables;
 use crate::store::commit::{Write, WriteResult};

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use tokio::time::Instant;
 
+use super::error::Table;
 use super::queue::{Obstacle, Waiting};
-use super::refusal::{Refusals, Table};
-use super::rows::check_text;
+use super::refusal::Refusals;
+use super::text::check_text;
 use crate::store::commit::{Write, WriteResult};
 use crate::store::error::StoreError;
 

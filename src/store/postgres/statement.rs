@@ -13,8 +13,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 use tokio_postgres::types::{IsNull, ToSql, Type, private::BytesMut};
 
-use super::error::Failure;
-use super::refusal::Table;
+use super::error::{Failure, Table};
 use super::tables::Tables;
 use crate::store::model::{SessionEvent, SessionRecord};
 use crate::store::tables::columns::{EVENTS, SESSIONS, names, replacements};

@@ -13,12 +13,11 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::connection::Connection;
 use super::database::{Database, Purpose};
-use super::error::{Failure, Remedy};
+use super::error::{Failure, Reach, Remedy, Table};
 use super::pipeline::Pipelines;
 use super::place::Places;
 use super::progress::{Committed, Numbered, Outcome, Progress, Try};
 use super::queue::Obstacle;
-use super::refusal::{Reach, Table};
 use super::rows::Rows;
 use super::statement::Statements;
 use super::tables::Preparation;
