@@ -167,32 +167,32 @@ pub(in crate::bindings) fn parse(
         },
         connect_timeout: options.milliseconds("connectTimeoutMs", 1)?,
     };
-    let milliseconds = |name: &str, at_least: u32, default: u64| {
-        let given = options.milliseconds(name, at_least)?;
-        Ok::<_, Failure>(given.unwrap_or(Duration::from_millis(default)))
+    let schema = options.string("schema")?;
+    let tables = Tables::new(schema.as_deref().unwrap_or(DEFAULT_SCHEMA), &options.table_prefix()?)?;
+    let access = match options.boolean("migrate")? {
+        Some(false) => Access::Write,
+        Some(true) | None => Access::Migrate,
     };
+    let index_conflict = options.index_conflict()?;
+    let max_connections = options.whole("maxConnections", "a whole number", 2, 10_000)?;
+    let acquire_timeout = options.milliseconds("acquireTimeoutMs", 1)?;
+    let query_timeout = options.milliseconds("queryTimeoutMs", 1)?;
     let unless_zero = |limit: Duration| Some(limit).filter(|limit| !limit.is_zero());
-    let store = PostgresOptions {
-        tables: Tables::new(
-            options.string("schema")?.as_deref().unwrap_or(DEFAULT_SCHEMA),
-            &options.table_prefix()?,
-        )?,
-        access: match options.boolean("migrate")? {
-            Some(false) => Access::Write,
-            Some(true) | None => Access::Migrate,
-        },
-        index_conflict: options.index_conflict()?,
-        max_connections: options
-            .whole("maxConnections", "a whole number", 2, 10_000)?
-            .unwrap_or(10),
-        acquire_timeout: milliseconds("acquireTimeoutMs", 1, 10_000)?,
-        query_timeout: milliseconds("queryTimeoutMs", 1, 30_000)?,
-        idle_timeout: unless_zero(milliseconds("idleTimeoutMs", 0, 60_000)?),
-        max_lifetime: unless_zero(milliseconds("maxLifetimeMs", 0, 30 * 60_000)?),
-        // Last, since it may read files.
-        target: Target::parse(connection, &Environment::of_process())?,
-    };
-    options.parsed(store)
+    let idle_timeout = options.milliseconds("idleTimeoutMs", 0)?.map(unless_zero);
+    let max_lifetime = options.milliseconds("maxLifetimeMs", 0)?.map(unless_zero);
+    // Last, since it may read files.
+    let target = Target::parse(connection, &Environment::of_process())?;
+    let defaults = PostgresOptions::new(target, tables);
+    options.parsed(PostgresOptions {
+        access,
+        index_conflict,
+        max_connections: max_connections.unwrap_or(defaults.max_connections),
+        acquire_timeout: acquire_timeout.unwrap_or(defaults.acquire_timeout),
+        query_timeout: query_timeout.unwrap_or(defaults.query_timeout),
+        idle_timeout: idle_timeout.unwrap_or(defaults.idle_timeout),
+        max_lifetime: max_lifetime.unwrap_or(defaults.max_lifetime),
+        ..defaults
+    })
 }
 
 /// The option `password`: a text, or a function that is asked for it.

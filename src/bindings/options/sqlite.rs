@@ -1,7 +1,5 @@
 //! The options of `SQLiteSessionPersistDriver`.
 
-use std::time::Duration;
-
 use napi::bindgen_prelude::Unknown;
 
 use super::unknown::Names;
@@ -49,7 +47,7 @@ pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<
         NAMES.refuse("options", given, Some(&postgres::NAMES))
     })?;
     let filename = options.string("filename")?;
-    let location = Location::parse(filename.as_deref().unwrap_or(":memory:"))?;
+    let location = Location::parse(filename.as_deref().unwrap_or(Location::MEMORY))?;
     let durability = options.choice(
         "durability",
         &[("full", Durability::Full), ("normal", Durability::Normal)],
@@ -69,14 +67,15 @@ pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<
         )
         .into());
     }
+    let defaults = Target::new(location);
     let store = SqliteOptions {
         target: Target {
-            location,
             access,
-            durability: durability.unwrap_or_default(),
+            durability: durability.unwrap_or(defaults.durability),
             busy_timeout: options
                 .milliseconds("busyTimeoutMs", 0)?
-                .unwrap_or(Duration::from_secs(5)),
+                .unwrap_or(defaults.busy_timeout),
+            ..defaults
         },
         tables: Tables::with_prefix(&options.table_prefix()?),
         index_conflict,

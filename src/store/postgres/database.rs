@@ -13,43 +13,10 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connection::{Connection, Connector, Contact, release};
 use super::error::{Failure, Remedy};
-use super::login::Target;
+use super::options::PostgresOptions;
 use super::pipeline::Pipelines;
-use super::tables::Tables;
-use crate::store::IndexConflict;
 use crate::store::error::ErrorKind;
-
-/// How a store is opened.
-#[derive(Clone)]
-pub struct PostgresOptions {
-    /// Where the database is, and how to log in.
-    pub target: Target,
-    /// What its tables are called.
-    pub tables: Tables,
-    /// Whether the tables may be created and changed.
-    pub access: Access,
-    /// What to do with an event whose place is taken.
-    pub index_conflict: IndexConflict,
-    /// How many connections there are at most; at least 2.
-    pub max_connections: u32,
-    /// How long a call waits for a connection that others use.
-    pub acquire_timeout: Duration,
-    /// How long a call is worked on, with all its tries.
-    pub query_timeout: Duration,
-    /// How long a connection is kept that nobody uses; always, if none.
-    pub idle_timeout: Option<Duration>,
-    /// How long a connection is kept at all; always, if none.
-    pub max_lifetime: Option<Duration>,
-}
-
-/// What a driver may do to the tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Create them, and bring older ones up to date.
-    Migrate,
-    /// Use them as they are.
-    Write,
-}
+use crate::store::message::{StoreOption, message};
 
 /// How many connections write at once at most (ARCHITECTURE.md, "Connections").
 const MAX_WRITERS: u32 = 4;
@@ -254,7 +221,12 @@ impl Database {
                 PoolError::Timeout(TimeoutType::Wait) => Failure::new(
                     Remedy::None,
                     ErrorKind::Timeout,
-                    "all connections were in use for longer than `acquireTimeoutMs`; raise `maxConnections`",
+                    message![
+                        "all connections were in use for longer than ",
+                        StoreOption::AcquireTimeout,
+                        "; raise ",
+                        StoreOption::MaxConnections,
+                    ],
                 ),
                 _ => Failure::new(Remedy::None, ErrorKind::Closed, "the driver is being closed"),
             })

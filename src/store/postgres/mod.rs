@@ -1,6 +1,7 @@
 //! The Postgres backend: one thread that serves all connections of a driver. `bindings` calls [`PostgresStore`].
 //!
-//! [`PostgresStore`] is the handle that callers hold, and the thread's loops stand below it. `login` says where the database
+//! [`PostgresStore`] is the handle that callers hold, and the thread's loops stand below it. `options` has what it is opened with,
+//! and the defaults. `login` says where the database
 //! is and how to log in; `connection` makes connections and `database` keeps them, and tries again what a broken one left
 //! undone; `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `text`, `rows`, `place` and `statement` write, `read`
 //! reads; `error` and `refusal` say what Postgres refuses.
@@ -11,6 +12,7 @@ mod database;
 mod depth;
 mod error;
 mod login;
+mod options;
 mod pipeline;
 mod place;
 mod progress;
@@ -32,8 +34,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 
-pub use database::{Access, PostgresOptions};
 pub use login::{ConnectionOptions, Environment, Password, PasswordSource, SslMode, SslOptions, Target};
+pub use options::{Access, PostgresOptions};
 pub use tables::{DEFAULT_SCHEMA, Tables};
 
 use batches::Batches;

@@ -58,10 +58,13 @@ pub enum Location {
 }
 
 impl Location {
-    /// The location that the option `filename` means.
+    /// The filename that means a database in memory. It is the default.
+    pub const MEMORY: &str = ":memory:";
+
+    /// The location that a filename means.
     pub fn parse(filename: &str) -> Result<Self, StoreError> {
         static MEMORY_DATABASES: AtomicU64 = AtomicU64::new(0);
-        if filename == ":memory:" {
+        if filename == Self::MEMORY {
             let number = MEMORY_DATABASES.fetch_add(1, Ordering::Relaxed);
             // The leading slash is what lets several connections of a process share the database
             // (<https://www.sqlite.org/src/file/src/memdb.c>).
@@ -85,7 +88,7 @@ impl Location {
     pub(super) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
-            Self::Memory(_) => String::from(":memory:"),
+            Self::Memory(_) => String::from(Self::MEMORY),
         }
     }
 }
@@ -104,6 +107,17 @@ pub struct Target {
 }
 
 impl Target {
+    /// The defaults for this database.
+    #[must_use]
+    pub fn new(location: Location) -> Self {
+        Self {
+            location,
+            access: Access::Migrate,
+            durability: Durability::default(),
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+
     /// The connection that writes (or, of a read-only driver, looks at the tables).
     pub(super) fn open_writer(&self) -> Result<Connection, StoreError> {
         if let (Location::File(path), Access::Migrate) = (&self.location, self.access) {
