@@ -7,6 +7,7 @@
 mod ahead;
 mod connection;
 mod error;
+mod log;
 mod read;
 mod shared;
 mod tables;

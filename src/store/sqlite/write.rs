@@ -6,6 +6,7 @@ use rusqlite::{Connection, ErrorCode, params};
 
 use super::connection::Target;
 use super::error::store_error;
+use super::log::LogRoom;
 use super::tables::Tables;
 use crate::store::commit::{Backend, Write};
 use crate::store::error::{Quoted, StoreError};
@@ -19,6 +20,7 @@ pub(super) struct Writer {
     target: Target,
     index_conflict: IndexConflict,
     moved: MovedSessions,
+    log_room: Option<LogRoom>,
     events_name: String,
     update_session: String,
     insert_event: String,
@@ -34,6 +36,7 @@ impl Writer {
     pub(super) fn new(connection: Connection, target: Target, tables: &Tables, index_conflict: IndexConflict) -> Self {
         let (sessions, events) = (&tables.sessions, &tables.events);
         Self {
+            log_room: LogRoom::of(&connection),
             connection,
             target,
             index_conflict,
@@ -83,6 +86,9 @@ impl Writer {
                 // Else only the statement is undone, and the write fails alone.
                 Err(error) => results.push(Err(self.error(write, &error))),
             }
+        }
+        if let Some(room) = &mut self.log_room {
+            room.make(&self.connection);
         }
         match self.target.patiently(|| self.connection.execute_batch("COMMIT")) {
             Ok(()) => {
