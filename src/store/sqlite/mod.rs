@@ -9,6 +9,7 @@ mod connection;
 mod error;
 mod log;
 mod read;
+mod readers;
 mod shared;
 mod tables;
 mod write;
@@ -20,7 +21,8 @@ pub use connection::{Access, Durability, Location, Target};
 pub use tables::Tables;
 
 use ahead::ReaderAhead;
-use read::{Lane, Reader};
+use read::Reader;
+use readers::{ReaderId, ReaderTask};
 use shared::{Shared, WriterTask};
 use write::Writer;
 
@@ -83,11 +85,11 @@ impl<T: Send + 'static> Store<T> for SqliteStore<T> {
     }
 
     fn read(&self, request: ReadRequest, ticket: T) {
-        let lane = Lane::of(&request);
+        let reader = ReaderId::of(&request);
         if self.shared.push_read(request, ticket) {
             let (shared, options) = (Arc::clone(&self.shared), self.options.clone());
-            if let Err(error) = start_thread("persist-reader", move || read_all(&shared, &options, lane)) {
-                self.shared.reader_not_started(lane, &error);
+            if let Err(error) = start_thread("persist-reader", move || read_all(&shared, &options, reader)) {
+                self.shared.reader_not_started(reader, &error);
             }
         }
     }
@@ -153,23 +155,30 @@ fn open_writer(options: &SqliteOptions) -> Result<Writer, StoreError> {
     Ok(Writer::new(connection, target.clone(), tables, *index_conflict))
 }
 
-/// A reader thread: answers the reads of one lane until the store is closed.
-fn read_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions, lane: Lane) {
+/// A reader thread: answers its reads until the store is closed.
+fn read_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions, id: ReaderId) {
     let mut reader = None;
-    while let Some((request, ticket)) = shared.next_read(lane) {
-        let result = catching("reading", || answer(&mut reader, options, &request));
-        drop(request);
-        shared.deliver((ticket, result));
-        if let Some(reader) = &mut reader {
-            // Nobody waits for this: a failure is met again, and told, when the page is asked for.
-            let _ = catching("reading ahead", || {
-                reader.read_ahead();
-                Ok(())
-            });
+    loop {
+        match shared.next_read(id, reader.as_ref().and_then(ReaderAhead::patience)) {
+            ReaderTask::Answer(request, ticket) => {
+                let result = catching("reading", || answer(&mut reader, options, &request));
+                drop(request);
+                shared.deliver((ticket, result));
+            }
+            ReaderTask::Idle => {
+                if let Some(reader) = &mut reader {
+                    // Nobody waits for this: a failure is met again, and told, when the page is asked for.
+                    let _ = catching("reading ahead", || {
+                        reader.idle();
+                        Ok(())
+                    });
+                }
+            }
+            ReaderTask::Close => break,
         }
     }
     drop(reader);
-    shared.reader_ended(lane);
+    shared.reader_ended(id);
 }
 
 fn answer(

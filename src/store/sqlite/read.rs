@@ -13,26 +13,20 @@ use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_intege
 use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
 use crate::store::{Answer, ReadRequest};
 
-/// Which thread answers a read: a lookup never waits for a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
-    Lookups,
-    Pages,
-}
-
-impl Lane {
-    pub(super) fn of(request: &ReadRequest) -> Self {
-        match request {
-            ReadRequest::GetSession { .. } => Self::Lookups,
-            ReadRequest::ListSessions { .. } | ReadRequest::ListEvents { .. } => Self::Pages,
-        }
-    }
-}
-
 /// What a read found, and the read that the caller will ask for next when there is more.
 pub(super) struct Found {
     pub(super) answer: Answer,
     pub(super) next: Option<ReadRequest>,
+}
+
+impl Found {
+    /// How much text it keeps in memory.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.answer {
+            Answer::Json(text) => text.len(),
+            Answer::Done | Answer::Reassigned(_) | Answer::Absent => 0,
+        }
+    }
 }
 
 /// One reader's connection and the statements it uses.

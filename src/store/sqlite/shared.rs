@@ -1,9 +1,9 @@
 //! What the handle of a store and its threads share: the calls that wait, and where the store is in its life.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::read::Lane;
+use super::readers::{ReaderId, ReaderTask, Reads};
 use crate::store::backlog::{Admitted, Backlog};
 use crate::store::commit::{Queued, WriteQueue, WriteRequest};
 use crate::store::error::StoreError;
@@ -29,41 +29,21 @@ struct State<T> {
     waiting_for_open: Vec<T>,
     waiting_for_close: Vec<T>,
     writes: WriteQueue<T>,
-    lookups: Reads<T>,
-    pages: Reads<T>,
-}
-
-/// The reads that wait for one reader thread.
-struct Reads<T> {
-    waiting: VecDeque<(Admitted<ReadRequest>, T)>,
-    /// Whether the thread runs: it is started by its first read.
-    running: bool,
-}
-
-impl<T> Reads<T> {
-    fn new() -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            running: false,
-        }
-    }
+    readers: [Reads<T>; ReaderId::COUNT],
 }
 
 impl<T> State<T> {
-    fn reads(&mut self, lane: Lane) -> &mut Reads<T> {
-        match lane {
-            Lane::Lookups => &mut self.lookups,
-            Lane::Pages => &mut self.pages,
-        }
+    fn reads(&mut self, reader: ReaderId) -> &mut Reads<T> {
+        &mut self.readers[reader.position()]
     }
 
     fn reader_runs(&self) -> bool {
-        self.lookups.running || self.pages.running
+        self.readers.iter().any(|reads| reads.running)
     }
 
     fn drain_reads(&mut self) -> impl Iterator<Item = T> + '_ {
-        let lookups = self.lookups.waiting.drain(..);
-        lookups.chain(self.pages.waiting.drain(..)).map(|(_, ticket)| ticket)
+        let waiting = self.readers.iter_mut().flat_map(|reads| reads.waiting.drain(..));
+        waiting.map(|(_, ticket)| ticket)
     }
 }
 
@@ -71,7 +51,7 @@ impl<T> State<T> {
 pub(super) struct Shared<T> {
     state: Mutex<State<T>>,
     writer_wakes: Condvar,
-    readers_wake: Condvar,
+    readers_wake: [Condvar; ReaderId::COUNT],
     backlog: Arc<Backlog>,
     deliver: Deliver<T>,
 }
@@ -95,11 +75,10 @@ impl<T> Shared<T> {
                 waiting_for_open: Vec::new(),
                 waiting_for_close: Vec::new(),
                 writes: WriteQueue::default(),
-                lookups: Reads::new(),
-                pages: Reads::new(),
+                readers: std::array::from_fn(|_| Reads::new()),
             }),
             writer_wakes: Condvar::new(),
-            readers_wake: Condvar::new(),
+            readers_wake: std::array::from_fn(|_| Condvar::new()),
             backlog: Backlog::new(),
             deliver,
         }
@@ -168,7 +147,7 @@ impl<T> Shared<T> {
 
     /// Queues a read; true when the thread that answers it has to be started.
     pub(super) fn push_read(&self, request: ReadRequest, ticket: T) -> bool {
-        let lane = Lane::of(&request);
+        let reader = ReaderId::of(&request);
         let bytes = request.text_bytes();
         let admitted = self
             .accept()
@@ -180,18 +159,18 @@ impl<T> Shared<T> {
                 return false;
             }
         };
-        let reads = state.reads(lane);
+        let reads = state.reads(reader);
         reads.waiting.push_back((request, ticket));
         let start = !std::mem::replace(&mut reads.running, true);
         drop(state);
-        self.readers_wake.notify_all();
+        self.readers_wake[reader.position()].notify_one();
         start
     }
 
     /// A reader could not be started: what waits for it fails.
-    pub(super) fn reader_not_started(&self, lane: Lane, error: &StoreError) {
+    pub(super) fn reader_not_started(&self, reader: ReaderId, error: &StoreError) {
         let mut state = self.state();
-        let reads = state.reads(lane);
+        let reads = state.reads(reader);
         reads.running = false;
         let failed = reads
             .waiting
@@ -217,7 +196,7 @@ impl<T> Shared<T> {
         state.closing = true;
         drop(state);
         self.writer_wakes.notify_one();
-        self.readers_wake.notify_all();
+        self.wake_readers();
     }
 
     /// Waits for the writer's next task.
@@ -245,7 +224,7 @@ impl<T> Shared<T> {
         state.phase = Phase::Open;
         let waiting = std::mem::take(&mut state.waiting_for_open);
         drop(state);
-        self.readers_wake.notify_all();
+        self.wake_readers();
         self.deliver_all(done(waiting));
     }
 
@@ -257,7 +236,7 @@ impl<T> Shared<T> {
         failed.extend(state.writes.drain());
         failed.extend(state.drain_reads());
         drop(state);
-        self.readers_wake.notify_all();
+        self.wake_readers();
         self.deliver_all(failed.into_iter().map(|ticket| (ticket, Err(error.clone()))).collect());
     }
 
@@ -270,25 +249,37 @@ impl<T> Shared<T> {
         self.deliver_all(done(waiting));
     }
 
-    /// Waits for a reader's next read; none when the store closes.
-    pub(super) fn next_read(&self, lane: Lane) -> Option<(Admitted<ReadRequest>, T)> {
+    /// Waits for a reader's next task. It is idle once nothing has come for as long as its `patience`.
+    pub(super) fn next_read(&self, reader: ReaderId, patience: Option<Duration>) -> ReaderTask<T> {
+        let wake = &self.readers_wake[reader.position()];
+        let end = patience.map(|patience| Instant::now() + patience);
         let mut state = self.state();
         loop {
             if state.phase == Phase::Open
-                && let Some(next) = state.reads(lane).waiting.pop_front()
+                && let Some((request, ticket)) = state.reads(reader).waiting.pop_front()
             {
-                return Some(next);
+                return ReaderTask::Answer(request, ticket);
             }
             if state.closing && state.phase != Phase::Opening {
-                return None;
+                return ReaderTask::Close;
             }
-            state = self.readers_wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match end.map(|end| end.saturating_duration_since(Instant::now())) {
+                None => wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return ReaderTask::Idle,
+                Some(left) => wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+    }
+
+    fn wake_readers(&self) {
+        for wake in &self.readers_wake {
+            wake.notify_one();
         }
     }
 
     /// A reader has released its connection.
-    pub(super) fn reader_ended(&self, lane: Lane) {
-        self.state().reads(lane).running = false;
+    pub(super) fn reader_ended(&self, reader: ReaderId) {
+        self.state().reads(reader).running = false;
         self.writer_wakes.notify_one();
     }
 }

@@ -1,0 +1,64 @@
+//! Which reader thread answers a read, and what waits for it. `shared` holds one [`Reads`] a reader.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::store::ReadRequest;
+use crate::store::backlog::Admitted;
+
+/// One of the reader threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ReaderId(usize);
+
+impl ReaderId {
+    /// Answers lookups, which so never wait for a page.
+    const LOOKUPS: Self = Self(0);
+    /// How many others answer pages: reading a page takes about as long as parsing it, which one thread does for all.
+    const PAGES: usize = 4;
+    pub(super) const COUNT: usize = 1 + Self::PAGES;
+
+    /// The reader of a request: always the same for the pages of one list, since it may have read the next one ahead.
+    pub(super) fn of(request: &ReadRequest) -> Self {
+        let list = match request {
+            ReadRequest::GetSession { .. } => return Self::LOOKUPS,
+            ReadRequest::ListSessions { .. } => None,
+            ReadRequest::ListEvents { session_id, .. } => Some(session_id),
+        };
+        let mut hasher = DefaultHasher::new();
+        list.hash(&mut hasher);
+        // A remainder is less than what it is a remainder of.
+        #[allow(clippy::cast_possible_truncation)]
+        let page_reader = (hasher.finish() % Self::PAGES as u64) as usize;
+        Self(1 + page_reader)
+    }
+
+    pub(super) fn position(self) -> usize {
+        self.0
+    }
+}
+
+/// The reads that wait for one reader thread.
+pub(super) struct Reads<T> {
+    pub(super) waiting: VecDeque<(Admitted<ReadRequest>, T)>,
+    /// Whether the thread runs: it is started by its first read.
+    pub(super) running: bool,
+}
+
+impl<T> Reads<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            running: false,
+        }
+    }
+}
+
+/// What a reader thread does next.
+pub(super) enum ReaderTask<T> {
+    /// Answer this.
+    Answer(Admitted<ReadRequest>, T),
+    /// Nobody has asked for anything as long as its patience lasted.
+    Idle,
+    /// Release everything and end.
+    Close,
+}
