@@ -95,6 +95,29 @@ export function pages({ name, fresh, oursOnly, remove }: Suite): void {
       );
     });
 
+    test("scans in turns each get their own pages, and what came while they were read", async (t) => {
+      const driver = await fresh(t);
+      const sessions = range(0, 12).map((n) => `s${n}`);
+      await Promise.all(sessions.flatMap((id) => range(0, 9).map((n) => driver.insertEvent(id, event(id, n)))));
+      const scans = sessions.map((sessionId) => ({ sessionId, cursor: undefined as string | undefined }));
+      for (const [page, expected] of [
+        [0, [0, 1]],
+        [1, [2, 3]],
+        [2, [4, 5]],
+        [3, [6, 7]],
+        [4, [8, 50]],
+      ] as const) {
+        if (page === 4) for (const id of sessions) await driver.insertEvent(id, event(id, 50));
+        for (const scan of scans) {
+          const found = await driver.listEvents({ ...scan, limit: 2 });
+          assert.deepEqual(indexes(found), expected);
+          assert.ok(found.items.every((item) => item.sessionId === scan.sessionId));
+          scan.cursor = found.nextCursor;
+        }
+      }
+      assert.ok(scans.every(({ cursor }) => cursor === undefined));
+    });
+
     oursOnly("rows that come before the cursor make no other row repeat or be skipped", async (t) => {
       const driver = await fresh(t);
       await fill(driver, 6, { from: 10 });
