@@ -222,7 +222,10 @@ impl Backend for Writer {
         match self.try_commit(writes) {
             Ok(results) => results,
             Err(error) if writes.len() > 1 && ends_all_for_one(&error) => {
-                writes.chunks(1).flat_map(|write| self.commit(write)).collect()
+                let (first, second) = writes.split_at(writes.len() / 2);
+                let mut results = self.commit(first);
+                results.extend(self.commit(second));
+                results
             }
             Err(error) => writes.iter().map(|write| Err(self.error(write, &error))).collect(),
         }
@@ -230,7 +233,7 @@ impl Backend for Writer {
 }
 
 /// Whether one write may have ended the transaction of all: it does not fit on the disk, or a trigger's `RAISE(ROLLBACK)`
-/// forbids it. Then each gets its own try, so that the others are stored.
+/// forbids it. Then the batch is halved until it is alone, so that the others are stored.
 fn ends_all_for_one(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
