@@ -25,3 +25,8 @@ export function eventAt(sessionId: string, eventIndex: number): SessionEvent {
     },
   };
 }
+
+/** The names of so many sessions that are there to be read. */
+export function histories(count: number): string[] {
+  return Array.from({ length: count }, (_, position) => (position === 0 ? "history" : `history-${position + 1}`));
+}

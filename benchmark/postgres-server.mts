@@ -3,7 +3,7 @@ import { Client } from "pg";
 
 import { startPostgres, type Postgres } from "../__test__/support/postgres/embedded.mts";
 import type { ServerEnvironment } from "./delay.mts";
-import { eventAt } from "./event.mts";
+import { eventAt, histories } from "./event.mts";
 import { runSide, type Figures } from "./measure.mts";
 
 export const POSTGRES_SIDES = ["ours", "pasted"] as const;
@@ -71,20 +71,15 @@ export async function checkStored({ client }: Bench, schema: string, printed: Fi
   }
 }
 
-/** Fills a schema with sessions of `events` events each, the same for both sides. */
-export async function fill(
-  { client }: Bench,
-  schema: string,
-  events: number,
-  sessions: string[] = ["history"],
-): Promise<void> {
+/** Fills a schema with so many sessions of `events` events each, the same for both sides. */
+export async function fill({ client }: Bench, schema: string, events: number, sessions = 1): Promise<void> {
   const { createdAt, connectionId, sender, payload } = eventAt("history", 0);
   await client.query(
     `INSERT INTO ${schema}.events (id, event_index, session_id, created_at, connection_id, sender, payload_json)
      SELECT gen_random_uuid(), number, session, $2::bigint + number, $3, $4,
        replace($5, 'chunk 0:', format('chunk %s:', number))::json
      FROM unnest($6::text[]) AS session, generate_series(1, $1::bigint) AS number`,
-    [events, createdAt, connectionId, sender, JSON.stringify(payload), sessions],
+    [events, createdAt, connectionId, sender, JSON.stringify(payload), histories(sessions)],
   );
   await client.query(`VACUUM (ANALYZE) ${schema}.events`);
   await client.query("CHECKPOINT");

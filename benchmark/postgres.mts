@@ -75,6 +75,25 @@ async function inserts(bench: Bench): Promise<Bars[]> {
   return bars;
 }
 
+/** How many events each transaction of ours had. PostgreSQL keeps in every row which transaction inserted it. */
+async function batches(bench: Bench): Promise<void> {
+  const rows: string[][] = [];
+  for (const sessions of [8, 32]) {
+    await withTables(bench, "ours", async (schema) => {
+      await side(bench, "ours", "insert", schema, sessions, SECONDS);
+      const { rows: sizes } = await bench.client.query<{ size: number; share: number }>(
+        `SELECT size::int, (count(*) / sum(count(*)) OVER ())::float8 AS share
+         FROM (SELECT count(*) AS size FROM ${schema}.events GROUP BY xmin::text) GROUP BY size ORDER BY share DESC`,
+      );
+      const most = sizes.slice(0, 5).map(({ size, share }) => `${size} (${Math.round(share * 100)}%)`);
+      rows.push([`${sessions} sessions`, most.join(", ")]);
+    });
+  }
+  say("### Events in a transaction, ours: the commonest numbers, and their share of the transactions");
+  say("");
+  table(["case", "events"], rows);
+}
+
 async function fleets(bench: Bench): Promise<void> {
   const all = await alternate(SIDES, (name) => runFleet(bench, bench.environment, name, FLEET, 32, SECONDS));
   say(`### ${FLEET} processes with 32 sessions each`);
@@ -161,6 +180,7 @@ export function benchPostgres(): Promise<Bars[]> {
     );
     say("");
     const bars = await inserts(bench);
+    await batches(bench);
     await fleets(bench);
     await scans(bench);
     return bars;

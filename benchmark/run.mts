@@ -10,9 +10,11 @@ import { writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 
+import { benchBurst } from "./burst.mts";
 import { chart, type Bars } from "./chart.mts";
 import { benchEndToEnd } from "./end-to-end.mts";
 import { root, ROUNDS } from "./measure.mts";
+import { benchNetworkReading } from "./network-reading.mts";
 import { benchNetwork } from "./network.mts";
 import { benchPostgres } from "./postgres.mts";
 import { page, say, versionIn } from "./report.mts";
@@ -21,9 +23,11 @@ import { benchSqlite } from "./sqlite.mts";
 /** What there is to measure, in the order of the page. What has a chart gives its bars. */
 const parts = {
   "end-to-end": benchEndToEnd,
+  network: benchNetwork,
+  "network-reading": benchNetworkReading,
   sqlite: benchSqlite,
   postgres: benchPostgres,
-  network: benchNetwork,
+  burst: benchBurst,
 };
 type Part = keyof typeof parts;
 const names = Object.keys(parts) as Part[];

@@ -10,7 +10,7 @@ import { startServer } from "../__test__/support/agent/server.mts";
 import type { Bars } from "./chart.mts";
 import { alternate, median, runSide, SECONDS, type Figures } from "./measure.mts";
 import { buildProgram } from "./program.mts";
-import { ratio, say, spread, table, versionIn } from "./report.mts";
+import { atMost, ratio, say, spread, table, versionIn } from "./report.mts";
 import type { Side } from "./side.mts";
 
 /** The public class and the two baselines. */
@@ -170,6 +170,34 @@ async function scans(files: Record<Baselined, string>): Promise<void> {
   table(["events", "ms", "an event", "memory over idle"], rows);
 }
 
+/** Several sessions beside one alone: reading ahead must not serve only the session that was read last. */
+async function severalScans(): Promise<void> {
+  const cases = [
+    { label: "one alone", words: ["scan-in-turns", 1] },
+    { label: "two, a page of each in turn", words: ["scan-in-turns", 2], timesAlone: 1.1 },
+    { label: "eight at once", words: ["scan-at-once", 8] },
+  ] as const;
+  const sides = ["ours", "tuned"] as const;
+  const files = { ours: freshFile(), tuned: freshFile() };
+  for (const name of sides) await side(name, "fill", files[name], 20_000, 8, "normal");
+  const rows: string[][] = [];
+  let alone: number | undefined;
+  for (const { label, words, ...target } of cases) {
+    const [caseName, sessions] = words;
+    const all = await alternate(sides, (name) => side(name, caseName, files[name], 100, sessions));
+    const ours = median(all.ours, "anEvent");
+    alone ??= ours;
+    rows.push([
+      label,
+      ...sides.map((name) => spread(all[name], "anEvent", 2)),
+      "timesAlone" in target ? atMost(ours / alone, target.timesAlone, 2) : `${(ours / alone).toFixed(2)}x`,
+    ]);
+  }
+  say("### Reading several sessions of 20,000 events in pages of 100, in us an event");
+  say("");
+  table(["", "ours", "tuned", "ours, times one alone"], rows);
+}
+
 async function resumes(files: Record<Baselined, string>): Promise<void> {
   const server = await startServer();
   try {
@@ -207,12 +235,13 @@ export async function benchSqlite(): Promise<Bars[]> {
   try {
     say("## SQLite");
     say("");
-    say(`Beside ${versions()}.`);
+    say(`Beside ${versions()}: the newest major version, 13, needs Node 22, and this package runs on 20 too.`);
     say("");
     const bars = await inserts();
     await front();
     const files = await histories();
     await scans(files);
+    await severalScans();
     await resumes(files);
     await lookups();
     return bars;

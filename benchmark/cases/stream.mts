@@ -1,4 +1,4 @@
-/** What a listener of the SDK feels while agents stream, on the real server. A case of `side.mts`. */
+/** The case of `side.mts` in which agents stream on the real server: what a listener of the SDK feels. */
 import { randomUUID } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,9 +8,9 @@ import { fileURLToPath } from "node:url";
 
 import { SandboxAgent, type SessionEvent, type SessionPersistDriver } from "sandbox-agent";
 
-import { startServer, type Server } from "../__test__/support/agent/server.mts";
-import { startDelay } from "./delay.mts";
-import { quantile } from "./measure.mts";
+import { startServer, type Server } from "../../examples/server.mts";
+import { startDelay } from "../delay.mts";
+import { quantile } from "../measure.mts";
 
 /** What is not heard after such a silence, in ms, does not come: the server has dropped it. */
 const SILENCE = 2000;
@@ -71,7 +71,8 @@ export async function stream(driver: SessionPersistDriver, agents: number, rate:
     const cpuBefore = process.cpuUsage();
     const start = performance.now();
     await Promise.all(sessions.map((session) => session.prompt([{ type: "text", text: `${rate} ${seconds}` }])));
-    while (late.length < sent && performance.now() - Math.max(heardAt, start) < SILENCE) await delay(10);
+    do await delay(10);
+    while (late.length < sent && performance.now() - Math.max(heardAt, start) < SILENCE);
     const { user, system } = process.cpuUsage(cpuBefore);
     loop.disable();
 
