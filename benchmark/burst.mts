@@ -1,11 +1,8 @@
 /** Very many writes at once: how long the event loop stands still while they are stored. `run.mts` runs it. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-
+import { withFile } from "./file.mts";
 import { alternate, median, runSide } from "./measure.mts";
 import { checkStored, withSchema, withServer } from "./postgres-server.mts";
-import { say, spread, table } from "./report.mts";
+import { say, spread, table, wanted } from "./report.mts";
 
 const LONGEST_TURN = 20;
 
@@ -13,14 +10,7 @@ const LONGEST_TURN = 20;
 export function benchBurst(): Promise<void> {
   return withServer(async (bench) => {
     const stores = {
-      SQLite: async (count: number) => {
-        const directory = mkdtempSync(join(tmpdir(), "sandbox-agent-persist-bench-"));
-        try {
-          return await runSide(["sqlite", "ours", "burst", join(directory, "bench.db"), count]);
-        } finally {
-          rmSync(directory, { recursive: true });
-        }
-      },
+      SQLite: (count: number) => withFile((file) => runSide(["sqlite", "ours", "burst", file, count])),
       Postgres: (count: number) =>
         withSchema(bench, async (schema) => {
           const figures = await runSide(["postgres", "ours", "burst", schema, count], bench.environment);
@@ -37,7 +27,7 @@ export function benchBurst(): Promise<void> {
         rows.push([
           `${count.toLocaleString("en-US")}, ${name}`,
           spread(all[name], "perSecond"),
-          `${spread(all[name], "longestTurn", 1)} (${longest <= LONGEST_TURN ? "" : "missed, "}wanted at most ${LONGEST_TURN})`,
+          `${spread(all[name], "longestTurn", 1)} (${wanted(longest <= LONGEST_TURN, `at most ${LONGEST_TURN}`)})`,
         ]);
       }
     }

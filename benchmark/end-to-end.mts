@@ -2,24 +2,21 @@
  * What users feel: agents stream on the real server, and listeners of the SDK hear it, with this driver, with the pasted
  * ones and with the SDK's own in memory. `run.mts` runs it.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-
 import { withDelay, type ServerEnvironment } from "./delay.mts";
-import { alternate, median, runSide, SECONDS, type Figures } from "./measure.mts";
+import { withFile } from "./file.mts";
+import { alternate, median, roundTrips, runSide, SECONDS, type Figures } from "./measure.mts";
 import { POSTGRES_SIDES, withSchema, withServer, type Bench } from "./postgres-server.mts";
 import { atMost, distance, say, spread, spreadOver, table } from "./report.mts";
 
 /** An agent's updates a second where the server is far: a fast model's words. */
 const RATE = 100;
-const ROUND_TRIPS = process.env["BENCH_ROUND_TRIPS"]?.split(",").map(Number) ?? [1, 10, 30];
+const ROUND_TRIPS = roundTrips([1, 10, 30]);
 
 const SIDES = ["in memory", "ours, SQLite", "pasted, SQLite", "ours, Postgres", "pasted, Postgres"] as const;
 type Side = (typeof SIDES)[number];
 
 /** The case `stream` of a side, on a fresh file or schema. */
-async function stream(
+function stream(
   bench: Bench,
   environment: ServerEnvironment,
   side: Side,
@@ -30,12 +27,7 @@ async function stream(
   if (database === "Postgres") {
     return withSchema(bench, (schema) => runSide(["postgres", name, "stream", schema, ...numbers], environment));
   }
-  const directory = mkdtempSync(join(tmpdir(), "sandbox-agent-persist-bench-"));
-  try {
-    return await runSide(["sqlite", name, "stream", join(directory, "bench.db"), ...numbers]);
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+  return withFile((file) => runSide(["sqlite", name, "stream", file, ...numbers]));
 }
 
 /** The most that were lost in one run. */

@@ -7,6 +7,11 @@ import { fileURLToPath } from "node:url";
 export const ROUNDS = Number(process.env["BENCH_ROUNDS"] ?? 5);
 export const SECONDS = Number(process.env["BENCH_SECONDS"] ?? 2);
 
+/** How far the server is put, in ms: `usual`, unless whoever runs the bench wants other distances. */
+export function roundTrips(usual: number[]): number[] {
+  return process.env["BENCH_ROUND_TRIPS"]?.split(",").map(Number) ?? usual;
+}
+
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
 export interface Figures {

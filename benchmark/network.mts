@@ -3,7 +3,7 @@ import { startPgBouncer } from "../__test__/support/postgres/pgbouncer.mts";
 import type { Bars } from "./chart.mts";
 import { withDelay, type FarServer } from "./delay.mts";
 import { runFleet } from "./fleet.mts";
-import { alternate, median, runSide, SECONDS, type Figures } from "./measure.mts";
+import { alternate, median, roundTrips, runSide, SECONDS, type Figures } from "./measure.mts";
 import {
   checkStored,
   POSTGRES_SIDES as SIDES,
@@ -15,15 +15,21 @@ import {
 import { atMost, distance, ratio, say, spread, table } from "./report.mts";
 
 /** How far the server is, in ms. */
-const ROUND_TRIPS = process.env["BENCH_ROUND_TRIPS"]?.split(",").map(Number) ?? [0, 0.5, 1, 2, 5, 10, 30];
+const ROUND_TRIPS = roundTrips([0, 0.5, 1, 2, 5, 10, 30]);
 const SESSIONS = [1, 8, 32, 128];
 /** A latency needs fewer seconds than a rate. */
 const WINDOW = SECONDS / 2;
 
 type Sides = Record<PostgresSide, Figures[]>;
 
+/** Inserts a second beside pasted, and latency beside one session alone. */
+interface Target {
+  overPasted?: number;
+  timesAlone?: number;
+}
+
 /** What the project set out to reach with so many sessions. */
-function wanted(milliseconds: number, sessions: number): { overPasted?: number; timesAlone?: number } {
+function targetOf(milliseconds: number, sessions: number): Target {
   if (milliseconds === 0) return sessions === 32 ? { overPasted: 5 } : {};
   if (sessions === 128) return { timesAlone: 1.5 };
   const timesAlone = milliseconds <= 1 ? 1.3 : 1.15;
@@ -47,7 +53,7 @@ function row(
   all: Sides,
   [perSecond, latency]: [string, string],
   alone: number,
-  target: ReturnType<typeof wanted>,
+  target: Target,
 ): string[] {
   const over = median(all.ours, perSecond) / median(all.pasted, perSecond);
   const times = median(all.ours, latency) / alone;
@@ -74,7 +80,7 @@ function rowsOf(label: string, all: Sides, milliseconds: number): string[][] {
       all,
       [`${sessions} perSecond`, `${sessions} latency`],
       aloneOf(all),
-      sessions === 1 ? {} : wanted(milliseconds, sessions),
+      sessions === 1 ? {} : targetOf(milliseconds, sessions),
     ),
   );
 }
@@ -93,6 +99,8 @@ async function direct(bench: Bench): Promise<Bars[]> {
     });
   }
   say("### Durable inserts, events a second, and the median time of one");
+  say("");
+  say("![Durable inserts of 8 sessions, with Postgres far and near](benchmark-network.svg)");
   say("");
   table(["round trip (ping)", "sessions", ...COLUMNS], rows);
   return bars;
@@ -129,7 +137,7 @@ async function fleets(bench: Bench): Promise<void> {
       );
       alone ??= median(all.ours, "medianLatency");
       const label = processes === 1 ? "1 with 1 session" : `${processes} with ${sessions} sessions each`;
-      const target = processes === 1 ? {} : wanted(milliseconds, sessions);
+      const target = processes === 1 ? {} : targetOf(milliseconds, sessions);
       rows.push(row([label], all, ["perSecond", "medianLatency"], alone, target));
     }
     say(`### Several processes on one server, ${distance(milliseconds, far.ping)} away`);

@@ -26,22 +26,27 @@ export function spread(figures: Figures[], name: string, digits = 0): string {
   return `${show(median(figures, name))} (${show(Math.min(...values))} to ${show(Math.max(...values))})`;
 }
 
+/** What the project promises itself, and whether that is missed. */
+export function wanted(met: boolean, target: string): string {
+  return `${met ? "" : "missed, "}wanted ${target}`;
+}
+
 /** A ratio beside what the project promises itself. */
 export function ratio(value: number, target: number): string {
-  return `${value.toFixed(1)}x (${value >= target ? "" : "missed, "}wanted ${target}x)`;
+  return `${value.toFixed(1)}x (${wanted(value >= target, `${target}x`)})`;
 }
 
 /** The same of what is to stay low. */
 export function atMost(value: number, target: number, digits: number): string {
   const shown = value.toFixed(digits);
-  return `${shown}x (${Number(shown) <= target ? "" : "missed, "}wanted at most ${target}x)`;
+  return `${shown}x (${wanted(Number(shown) <= target, `at most ${target}x`)})`;
 }
 
 /** `spread`, and how much more that is than the base, beside what it may be. */
 export function spreadOver(figures: Figures[], name: string, base: Figures[], target: number): string {
   const more = median(figures, name) - median(base, name);
   const signed = `${more < 0 ? "" : "+"}${more.toFixed(1)}`;
-  return `${spread(figures, name, 1)}: ${signed} (${more <= target ? "" : "missed, "}wanted at most +${target})`;
+  return `${spread(figures, name, 1)}: ${signed} (${wanted(more <= target, `at most +${target}`)})`;
 }
 
 /** How far a server is said to be, and how far it is. */
