@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 import { SandboxAgent, type SessionEvent, type SessionPersistDriver } from "sandbox-agent";
 
-import { startServer, type Server } from "../../examples/server.mts";
+import { startServer, type Server } from "../../__test__/support/agent/server.mts";
 import { startDelay } from "../delay.mts";
 import { quantile } from "../measure.mts";
 

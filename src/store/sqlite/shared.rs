@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::readers::{ReaderId, ReaderTask, Reads};
-use crate::store::backlog::{Admitted, Backlog};
+use crate::store::backlog::Backlog;
 use crate::store::commit::{Queued, WriteQueue, WriteRequest};
 use crate::store::error::StoreError;
 use crate::store::{Answer, Completion, Deliver, ReadRequest};
