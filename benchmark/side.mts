@@ -42,7 +42,8 @@ function openDriver(database: string, side: string, place: string, durability: "
 }
 
 const [database = "", side = "", name = "", place = "", ...rest] = process.argv.slice(2);
-const numbers = rest.map(Number);
+// Beside numbers there is a durability or a URL.
+const numbers = rest.map(Number).filter(Number.isFinite);
 const driver = openDriver(database, side, place, rest.includes("normal") ? "normal" : "full");
 const cases: Record<string, () => Promise<object>> = {
   insert: async () => ({ ...(await insert(driver, numbers[0] ?? 1, numbers[1] ?? 2)), latencies: undefined }),

@@ -147,8 +147,15 @@ function besideBaselines(all: Record<Baselined, Figures[]>, overTuned: number, o
   );
 }
 
+/** Reads all of the session. A figure counts only if all that is there was read. */
+async function scan(name: Baselined, file: string, events: number): Promise<Figures> {
+  const figures = await side(name, "scan", file, 500);
+  if (figures["events"] !== events) throw new Error(`${name} read ${figures["events"]} of ${events} events`);
+  return figures;
+}
+
 async function scans(files: Record<Baselined, string>): Promise<void> {
-  const all = await alternate(["ours", "tuned", "pasted"] as const, (name) => side(name, "scan", files[name], 500));
+  const all = await alternate(["ours", "tuned", "pasted"] as const, (name) => scan(name, files[name], 100_000));
   say("### Reading a session of 100,000 events in pages of 500, in ms");
   say("");
   besideBaselines(all, 1.2, 6);
@@ -158,7 +165,7 @@ async function scans(files: Record<Baselined, string>): Promise<void> {
   for (const events of [10_000, 100_000, 1_000_000]) {
     const file = freshFile();
     await side("ours", "fill", file, events, "normal");
-    const figures = (await alternate(["ours"] as const, (name) => side(name, "scan", file, 500))).ours;
+    const figures = (await alternate(["ours"] as const, (name) => scan(name, file, events))).ours;
     rmSync(join(file, ".."), { recursive: true });
     rows.push([
       events.toLocaleString("en-US"),
@@ -184,7 +191,11 @@ async function severalScans(): Promise<void> {
   let alone: number | undefined;
   for (const { label, words, ...target } of cases) {
     const [caseName, sessions] = words;
-    const all = await alternate(sides, (name) => side(name, caseName, files[name], 100, sessions));
+    const all = await alternate(sides, async (name) => {
+      const figures = await side(name, caseName, files[name], 100, sessions);
+      if (figures["events"] !== sessions * 20_000) throw new Error(`${name} read ${figures["events"]} events`);
+      return figures;
+    });
     const ours = median(all.ours, "anEvent");
     alone ??= ours;
     rows.push([
