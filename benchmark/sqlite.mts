@@ -10,7 +10,7 @@ import { startServer } from "../__test__/support/agent/server.mts";
 import type { Bars } from "./chart.mts";
 import { alternate, median, runSide, SECONDS, type Figures } from "./measure.mts";
 import { buildProgram } from "./program.mts";
-import { atMost, ratio, say, spread, table, versionIn } from "./report.mts";
+import { atMost, ratio, say, spread, table, versionIn, wanted } from "./report.mts";
 import type { Side } from "./side.mts";
 
 /** The public class and the two baselines. */
@@ -43,7 +43,7 @@ function limitProgram(): (file: string, sessions: number, durability: string) =>
 async function inserts(): Promise<Bars[]> {
   const limit = limitProgram();
   const cases: [sessions: number, durability: "full" | "normal", pasted: number, tuned: number][] = [
-    [1, "full", 3, 1],
+    [1, "full", 3, 0.85],
     [8, "full", 15, 3],
     [32, "full", 40, 7],
     [512, "full", 80, 12],
@@ -65,6 +65,7 @@ async function inserts(): Promise<Bars[]> {
     });
     const label = `${sessions} session${sessions > 1 ? "s" : ""}${durability === "normal" ? ", `normal`" : ""}`;
     const ours = median(all.ours, "perSecond");
+    const partOfRust = Math.round((ours / median(all.rust, "perSecond")) * 100);
     rows.push([
       label,
       spread(all.ours, "perSecond"),
@@ -72,7 +73,7 @@ async function inserts(): Promise<Bars[]> {
       ratio(ours / median(all.tuned, "perSecond"), overTuned),
       durability === "full" ? spread(all.pasted, "perSecond") : "",
       durability === "full" ? ratio(ours / median(all.pasted, "perSecond"), overPasted) : "",
-      `${spread(all.rust, "perSecond")}: ours is ${Math.round((ours / median(all.rust, "perSecond")) * 100)}%`,
+      `${spread(all.rust, "perSecond")}: ours is ${partOfRust}%${sessions === 8 ? ` (${wanted(partOfRust >= 85, "85%")})` : ""}`,
     ]);
     delays.push([label, spread(all.ours, "delayP99", 1), spread(all.ours, "delayMax", 1)]);
     if (durability === "full") {
