@@ -7,10 +7,10 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use super::answer::{Answer, Completion};
 use super::backlog::Admitted;
 use super::error::{Quoted, StoreError, catching};
 use super::model::{SessionEvent, SessionRecord};
-use super::{Answer, Completion};
 
 /// How much text one transaction takes at most, so that no batch holds the write lock, or keeps its callers, for long.
 pub const MAX_BATCH_BYTES: usize = 16 << 20;

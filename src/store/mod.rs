@@ -5,6 +5,7 @@
 //! moved event ([`moved`]) and the tables ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and
 //! is a [`Store`].
 
+mod answer;
 pub mod backlog;
 pub mod commit;
 pub mod error;
@@ -16,10 +17,10 @@ pub mod postgres;
 pub mod sqlite;
 pub mod tables;
 
-use std::sync::Arc;
+pub use answer::{Answer, Completion, Deliver};
 
 use commit::WriteRequest;
-use error::{Quoted, StoreError};
+use error::Quoted;
 use page::{EventKey, Position, SessionKey};
 
 /// A database that is open, or being opened, in the background. All calls return at once; their completions arrive
@@ -94,27 +95,6 @@ impl ReadRequest {
         }
     }
 }
-
-/// What a call to a store comes back with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// The call is done and has nothing to say.
-    Done,
-    /// The event is stored, at this index instead of the one it asked for.
-    Reassigned(i64),
-    /// The JSON text of a record or of a page.
-    Json(String),
-    /// There is no such record.
-    Absent,
-}
-
-/// A finished call: the caller's ticket, and what the call came back with.
-pub type Completion<T> = (T, Result<Answer, StoreError>);
-
-/// Takes finished calls back to the caller, all of one batch at once, on a thread of the store.
-///
-/// `T` is the caller's ticket: the store carries it from the call to its completion and never looks inside.
-pub type Deliver<T> = Arc<dyn Fn(Vec<Completion<T>>) + Send + Sync>;
 
 /// What to do when an event's place, `(session_id, event_index)`, is taken by another event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -12,6 +12,7 @@ use crate::store::commit::{Backend, Write};
 use crate::store::error::{Quoted, StoreError};
 use crate::store::model::{MAX_SAFE_INTEGER, SessionEvent, SessionRecord};
 use crate::store::moved::{MovedSessions, must_follow};
+use crate::store::tables::columns::{EVENTS, SESSIONS, names, replacements};
 use crate::store::{Answer, IndexConflict};
 
 /// The one connection that writes, and the statements it uses.
@@ -43,24 +44,19 @@ impl Writer {
             moved: MovedSessions::default(),
             events_name: tables.events.plain.clone(),
             update_session: format!(
-                "INSERT INTO {sessions} (id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, \
-                 sandbox_id, session_init_json, config_options_json, modes_json, extra_json) \
+                "INSERT INTO {sessions} ({columns}) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
-                 ON CONFLICT (id) DO UPDATE SET agent = excluded.agent, agent_session_id = excluded.agent_session_id, \
-                 last_connection_id = excluded.last_connection_id, created_at = excluded.created_at, \
-                 destroyed_at = excluded.destroyed_at, sandbox_id = excluded.sandbox_id, \
-                 session_init_json = excluded.session_init_json, config_options_json = excluded.config_options_json, \
-                 modes_json = excluded.modes_json, extra_json = excluded.extra_json"
+                 ON CONFLICT (id) DO UPDATE SET {replaced}",
+                columns = names(&SESSIONS),
+                replaced = replacements(&SESSIONS, "excluded"),
             ),
             // A place taken by the same event is replaced, so that a retry is harmless; one taken by another event is
             // left alone, and no row is changed: a conflict.
             insert_event: format!(
-                "INSERT INTO {events} AS stored (id, event_index, session_id, created_at, connection_id, sender, \
-                 payload_json, extra_json) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
-                 ON CONFLICT (session_id, event_index) DO UPDATE SET created_at = excluded.created_at, \
-                 connection_id = excluded.connection_id, sender = excluded.sender, \
-                 payload_json = excluded.payload_json, extra_json = excluded.extra_json \
-                 WHERE stored.id = excluded.id"
+                "INSERT INTO {events} AS stored ({columns}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+                 ON CONFLICT (session_id, event_index) DO UPDATE SET {replaced} WHERE stored.id = excluded.id",
+                columns = names(&EVENTS),
+                replaced = replacements(&EVENTS, "excluded"),
             ),
             is_stored: format!(
                 "SELECT EXISTS (SELECT 1 FROM {events} WHERE session_id = ?1 AND event_index = ?2 AND id = ?3)"

@@ -1,0 +1,26 @@
+//! What calls to a store come back with, and how.
+
+use std::sync::Arc;
+
+use super::error::StoreError;
+
+/// What a call to a store comes back with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The call is done and has nothing to say.
+    Done,
+    /// The event is stored, at this index instead of the one it asked for.
+    Reassigned(i64),
+    /// The JSON text of a record or of a page.
+    Json(String),
+    /// There is no such record.
+    Absent,
+}
+
+/// A finished call: the caller's ticket, and what the call came back with.
+pub type Completion<T> = (T, Result<Answer, StoreError>);
+
+/// Takes finished calls back to the caller, all of one batch at once, on a thread of the store.
+///
+/// `T` is the caller's ticket: the store carries it from the call to its completion and never looks inside.
+pub type Deliver<T> = Arc<dyn Fn(Vec<Completion<T>>) + Send + Sync>;
