@@ -185,6 +185,11 @@ impl<T> Batches<T> {
         self.wake.notify_one();
     }
 
+    /// Whether a write of this session waits, or is being committed.
+    pub(super) fn is_written(&self, session_id: &str) -> bool {
+        self.queues.borrow().has(session_id)
+    }
+
     /// Lets [`Self::commit_all`] end once nothing waits.
     pub(super) fn close(&self) {
         self.closing.set(true);

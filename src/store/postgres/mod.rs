@@ -3,9 +3,10 @@
 //! [`PostgresStore`] is the handle that callers hold, and the thread's loops stand below it. `options` has what it is opened with,
 //! and the defaults. `login` says where the database
 //! is and how to log in; `connection` makes connections and `database` keeps them, and tries again what a broken one left
-//! undone; `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `text`, `rows`, `place` and `statement` write, `read`
-//! reads; `error` and `refusal` say what Postgres refuses.
+//! undone; `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `text`, `rows`, `place` and `statement` write,
+//! `reader`, `ahead`, `lookup` and `read` read; `error` and `refusal` say what Postgres refuses.
 
+mod ahead;
 mod batches;
 mod connection;
 mod database;
@@ -18,6 +19,7 @@ mod place;
 mod progress;
 mod queue;
 mod read;
+mod reader;
 mod refusal;
 mod rows;
 mod statement;
@@ -38,8 +40,10 @@ pub use login::{ConnectionOptions, Environment, Password, PasswordSource, SslMod
 pub use options::{Access, PostgresOptions};
 pub use tables::{DEFAULT_SCHEMA, Tables};
 
+use ahead::Scans;
 use batches::Batches;
 use database::Database;
+use reader::Reader;
 use tables::Preparation;
 use write::Writer;
 
@@ -168,6 +172,13 @@ async fn serve<T: 'static>(
     let database = Rc::new(Database::new(options));
     let preparation = Rc::new(Preparation::new(Rc::clone(&database)));
     let batches = Rc::new(Batches::new(Writer::new(Rc::clone(&database), Rc::clone(&preparation))));
+    let writing = Rc::clone(&batches);
+    let scans = Scans::new(Rc::clone(&database), move |session_id| writing.is_written(session_id));
+    let reads = Rc::new(Reader::new(
+        Rc::clone(&database),
+        Rc::clone(&preparation),
+        Rc::clone(&scans),
+    ));
     {
         let batches = Rc::clone(&batches);
         let (deliver, working) = (Arc::clone(deliver), working.clone());
@@ -190,10 +201,9 @@ async fn serve<T: 'static>(
                 });
             }
             Call::Read(request, ticket) => {
-                let (database, preparation) = (Rc::clone(&database), Rc::clone(&preparation));
-                let (deliver, working) = (Arc::clone(deliver), working.clone());
+                let (reads, deliver, working) = (Rc::clone(&reads), Arc::clone(deliver), working.clone());
                 spawn_local(async move {
-                    let result = catching_async("reading", read::answer(&database, &preparation, &request)).await;
+                    let result = catching_async("reading", reads.answer(&request)).await;
                     drop(request);
                     deliver(vec![(ticket, result)]);
                     drop(working);
@@ -201,6 +211,9 @@ async fn serve<T: 'static>(
             }
             Call::Write(writes) => {
                 for (request, ticket) in writes {
+                    if let WriteRequest::InsertEvent { session_id, .. } = &*request {
+                        scans.end_those_of(session_id);
+                    }
                     batches.push(request, ticket);
                 }
             }
@@ -220,6 +233,7 @@ async fn serve<T: 'static>(
         }
     }
     reaper.abort();
+    scans.end_all();
     calls.close();
     while let Some(call) = calls.recv().await {
         closers.extend(refuse(call, deliver));

@@ -108,6 +108,11 @@ impl<T> SessionQueues<T> {
         self.sessions.is_empty()
     }
 
+    /// Whether something of this session waits or is being committed.
+    pub(super) fn has(&self, session_id: &str) -> bool {
+        self.sessions.contains_key(session_id)
+    }
+
     /// Whether there are sessions that may have a turn beside the shared batches as soon as something is pushed.
     pub(super) fn knows_contested(&self) -> bool {
         !self.known_contested.is_empty()

@@ -1,5 +1,4 @@
-//! What is read from Postgres: one session, a page of sessions, a page of events. Each call to the store runs it on a
-//! connection of its own.
+//! The statements that read: one session, a page of sessions, pages of events. `reader` and `ahead` run them.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -10,80 +9,66 @@ use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::connection::Connection;
-use super::database::{Database, Purpose};
 use super::error::Failure;
-use super::tables::{Preparation, Tables};
-use crate::store::error::StoreError;
+use super::tables::Tables;
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
-use crate::store::page::{self, EventKey, Key, Page, PageText, Position, SessionKey};
-use crate::store::{Answer, ReadRequest};
+use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
 
 const SESSION_COLUMNS: &str = "id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, sandbox_id, \
                                session_init_json, config_options_json, modes_json, extra_json";
 const EVENT_COLUMNS: &str = "id, event_index::bigint, created_at, connection_id, sender, payload_json, extra_json";
 
-/// Answers one read.
-pub(super) async fn answer(
-    database: &Database,
-    preparation: &Preparation,
-    request: &ReadRequest,
-) -> Result<Answer, StoreError> {
-    preparation.done().await?;
-    // Postgres has no text that holds U+0000.
-    if request.text().contains('\0') {
-        return nothing(request);
-    }
-    let tables = &database.options.tables;
-    let read = database.run(Purpose::Read, database.deadline(), async |connection| match request {
-        ReadRequest::GetSession { id } => session(connection, tables, id).await,
-        ReadRequest::ListSessions { position, limit } => sessions(connection, tables, position, *limit).await,
-        ReadRequest::ListEvents {
-            session_id,
-            position,
+/// How much one statement reads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    /// How many events a page has.
+    pub(super) limit: u32,
+    pub(super) pages: u32,
+    /// Past so many bytes no other page is begun.
+    pub(super) max_bytes: usize,
+}
+
+impl Span {
+    /// One page, of any size.
+    pub(super) fn page(limit: u32) -> Self {
+        Self {
             limit,
-        } => events(connection, tables, session_id, position, *limit).await,
-    });
-    match read.await {
-        // An id that the database's encoding does not have is the id of nothing in it.
-        Err(failure) if failure.is_about_our_text() => nothing(request),
-        Err(failure) => {
-            let doing = format!("{} {}", request.doing(), database.options.target.name());
-            Err(failure.into_error(&doing))
+            pages: 1,
+            max_bytes: usize::MAX,
         }
-        Ok(answer) => Ok(answer),
+    }
+
+    /// How many rows that takes: one more shows whether there are others.
+    fn rows(self) -> i64 {
+        i64::from(self.limit)
+            .saturating_mul(i64::from(self.pages))
+            .saturating_add(1)
     }
 }
 
-/// The answer when the request names a session by what the database cannot have as an id.
-fn nothing(request: &ReadRequest) -> Result<Answer, StoreError> {
-    match request {
-        ReadRequest::GetSession { .. } => Ok(Answer::Absent),
-        // No page of this database had that cursor.
-        ReadRequest::ListSessions { .. } => Err(page::wrong_cursor()),
-        ReadRequest::ListEvents { limit, .. } => Ok(Answer::Json(PageText::<EventKey>::new(*limit).finish(false).text)),
-    }
-}
-
-async fn session(client: &Client, tables: &Tables, id: &str) -> Result<Answer, Failure> {
+/// The session's JSON text, if there is one.
+pub(super) async fn session(client: &Client, tables: &Tables, id: &str) -> Result<Option<String>, Failure> {
     let sql = format!("SELECT {SESSION_COLUMNS} FROM {} WHERE id = $1", tables.sessions);
     let rows = client.query_typed(&sql, &[(&id, Type::TEXT)]).await?;
     let Some(row) = rows.first() else {
-        return Ok(Answer::Absent);
+        return Ok(None);
     };
     let mut text = String::new();
     session_of(row)?.write_json(&mut text);
-    Ok(Answer::Json(text))
+    Ok(Some(text))
 }
 
-async fn sessions(
+/// A page of sessions.
+pub(super) async fn sessions(
     connection: &Connection,
     tables: &Tables,
     position: &Position<SessionKey>,
     limit: u32,
-) -> Result<Answer, Failure> {
+) -> Result<Page<SessionKey>, Failure> {
     let select = format!("SELECT {SESSION_COLUMNS} FROM {}", tables.sessions);
     let order = "ORDER BY created_at, id COLLATE pg_catalog.\"C\" LIMIT $1";
-    let wanted = i64::from(limit) + 1;
+    let span = Span::page(limit);
+    let wanted = span.rows();
     let push = |row: &Row, page: &mut PageText<SessionKey>| {
         let record = session_of(row)?;
         let key = SessionKey {
@@ -92,17 +77,11 @@ async fn sessions(
         };
         Ok(page.push(key, |out| record.write_json(out)))
     };
-    let page = match position {
+    match position {
         Position::Offset(offset) => {
             let sql = format!("{select} {order} OFFSET $2");
-            page(
-                connection,
-                &sql,
-                limit,
-                &[(&wanted, Type::INT8), (offset, Type::INT8)],
-                push,
-            )
-            .await?
+            let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&wanted, Type::INT8), (offset, Type::INT8)];
+            pages(connection, &sql, &parameters, span, push, drop).await
         }
         Position::After(key) => {
             let sql = format!("{select} WHERE (created_at, id COLLATE pg_catalog.\"C\") > ($2, $3) {order}");
@@ -111,19 +90,20 @@ async fn sessions(
                 (&key.created_at, Type::INT8),
                 (&key.id, Type::TEXT),
             ];
-            page(connection, &sql, limit, &parameters, push).await?
+            pages(connection, &sql, &parameters, span, push, drop).await
         }
-    };
-    Ok(Answer::Json(page.text))
+    }
 }
 
-async fn events(
+/// Pages of a session's events. Gives the last one back, and passes on those before it as soon as they are there.
+pub(super) async fn events(
     connection: &Connection,
     tables: &Tables,
     session_id: &str,
     position: &Position<EventKey>,
-    limit: u32,
-) -> Result<Answer, Failure> {
+    span: Span,
+    pass_on: impl FnMut(Page<EventKey>),
+) -> Result<Page<EventKey>, Failure> {
     let (condition, offset, start) = match position {
         Position::Offset(offset) => ("", "OFFSET $3", offset),
         Position::After(EventKey(index)) => ("AND event_index > $3", "", index),
@@ -132,41 +112,47 @@ async fn events(
         "SELECT {EVENT_COLUMNS} FROM {} WHERE session_id = $2 {condition} ORDER BY event_index LIMIT $1 {offset}",
         tables.events
     );
-    let wanted = i64::from(limit) + 1;
+    let wanted = span.rows();
     let parameters: [(&(dyn ToSql + Sync), Type); 3] =
         [(&wanted, Type::INT8), (&session_id, Type::TEXT), (start, Type::INT8)];
-    let page = page(
-        connection,
-        &sql,
-        limit,
-        &parameters,
-        |row, page: &mut PageText<EventKey>| {
-            let event = event_of(row, session_id)?;
-            Ok(page.push(EventKey(event.event_index), |out| event.write_json(out)))
-        },
-    );
-    Ok(Answer::Json(page.await?.text))
+    let push = |row: &Row, page: &mut PageText<EventKey>| {
+        let event = event_of(row, session_id)?;
+        Ok(page.push(EventKey(event.event_index), |out| event.write_json(out)))
+    };
+    pages(connection, &sql, &parameters, span, push, pass_on).await
 }
 
-/// Puts rows on a page until it is full; `push` says whether its row still belongs to it. There is one row at most beyond
-/// the limit.
-async fn page<K: Key>(
+/// Puts rows on pages, each until it is full; `push` says whether its row still belongs to the page. Gives the last page back,
+/// and passes on those before it.
+async fn pages<K: Key>(
     connection: &Connection,
     sql: &str,
-    limit: u32,
     parameters: &[(&(dyn ToSql + Sync), Type)],
+    span: Span,
     mut push: impl FnMut(&Row, &mut PageText<K>) -> Result<bool, Failure>,
+    mut pass_on: impl FnMut(Page<K>),
 ) -> Result<Page<K>, Failure> {
-    let mut page = PageText::new(limit);
     let rows = connection.query_typed_raw(
         sql,
         parameters.iter().map(|(value, data_type)| (*value, data_type.clone())),
     );
     let mut rows = pin!(rows.await?);
-    let mut unread = u64::from(limit) + 1;
+    let mut page = PageText::new(span.limit);
+    let mut bytes: usize = 0;
+    let mut unread = span.rows();
+    let mut left = span.pages;
     while let Some(row) = rows.try_next().await? {
         unread -= 1;
-        let pushed = push(&row, &mut page);
+        bytes = bytes.saturating_add(row.raw_size_bytes());
+        let mut pushed = push(&row, &mut page);
+        if let Ok(false) = pushed
+            && left > 1
+            && bytes <= span.max_bytes
+        {
+            left -= 1;
+            pass_on(std::mem::replace(&mut page, PageText::new(span.limit)).finish(true));
+            pushed = push(&row, &mut page);
+        }
         if let Ok(true) = pushed {
             continue;
         }

@@ -1,0 +1,127 @@
+//! Answers what is read. Each call runs its statement on a connection of its own, unless its page was read ahead.
+
+use std::rc::Rc;
+
+use tokio::time::Instant;
+
+use super::ahead::{List, Scans};
+use super::connection::Connection;
+use super::database::{Database, Purpose};
+use super::error::Failure;
+use super::read::{self, Span};
+use super::tables::Preparation;
+use crate::store::error::StoreError;
+use crate::store::page::{self, EventKey, PageText, Position};
+use crate::store::{Answer, ReadRequest};
+
+/// See the module's description.
+pub(super) struct Reader {
+    database: Rc<Database>,
+    preparation: Rc<Preparation>,
+    scans: Rc<Scans>,
+}
+
+impl Reader {
+    pub(super) fn new(database: Rc<Database>, preparation: Rc<Preparation>, scans: Rc<Scans>) -> Self {
+        Self {
+            database,
+            preparation,
+            scans,
+        }
+    }
+
+    /// Answers one read.
+    pub(super) async fn answer(&self, request: &ReadRequest) -> Result<Answer, StoreError> {
+        self.preparation.done().await?;
+        // Postgres has no text that holds U+0000.
+        if request.text().contains('\0') {
+            return nothing(request);
+        }
+        let tables = &self.database.options.tables;
+        let deadline = self.database.deadline();
+        let answer = match request {
+            ReadRequest::GetSession { id } => {
+                let work = async |connection: &Connection| read::session(connection, tables, id).await;
+                let session = self.database.run(Purpose::Read, deadline, work).await;
+                session.map(|session| session.map_or(Answer::Absent, Answer::Json))
+            }
+            ReadRequest::ListSessions { position, limit } => {
+                let work = async |connection: &Connection| read::sessions(connection, tables, position, *limit).await;
+                let page = self.database.run(Purpose::Read, deadline, work).await;
+                page.map(|page| Answer::Json(page.text))
+            }
+            ReadRequest::ListEvents {
+                session_id,
+                position,
+                limit,
+            } => {
+                let list = Rc::new(List {
+                    session_id: session_id.clone(),
+                    limit: *limit,
+                });
+                self.events(list, position, deadline).await.map(Answer::Json)
+            }
+        };
+        match answer {
+            // An id that the database's encoding does not have is the id of nothing in it.
+            Err(failure) if failure.is_about_our_text() => nothing(request),
+            Err(failure) => {
+                let doing = format!("{} {}", request.doing(), self.database.options.target.name());
+                Err(failure.into_error(&doing))
+            }
+            Ok(answer) => Ok(answer),
+        }
+    }
+
+    /// A page of events: one that was read ahead, or else what is there now.
+    async fn events(
+        &self,
+        list: Rc<List>,
+        position: &Position<EventKey>,
+        deadline: Instant,
+    ) -> Result<String, Failure> {
+        let called = Instant::now();
+        let waiting = match position {
+            // The first page of a scan, which often is the only one.
+            Position::Offset(_) => None,
+            Position::After(after) => {
+                // As with a connection that goes silent, half of the time is left for another try.
+                let half = called + (deadline - called) / 2;
+                match self.scans.page(&list, *after, half).await {
+                    Ok(text) => return Ok(text),
+                    Err(waiting) => waiting.or_else(|| self.scans.begin(&list)),
+                }
+            }
+        };
+        let work = async |connection: &Connection| {
+            let tables = &self.database.options.tables;
+            read::events(
+                connection,
+                tables,
+                &list.session_id,
+                position,
+                Span::page(list.limit),
+                drop,
+            )
+            .await
+        };
+        let page = self.database.run(Purpose::Read, deadline, work).await?;
+        if let Some(next) = page.next {
+            self.scans.note_read(&list, next, called);
+            if let Some(waiting) = waiting {
+                waiting.read_ahead(list, next, page.text.len());
+            }
+        }
+        Ok(page.text)
+    }
+}
+
+/// The answer when the request names a session by what the database cannot have as an id.
+fn nothing(request: &ReadRequest) -> Result<Answer, StoreError> {
+    match request {
+        ReadRequest::GetSession { .. } => Ok(Answer::Absent),
+        // No page of this database had that cursor.
+        ReadRequest::ListSessions { .. } => Err(page::wrong_cursor()),
+        ReadRequest::ListEvents { limit, .. } => Ok(Answer::Json(PageText::<EventKey>::new(*limit).finish(false).text)),
+    }
+}
