@@ -127,9 +127,10 @@ describe("a network that goes silent", PATIENCE, () => {
     const other = await otherConnection(t, server.url);
     await other.run("BEGIN");
     await other.run(`LOCK TABLE ${schema}.events, ${schema}.sessions`);
-    const calls = Array.from({ length: 16 }, (_, number) => driver.getSession(`reader-${number}`));
+    const pages = Array.from({ length: 15 }, (_, number) => driver.listEvents({ sessionId: `reader-${number}` }));
+    const calls: Promise<unknown>[] = [...pages, driver.getSession("s")];
     for (let number = 1; number <= 4; number += 1) {
-      calls.push(driver.insertEvent(`writer-${number}`, eventAt(`writer-${number}`, 1)) as Promise<undefined>);
+      calls.push(driver.insertEvent(`writer-${number}`, eventAt(`writer-${number}`, 1)));
       await other.isInTheWayOf(16 + number);
     }
     await other.run("COMMIT");

@@ -32,7 +32,7 @@ pub trait Store<T> {
     fn ready(&self, ticket: T);
     /// Commits writes with the next batch. The writes of one session commit in the order in which they come.
     fn write(&self, writes: Vec<(WriteRequest, T)>);
-    /// Reads from the database as it is now.
+    /// Reads from the database, and shows at least what was answered as stored before the call.
     fn read(&self, request: ReadRequest, ticket: T);
     /// Refuses new calls, commits and answers what waits, releases everything, and then answers, if anybody wants to hear
     /// of it. May be called again.

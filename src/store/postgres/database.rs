@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connection::{Connection, Connector, Contact, release};
 use super::error::{Failure, Remedy};
+use super::lookup::Lookups;
 use super::options::PostgresOptions;
 use super::pipeline::Pipelines;
 use crate::store::error::ErrorKind;
@@ -40,7 +41,10 @@ pub(super) struct Database {
     writers: Pool<Connector>,
     /// The connections of the first that several transactions share.
     pub(super) pipelines: Pipelines,
+    /// For pages, and for lookups as well where there is but one connection to read with.
     readers: Pool<Connector>,
+    /// One connection that no page keeps busy, and what shares it.
+    lookups: Option<(Pool<Connector>, Lookups)>,
     /// Every connection's task holds one of the first, so that the second ends when the last connection has ended.
     alive: RefCell<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
     /// How often the server has said that the tables are not what they were.
@@ -56,6 +60,8 @@ pub(super) enum Purpose {
     /// Writes. Those that are in the way of others, or have others in their way, must not keep the connection.
     Write,
     Read,
+    /// Reads of one row, which do not wait for pages.
+    LookUp,
 }
 
 impl Database {
@@ -75,10 +81,13 @@ impl Database {
                 .expect("a pool has a runtime")
         };
         let writing = writers(options.max_connections);
+        let reading = options.max_connections - writing;
+        let looking_up = u32::from(reading > 1);
         Self {
             writers: pool(writing),
             pipelines: Pipelines::new(writing as usize),
-            readers: pool(options.max_connections - writing),
+            readers: pool(reading - looking_up),
+            lookups: (looking_up > 0).then(|| (pool(looking_up), Lookups::default())),
             options,
             alive: RefCell::new(Some((alive, ended))),
             schema_refusals: Cell::new(0),
@@ -141,6 +150,23 @@ impl Database {
             let connection = within(deadline, entry.connection(|| self.connection(Purpose::Write))).await?;
             self.attempt(connection, deadline, entry.timed(connection, work(connection)))
                 .await
+        })
+        .await
+    }
+
+    /// The same for a read of one row, beside others on its connection.
+    pub(super) async fn run_lookup<R>(
+        &self,
+        deadline: Instant,
+        mut work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let Some((_, lookups)) = &self.lookups else {
+            return self.run(Purpose::Read, deadline, work).await;
+        };
+        self.until_done(Purpose::LookUp, Some(deadline), async || {
+            let shared = lookups.enter();
+            let connection = within(deadline, shared.connection(|| self.connection(Purpose::LookUp))).await?;
+            self.attempt(connection, deadline, work(connection)).await
         })
         .await
     }
@@ -210,6 +236,7 @@ impl Database {
         let pool = match purpose {
             Purpose::Prepare | Purpose::Write => &self.writers,
             Purpose::Read => &self.readers,
+            Purpose::LookUp => self.lookups.as_ref().map_or(&self.readers, |(pool, _)| pool),
         };
         let timeouts = Timeouts {
             wait: Some(self.options.acquire_timeout),
@@ -251,10 +278,16 @@ impl Database {
         result
     }
 
+    fn pools(&self) -> impl Iterator<Item = &Pool<Connector>> {
+        let lookups = self.lookups.iter().map(|(pool, _)| pool);
+        [&self.writers, &self.readers].into_iter().chain(lookups)
+    }
+
     /// What made one connection useless may have made all of them so: those that nobody uses now are not used again.
     fn distrust_connections(&self) {
-        self.writers.manager().distrust();
-        self.readers.manager().distrust();
+        for pool in self.pools() {
+            pool.manager().distrust();
+        }
     }
 
     /// Whether another try cannot help.
@@ -280,7 +313,7 @@ impl Database {
         };
         loop {
             sleep((shortest / 2).max(Duration::from_millis(10))).await;
-            for pool in [&self.writers, &self.readers] {
+            for pool in self.pools() {
                 pool.retain(|connection: &Connection, metrics| {
                     connection.is_usable() && self.options.idle_timeout.is_none_or(|idle| metrics.last_used() < idle)
                 });
@@ -290,8 +323,9 @@ impl Database {
 
     /// Closes all connections, and waits a little until the server has been told.
     pub(super) async fn close(&self, at_most: Duration) {
-        self.writers.close();
-        self.readers.close();
+        for pool in self.pools() {
+            pool.close();
+        }
         if let Some((alive, mut ended)) = self.alive.take() {
             drop(alive);
             let _ = timeout(at_most, ended.recv()).await;

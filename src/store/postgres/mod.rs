@@ -13,6 +13,7 @@ mod database;
 mod depth;
 mod error;
 mod login;
+mod lookup;
 mod options;
 mod pipeline;
 mod place;

@@ -104,12 +104,14 @@ pub(super) async fn events(
     span: Span,
     pass_on: impl FnMut(Page<EventKey>),
 ) -> Result<Page<EventKey>, Failure> {
+    // A limit that the planner cannot know makes it go through the index in order. One that it knows, and that is more than it
+    // believes the session to have, makes it fetch the whole rest of the session, and sort that, for each page.
     let (condition, offset, start) = match position {
         Position::Offset(offset) => ("", "OFFSET $3", offset),
         Position::After(EventKey(index)) => ("AND event_index > $3", "", index),
     };
     let sql = format!(
-        "SELECT {EVENT_COLUMNS} FROM {} WHERE session_id = $2 {condition} ORDER BY event_index LIMIT $1 {offset}",
+        "SELECT {EVENT_COLUMNS} FROM {} WHERE session_id = $2 {condition} ORDER BY event_index LIMIT (SELECT $1) {offset}",
         tables.events
     );
     let wanted = span.rows();

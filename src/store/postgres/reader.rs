@@ -42,7 +42,7 @@ impl Reader {
         let answer = match request {
             ReadRequest::GetSession { id } => {
                 let work = async |connection: &Connection| read::session(connection, tables, id).await;
-                let session = self.database.run(Purpose::Read, deadline, work).await;
+                let session = self.database.run_lookup(deadline, work).await;
                 session.map(|session| session.map_or(Answer::Absent, Answer::Json))
             }
             ReadRequest::ListSessions { position, limit } => {
