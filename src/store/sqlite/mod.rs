@@ -7,7 +7,6 @@
 mod ahead;
 mod connection;
 mod error;
-mod log;
 mod read;
 mod readers;
 mod shared;

@@ -6,7 +6,6 @@ use rusqlite::{Connection, ErrorCode, params};
 
 use super::connection::Target;
 use super::error::store_error;
-use super::log::LogRoom;
 use super::tables::Tables;
 use crate::store::commit::{Backend, Write};
 use crate::store::error::{Quoted, StoreError};
@@ -21,7 +20,6 @@ pub(super) struct Writer {
     target: Target,
     index_conflict: IndexConflict,
     moved: MovedSessions,
-    log_room: Option<LogRoom>,
     events_name: String,
     update_session: String,
     insert_event: String,
@@ -37,7 +35,6 @@ impl Writer {
     pub(super) fn new(connection: Connection, target: Target, tables: &Tables, index_conflict: IndexConflict) -> Self {
         let (sessions, events) = (&tables.sessions, &tables.events);
         Self {
-            log_room: LogRoom::of(&connection),
             connection,
             target,
             index_conflict,
@@ -82,9 +79,6 @@ impl Writer {
                 // Else only the statement is undone, and the write fails alone.
                 Err(error) => results.push(Err(self.error(write, &error))),
             }
-        }
-        if let Some(room) = &mut self.log_room {
-            room.make(&self.connection);
         }
         match self.target.patiently(|| self.connection.execute_batch("COMMIT")) {
             Ok(()) => {
