@@ -20,7 +20,7 @@ use super::read::{self, Span};
 use crate::store::page::{EventKey, Page, Position};
 
 /// How long before its call a page may have been read.
-const MAX_AGE: Duration = Duration::from_secs(1);
+const MAX_AGE: Duration = Duration::from_millis(500);
 
 /// For how many scans pages are read ahead at once.
 const MAX_SCANS: usize = 16;
