@@ -257,7 +257,7 @@ impl Ticket {
         let settled = match result {
             Ok(answer) => value_of(env, realm, answer, event.as_ref()),
             Err(error) => {
-                if let (Some(index), Some(event)) = (error.moved_to, &event) {
+                if let (Some(index), Some(event)) = (error.reassigned_to, &event) {
                     // A frozen object cannot show it, which is not what went wrong here.
                     let _ = show_index(env, event, index);
                 }

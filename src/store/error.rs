@@ -137,7 +137,7 @@ pub struct StoreError {
     pub caller: Option<CallerFailure>,
     /// The index that an event was given in place of a taken one, where it is not known whether it is stored there: another
     /// try must begin with it, or it could be stored twice.
-    pub moved_to: Option<i64>,
+    pub reassigned_to: Option<i64>,
 }
 
 impl StoreError {
@@ -148,7 +148,7 @@ impl StoreError {
             message: message.into(),
             database: None,
             caller: None,
-            moved_to: None,
+            reassigned_to: None,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! What every backend shares stands in this folder: the records ([`model`]), pages and cursors ([`page`]), errors
 //! ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]), the write path ([`commit`]), what follows a
-//! moved event ([`moved`]) and the tables ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and
+//! reassigned event ([`reassigned`]) and the tables ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and
 //! is a [`Store`].
 
 mod answer;
@@ -11,9 +11,9 @@ pub mod commit;
 pub mod error;
 pub mod message;
 pub mod model;
-pub mod moved;
 pub mod page;
 pub mod postgres;
+pub mod reassigned;
 pub mod sqlite;
 pub mod tables;
 
@@ -99,7 +99,7 @@ impl ReadRequest {
 /// What to do when an event's place, `(session_id, event_index)`, is taken by another event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IndexConflict {
-    /// Store the event at the index after the session's highest, and the driver's later ones after it ([`moved`]).
+    /// Store the event at the index after the session's highest, and the driver's later ones after it ([`reassigned`]).
     #[default]
     Reassign,
     /// Refuse the event with the message that the SDK recognises (docs/sdk-contract.md, 6).

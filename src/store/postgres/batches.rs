@@ -18,8 +18,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::pipeline::{PATIENCE, Pipelines, Room};
-use super::progress::{Outcome, Try};
-use super::queue::{Batch, SessionQueues, Turn};
+use super::progress::{Attempt, Outcome};
+use super::queue::{Batch, Concurrency, SessionQueues, Turn};
 use super::write::Writer;
 use crate::store::Deliver;
 use crate::store::backlog::Admitted;
@@ -248,7 +248,7 @@ impl<T> Batches<T> {
         let Batch {
             sessions,
             writes,
-            contested,
+            concurrency,
         } = batch;
         let lock_limit = match turn {
             Turn::Shared | Turn::Contested => LOCK_LIMIT,
@@ -256,11 +256,10 @@ impl<T> Batches<T> {
         };
         // Boxed, since it is large.
         let committed = Box::pin(catching_async(COMMITTING, async {
-            let tries: Vec<Try<'_>> = writes.iter().map(Try::of).collect();
-            Ok(if contested {
-                self.writer.commit_contested(&tries, lock_limit).await
-            } else {
-                self.writer.commit_together(&tries, lock_limit).await
+            let tries: Vec<Attempt<'_>> = writes.iter().map(Attempt::of).collect();
+            Ok(match concurrency {
+                Concurrency::Optimistic => self.writer.commit_together(&tries, lock_limit).await,
+                Concurrency::Pessimistic => self.writer.commit_contested(&tries, lock_limit).await,
             })
         }));
         let (mut completions, mut left) = (Vec::with_capacity(writes.len()), Vec::new());
@@ -269,8 +268,11 @@ impl<T> Batches<T> {
                 for (mut waiting, outcome) in writes.into_iter().zip(committed.outcomes) {
                     match outcome {
                         Outcome::Settled(result) => completions.push((waiting.ticket, result)),
-                        Outcome::Left { obstacle, moved_to } => {
-                            waiting.moved_to = moved_to;
+                        Outcome::Retry {
+                            obstacle,
+                            reassigned_to,
+                        } => {
+                            waiting.reassigned_to = reassigned_to;
                             left.push((waiting, obstacle));
                         }
                     }

@@ -60,8 +60,6 @@ pub(super) enum Purpose {
     /// Writes. Those that are in the way of others, or have others in their way, must not keep the connection.
     Write,
     Read,
-    /// Reads of one row, which do not wait for pages.
-    LookUp,
 }
 
 impl Database {
@@ -147,7 +145,7 @@ impl Database {
     ) -> Result<R, Failure> {
         self.until_done(Purpose::Write, Some(deadline), async || {
             let entry = self.pipelines.enter();
-            let connection = within(deadline, entry.connection(|| self.connection(Purpose::Write))).await?;
+            let connection = within(deadline, entry.connection().get(|| self.connection(Purpose::Write))).await?;
             self.attempt(connection, deadline, entry.timed(connection, work(connection)))
                 .await
         })
@@ -160,12 +158,12 @@ impl Database {
         deadline: Instant,
         mut work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        let Some((_, lookups)) = &self.lookups else {
+        let Some((pool, lookups)) = &self.lookups else {
             return self.run(Purpose::Read, deadline, work).await;
         };
-        self.until_done(Purpose::LookUp, Some(deadline), async || {
+        self.until_done(Purpose::Read, Some(deadline), async || {
             let shared = lookups.enter();
-            let connection = within(deadline, shared.connection(|| self.connection(Purpose::LookUp))).await?;
+            let connection = within(deadline, shared.get(|| self.connection_of(pool))).await?;
             self.attempt(connection, deadline, work(connection)).await
         })
         .await
@@ -231,13 +229,15 @@ impl Database {
         self.judged(connection, result)
     }
 
-    /// Takes a connection from a pool, or makes one. Boxed, since it is large, and a part of all that may have to connect.
     fn connection(&self, purpose: Purpose) -> LocalBoxFuture<'_, Result<Object<Connector>, Failure>> {
-        let pool = match purpose {
+        self.connection_of(match purpose {
             Purpose::Prepare | Purpose::Write => &self.writers,
             Purpose::Read => &self.readers,
-            Purpose::LookUp => self.lookups.as_ref().map_or(&self.readers, |(pool, _)| pool),
-        };
+        })
+    }
+
+    /// Takes a connection from a pool, or makes one. Boxed, since it is large, and a part of all that may have to connect.
+    fn connection_of<'a>(&self, pool: &'a Pool<Connector>) -> LocalBoxFuture<'a, Result<Object<Connector>, Failure>> {
         let timeouts = Timeouts {
             wait: Some(self.options.acquire_timeout),
             ..Timeouts::default()

@@ -218,7 +218,7 @@ impl Failure {
             message: message![doing.to_owned(), " failed: ", self.advice],
             database: self.database,
             caller: self.caller,
-            moved_to: None,
+            reassigned_to: None,
         }
     }
 }

@@ -23,6 +23,7 @@ mod read;
 mod reader;
 mod refusal;
 mod rows;
+mod shared;
 mod statement;
 mod tables;
 mod text;

@@ -8,14 +8,13 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use deadpool::managed::Object;
-use futures_util::future::{LocalBoxFuture, join};
-use tokio::sync::OnceCell;
+use futures_util::future::join;
 use tokio::time::Instant;
 
-use super::connection::{Connection, Connector, release};
+use super::connection::Connection;
 use super::depth::Depth;
 use super::error::Failure;
+use super::shared::SharedConnection;
 
 /// How much longer than usual the first transaction of a connection may take before others are sent on another one. It
 /// may wait for a lock, or be large.
@@ -31,9 +30,9 @@ pub(super) struct Pipelines {
 }
 
 /// One connection.
+#[derive(Default)]
 struct Pipeline {
-    /// Made for the first transaction.
-    connection: OnceCell<Object<Connector>>,
+    connection: SharedConnection,
     /// When each transaction that is under way began, the oldest first.
     began: RefCell<VecDeque<Instant>>,
 }
@@ -117,7 +116,7 @@ impl Pipelines {
 /// The latest connection that is not held up, and when it would be.
 fn going_on<'a>(all: &'a [Rc<Pipeline>], depth: &Depth) -> Option<(&'a Rc<Pipeline>, Instant)> {
     let now = Instant::now();
-    let usable = all.iter().rev().filter(|pipeline| pipeline.is_usable());
+    let usable = all.iter().rev().filter(|pipeline| pipeline.connection.is_usable());
     let mut with_limit = usable.map(|pipeline| {
         let oldest = pipeline.began.borrow().front().copied().unwrap_or(now);
         (pipeline, oldest + depth.usual_time() + PATIENCE)
@@ -125,19 +124,9 @@ fn going_on<'a>(all: &'a [Rc<Pipeline>], depth: &Depth) -> Option<(&'a Rc<Pipeli
     with_limit.find(|(_, limit)| now < *limit)
 }
 
-impl Pipeline {
-    fn is_usable(&self) -> bool {
-        self.connection.get().is_none_or(|connection| connection.is_usable())
-    }
-}
-
 impl Entry<'_> {
-    /// The connection, which `make` makes if nobody has yet.
-    pub(super) async fn connection<'a>(
-        &self,
-        make: impl FnOnce() -> LocalBoxFuture<'a, Result<Object<Connector>, Failure>>,
-    ) -> Result<&Connection, Failure> {
-        Ok(self.pipeline.connection.get_or_try_init(make).await?)
+    pub(super) fn connection(&self) -> &SharedConnection {
+        &self.pipeline.connection
     }
 
     /// Runs the transaction, and learns from how long it takes.
@@ -177,23 +166,6 @@ impl Drop for Entry<'_> {
         if began.is_empty() {
             let mut all = self.pipelines.all.borrow_mut();
             all.retain(|pipeline| !Rc::ptr_eq(pipeline, &self.pipeline));
-        }
-    }
-}
-
-impl Default for Pipeline {
-    fn default() -> Self {
-        Self {
-            connection: OnceCell::new(),
-            began: RefCell::default(),
-        }
-    }
-}
-
-impl Drop for Pipeline {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            release(connection);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where the events of one session go when others write to it too: free places are taken, events that are stored already
 //! are replaced, and those whose place is taken by another event get the next index, or are refused. Those that follow a
-//! moved one get the next index as well ([`crate::store::moved`]). `write` calls it.
+//! reassigned one get the next index as well ([`crate::store::reassigned`]). `write` calls it.
 //!
 //! The session's other writers of this package are kept out by an advisory lock; whoever does not take it is met by the
 //! unique index, and then everything begins anew. An event's place is changed only when it is known to be taken, so a
@@ -14,19 +14,19 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::error::{Failure, Remedy, Table};
-use super::progress::Numbered;
-use super::statement::{Placed, Replaced, Statements};
+use super::progress::BatchedWrite;
+use super::statement::{PlacedEvent, Replaced, Statements};
 use super::tables::Tables;
 use crate::store::commit::{Write, WriteResult};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::model::{MAX_SAFE_INTEGER, SessionRecord};
-use crate::store::moved::must_follow;
+use crate::store::reassigned::must_follow;
 use crate::store::{Answer, IndexConflict};
 
 /// See the module's description.
 pub(super) struct Places<'a> {
     session_id: &'a str,
-    writes: Vec<Numbered<'a>>,
+    writes: Vec<BatchedWrite<'a>>,
     /// For each write that is an event, the index it is to be stored at.
     indexes: Vec<i64>,
     tables: &'a Tables,
@@ -39,14 +39,14 @@ pub(super) struct Places<'a> {
 /// What is to be done for the writes, by what is stored.
 struct Plan<'a> {
     session: Option<&'a SessionRecord<'a>>,
-    insert: Vec<Placed<'a>>,
-    replace: Vec<Placed<'a>>,
+    insert: Vec<PlacedEvent<'a>>,
+    replace: Vec<PlacedEvent<'a>>,
     answers: Vec<WriteResult>,
 }
 
 /// The index that an event asks for.
-fn asked(numbered: &Numbered<'_>) -> i64 {
-    match numbered.write {
+fn asked(batched: &BatchedWrite<'_>) -> i64 {
+    match batched.write {
         Write::InsertEvent(event) => event.event_index,
         Write::UpdateSession(_) => 0,
     }
@@ -58,14 +58,14 @@ const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtexte
 impl<'a> Places<'a> {
     pub(super) fn new(
         session_id: &'a str,
-        writes: Vec<Numbered<'a>>,
+        writes: Vec<BatchedWrite<'a>>,
         tables: &'a Tables,
         index_conflict: IndexConflict,
     ) -> Self {
-        let index = |numbered: &Numbered<'_>| numbered.moved_to.unwrap_or_else(|| asked(numbered));
+        let index = |batched: &BatchedWrite<'_>| batched.reassigned_to.unwrap_or_else(|| asked(batched));
         Self {
             session_id,
-            is_unsure: writes.iter().any(|numbered| numbered.moved_to.is_some()),
+            is_unsure: writes.iter().any(|batched| batched.reassigned_to.is_some()),
             indexes: writes.iter().map(index).collect(),
             writes,
             tables,
@@ -75,27 +75,27 @@ impl<'a> Places<'a> {
     }
 
     /// The writes whose places these are.
-    pub(super) fn writes(&self) -> &[Numbered<'a>] {
+    pub(super) fn writes(&self) -> &[BatchedWrite<'a>] {
         &self.writes
     }
 
     /// The writes, and where each event that was given another index than its own may be stored though nobody knows.
-    pub(super) fn unsure(&self) -> impl Iterator<Item = (Numbered<'a>, Option<i64>)> {
+    pub(super) fn unsure(&self) -> impl Iterator<Item = (BatchedWrite<'a>, Option<i64>)> {
         let given = self.writes.iter().zip(&self.indexes);
-        given.map(|(numbered, index)| match numbered.write {
-            Write::InsertEvent(event) if self.is_unsure && event.event_index != *index => (*numbered, Some(*index)),
-            _ => (*numbered, None),
+        given.map(|(batched, index)| match batched.write {
+            Write::InsertEvent(event) if self.is_unsure && event.event_index != *index => (*batched, Some(*index)),
+            _ => (*batched, None),
         })
     }
 
     /// Gives up the places of those writes that are not to be kept.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&Numbered<'a>) -> bool) {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&BatchedWrite<'a>) -> bool) {
         let kept = self
             .writes
             .iter()
             .zip(&self.indexes)
-            .filter(|(numbered, _)| keep(numbered));
-        (self.writes, self.indexes) = kept.map(|(numbered, index)| (*numbered, *index)).unzip();
+            .filter(|(batched, _)| keep(batched));
+        (self.writes, self.indexes) = kept.map(|(batched, index)| (*batched, *index)).unzip();
     }
 
     /// The same in pieces of `size` writes, the first on top of the stack; each event with the place that it was given, if
@@ -107,7 +107,7 @@ impl<'a> Places<'a> {
             writes: piece.iter().map(|(write, _)| *write).collect(),
             indexes: piece
                 .iter()
-                .map(|(write, moved_to)| moved_to.unwrap_or_else(|| asked(write)))
+                .map(|(write, reassigned_to)| reassigned_to.unwrap_or_else(|| asked(write)))
                 .collect(),
             tables: self.tables,
             index_conflict: self.index_conflict,
@@ -122,18 +122,18 @@ impl<'a> Places<'a> {
         self.were_free
     }
 
-    /// One transaction that takes two round trips; says for each write what came of it. `last_moved` is the index that an
-    /// event of the session was last moved to.
+    /// One transaction that takes two round trips; says for each write what came of it. `last_reassigned` is the index that an
+    /// event of the session was last reassigned to.
     pub(super) async fn store(
         &mut self,
         client: &Client,
         statements: &Statements,
-        last_moved: Option<i64>,
+        last_reassigned: Option<i64>,
         lock_limit: Duration,
     ) -> Result<Vec<WriteResult>, Failure> {
         let mut tried: Option<Vec<i64>> = None;
         loop {
-            match self.try_store(client, statements, last_moved, lock_limit).await {
+            match self.try_store(client, statements, last_reassigned, lock_limit).await {
                 Err(failure) if failure.remedy == Remedy::AnotherPlace => {
                     client.batch_execute("ROLLBACK").await?;
                     // The same places again, though they are free: it is not them that are refused, but something else
@@ -159,11 +159,11 @@ impl<'a> Places<'a> {
         &mut self,
         client: &Client,
         statements: &Statements,
-        last_moved: Option<i64>,
+        last_reassigned: Option<i64>,
         lock_limit: Duration,
     ) -> Result<Vec<WriteResult>, Failure> {
         let (highest, stored) = self.begin(client, statements).await?;
-        let plan = self.plan(highest, stored, last_moved);
+        let plan = self.plan(highest, stored, last_reassigned);
         // It stays so if the answer never comes, or comes when it is done.
         let was_unsure = std::mem::replace(&mut self.is_unsure, true);
         let done = send(client, statements, &plan, lock_limit).await;
@@ -212,11 +212,11 @@ impl<'a> Places<'a> {
     }
 
     fn has_events(&self) -> bool {
-        self.writes.iter().any(|numbered| numbered.table() == Table::Events)
+        self.writes.iter().any(|batched| batched.table() == Table::Events)
     }
 
     /// Gives every event its place, in the order of the calls.
-    fn plan(&mut self, highest: Option<i64>, stored: HashMap<i64, String>, last_moved: Option<i64>) -> Plan<'a> {
+    fn plan(&mut self, highest: Option<i64>, stored: HashMap<i64, String>, last_reassigned: Option<i64>) -> Plan<'a> {
         let mut plan = Plan {
             session: None,
             insert: Vec::new(),
@@ -225,14 +225,14 @@ impl<'a> Places<'a> {
         };
         self.were_free = self.has_events();
         let mut highest = highest.unwrap_or(-1);
-        let mut last_moved = last_moved;
+        let mut last_reassigned = last_reassigned;
         // What is at a place, and where in `insert` or `replace` it stands if it is of this batch.
         let mut taken: HashMap<i64, Taken<'a>> = HashMap::new();
         for (index, id) in stored {
             taken.insert(index, Taken::Stored(id));
         }
-        for (numbered, index) in self.writes.iter().zip(&mut self.indexes) {
-            let event = match numbered.write {
+        for (batched, index) in self.writes.iter().zip(&mut self.indexes) {
+            let event = match batched.write {
                 Write::UpdateSession(record) => {
                     plan.session = Some(record);
                     plan.answers.push(Ok(Answer::Done));
@@ -241,9 +241,9 @@ impl<'a> Places<'a> {
                 Write::InsertEvent(event) => event,
             };
             let answer = loop {
-                let placed = Placed { event, index: *index };
+                let placed = PlacedEvent { event, index: *index };
                 match taken.get(index) {
-                    None if !must_follow(*index, last_moved, Some(highest)) => {
+                    None if !must_follow(*index, last_reassigned, Some(highest)) => {
                         taken.insert(*index, Taken::Inserted(&event.id, plan.insert.len()));
                         plan.insert.push(placed);
                         highest = highest.max(*index);
@@ -269,7 +269,7 @@ impl<'a> Places<'a> {
                 break Ok(if *index == event.event_index {
                     Answer::Done
                 } else {
-                    last_moved = Some(*index);
+                    last_reassigned = Some(*index);
                     Answer::Reassigned(*index)
                 });
             };

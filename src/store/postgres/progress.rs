@@ -12,19 +12,19 @@ use crate::store::commit::{Write, WriteResult};
 use crate::store::error::StoreError;
 
 /// A write that is to be tried.
-pub(super) struct Try<'a> {
+pub(super) struct Attempt<'a> {
     pub(super) write: Result<Write<'a>, StoreError>,
     deadline: Instant,
     /// The index that it was given by an earlier try.
-    pub(super) moved_to: Option<i64>,
+    pub(super) reassigned_to: Option<i64>,
 }
 
-impl<'a> Try<'a> {
+impl<'a> Attempt<'a> {
     pub(super) fn of<T>(waiting: &'a Waiting<T>) -> Self {
         Self {
             write: waiting.request.parse(),
             deadline: waiting.deadline.unwrap_or_else(Instant::now),
-            moved_to: waiting.moved_to,
+            reassigned_to: waiting.reassigned_to,
         }
     }
 }
@@ -35,10 +35,10 @@ pub(super) enum Outcome {
     /// The write is stored, or refused for good.
     Settled(WriteResult),
     /// It is to be tried again.
-    Left {
+    Retry {
         obstacle: Obstacle,
         /// The index that the event was given, where it is not known whether it is stored there.
-        moved_to: Option<i64>,
+        reassigned_to: Option<i64>,
     },
 }
 
@@ -52,14 +52,14 @@ pub(super) struct Committed {
 
 /// A write, and where it stands in its batch.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Numbered<'a> {
-    pub(super) number: usize,
+pub(super) struct BatchedWrite<'a> {
+    pub(super) position: usize,
     pub(super) write: &'a Write<'a>,
     /// The index that it was given by an earlier try.
-    pub(super) moved_to: Option<i64>,
+    pub(super) reassigned_to: Option<i64>,
 }
 
-impl Numbered<'_> {
+impl BatchedWrite<'_> {
     /// The table that it is written to.
     pub(super) fn table(&self) -> Table {
         match self.write {
@@ -85,11 +85,11 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(tries: &[Try<'_>], at_latest: Instant) -> Self {
+    pub(super) fn new(tries: &[Attempt<'_>], at_latest: Instant) -> Self {
         let deadlines: Vec<Instant> = tries.iter().map(|one| one.deadline).collect();
-        let outcome = |one: &Try<'_>| Outcome::Left {
+        let outcome = |one: &Attempt<'_>| Outcome::Retry {
             obstacle: Obstacle::Contested,
-            moved_to: one.moved_to,
+            reassigned_to: one.reassigned_to,
         };
         Self {
             deadline: deadlines.iter().copied().min().unwrap_or(at_latest),
@@ -101,24 +101,27 @@ impl Progress {
         }
     }
 
-    pub(super) fn settle(&mut self, writes: &[Numbered<'_>], result: &WriteResult) {
-        for numbered in writes {
+    pub(super) fn settle(&mut self, writes: &[BatchedWrite<'_>], result: &WriteResult) {
+        for batched in writes {
             if result.is_ok() {
-                self.refusals.stored(numbered.table());
+                self.refusals.stored(batched.table());
             }
-            self.outcomes[numbered.number] = Outcome::Settled(result.clone());
+            self.outcomes[batched.position] = Outcome::Settled(result.clone());
         }
     }
 
     /// Leaves a write since a row of its session is locked, or of another one that it was sent with.
-    pub(super) fn leave_locked(&mut self, numbered: Numbered<'_>, moved_to: Option<i64>) {
-        self.locked.insert(numbered.write.session_id().to_owned());
-        self.leave(numbered, Obstacle::Locked, moved_to);
+    pub(super) fn leave_locked(&mut self, batched: BatchedWrite<'_>, reassigned_to: Option<i64>) {
+        self.locked.insert(batched.write.session_id().to_owned());
+        self.leave(batched, Obstacle::Locked, reassigned_to);
     }
 
     /// Leaves a write for another batch.
-    pub(super) fn leave(&mut self, numbered: Numbered<'_>, obstacle: Obstacle, moved_to: Option<i64>) {
-        self.outcomes[numbered.number] = Outcome::Left { obstacle, moved_to };
+    pub(super) fn leave(&mut self, batched: BatchedWrite<'_>, obstacle: Obstacle, reassigned_to: Option<i64>) {
+        self.outcomes[batched.position] = Outcome::Retry {
+            obstacle,
+            reassigned_to,
+        };
     }
 
     /// Whether a write of the session was left for that: none may overtake it.
@@ -127,17 +130,17 @@ impl Progress {
     }
 
     /// The writes that Postgres can store at all; the others are refused.
-    pub(super) fn sound<'a>(&mut self, tries: &'a [Try<'a>]) -> Vec<Numbered<'a>> {
+    pub(super) fn sound<'a>(&mut self, tries: &'a [Attempt<'a>]) -> Vec<BatchedWrite<'a>> {
         let mut sound = Vec::with_capacity(tries.len());
-        for (number, one) in tries.iter().enumerate() {
+        for (position, one) in tries.iter().enumerate() {
             let checked = one.write.as_ref().map_err(StoreError::clone);
             match checked.and_then(|write| check_text(write).map(|()| write)) {
-                Ok(write) => sound.push(Numbered {
-                    number,
+                Ok(write) => sound.push(BatchedWrite {
+                    position,
                     write,
-                    moved_to: one.moved_to,
+                    reassigned_to: one.reassigned_to,
                 }),
-                Err(error) => self.outcomes[number] = Outcome::Settled(Err(error)),
+                Err(error) => self.outcomes[position] = Outcome::Settled(Err(error)),
             }
         }
         sound

@@ -6,6 +6,10 @@
 //! suspects: they are tried in smaller and smaller groups, until those with a lock on them are alone. These are tried again
 //! now and then, and their writes wait here, so that they hold no connection meanwhile.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -36,7 +40,7 @@ pub(super) struct Waiting<T> {
     /// Once it has been tried: until when it is tried again.
     pub(super) deadline: Option<Instant>,
     /// The index that an event was given in place of a taken one by a try of which it is not known whether it stored it.
-    pub(super) moved_to: Option<i64>,
+    pub(super) reassigned_to: Option<i64>,
 }
 
 /// Which sessions a batch is for.
@@ -58,8 +62,16 @@ pub(super) struct Batch<T> {
     /// Each session once.
     pub(super) sessions: Vec<Rc<str>>,
     pub(super) writes: Vec<Waiting<T>>,
-    /// Whether it is one contested session.
-    pub(super) contested: bool,
+    pub(super) concurrency: Concurrency,
+}
+
+/// How a batch is kept apart from what others write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Concurrency {
+    /// All is inserted as if nobody else wrote, and undone where somebody does.
+    Optimistic,
+    /// The batch is one contested session, whose other writers are kept out first.
+    Pessimistic,
 }
 
 /// Why a write is not settled yet.
@@ -145,7 +157,7 @@ impl<T> SessionQueues<T> {
             request,
             ticket,
             deadline: None,
-            moved_to: None,
+            reassigned_to: None,
         });
         if is_new {
             self.list(id);
@@ -157,7 +169,7 @@ impl<T> SessionQueues<T> {
         let mut batch = Batch {
             sessions: Vec::new(),
             writes: Vec::new(),
-            contested: false,
+            concurrency: Concurrency::Optimistic,
         };
         let mut room = MAX_BATCH_BYTES;
         match turn {
@@ -184,7 +196,7 @@ impl<T> SessionQueues<T> {
             Turn::Contested => {
                 let id = self.contested.pop_front()?;
                 self.move_to(&mut batch, &id, &mut room, deadline);
-                batch.contested = true;
+                batch.concurrency = Concurrency::Pessimistic;
             }
             Turn::Locked => {
                 if self.next_locked().is_none_or(|due| due > Instant::now()) {
@@ -192,7 +204,9 @@ impl<T> SessionQueues<T> {
                 }
                 let (_, id) = self.locked.pop_first()?;
                 self.move_to(&mut batch, &id, &mut room, deadline);
-                batch.contested = self.known_contested.contains(&id);
+                if self.known_contested.contains(&id) {
+                    batch.concurrency = Concurrency::Pessimistic;
+                }
             }
         }
         (!batch.writes.is_empty()).then_some(batch)
@@ -309,106 +323,5 @@ impl<T> SessionQueues<T> {
             self.known_contested.remove(&any);
         }
         self.known_contested.insert(Rc::clone(id));
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::store::backlog::Backlog;
-
-    fn push(queues: &mut SessionQueues<usize>, session: &str, ticket: usize) {
-        let event = WriteRequest::InsertEvent {
-            session_id: session.to_owned(),
-            event: String::new(),
-        };
-        queues.push(Backlog::new().admit(event, 0).unwrap(), ticket);
-    }
-
-    fn take(queues: &mut SessionQueues<usize>, turn: Turn) -> Option<Batch<usize>> {
-        queues.take(turn, Instant::now())
-    }
-
-    fn tickets(batch: &Batch<usize>) -> Vec<usize> {
-        batch.writes.iter().map(|waiting| waiting.ticket).collect()
-    }
-
-    /// Ends a batch in which these sessions met a lock, and all others are settled.
-    fn put_back(queues: &mut SessionQueues<usize>, batch: Batch<usize>, locked: &[&str]) {
-        let left = batch.writes.into_iter().map(|waiting| (waiting, Obstacle::Locked));
-        let left = left
-            .filter(|(waiting, _)| locked.contains(&&*waiting.session))
-            .collect();
-        queues.put_back(batch.sessions, left, &HashSet::new());
-    }
-
-    #[test]
-    fn a_session_has_one_turn_at_a_time_and_keeps_its_order() {
-        let mut queues = SessionQueues::new();
-        for (session, ticket) in [("a", 1), ("b", 2), ("a", 3)] {
-            push(&mut queues, session, ticket);
-        }
-        let first = take(&mut queues, Turn::Shared).unwrap();
-        assert_eq!(tickets(&first), [1, 3, 2]);
-        push(&mut queues, "a", 4);
-        push(&mut queues, "c", 5);
-        assert_eq!(tickets(&take(&mut queues, Turn::Shared).unwrap()), [5]);
-        put_back(&mut queues, first, &["a"]);
-        assert!(take(&mut queues, Turn::Shared).is_none());
-        assert_eq!(queues.next_locked().into_iter().count(), 1);
-    }
-
-    #[test]
-    fn the_locked_ones_of_many_sessions_are_found_and_the_others_go_on() {
-        let mut queues = SessionQueues::new();
-        let names: Vec<String> = (0..512).map(|number| format!("s{number}")).collect();
-        let locked = ["s3", "s4", "s300"];
-        for (ticket, name) in names.iter().enumerate() {
-            push(&mut queues, name, ticket);
-        }
-        let all = take(&mut queues, Turn::Shared).unwrap();
-        put_back(&mut queues, all, &names.iter().map(String::as_str).collect::<Vec<_>>());
-        let mut tries = 0;
-        while let Some(batch) = take(&mut queues, Turn::Suspects) {
-            tries += 1;
-            let sessions: Vec<String> = batch.sessions.iter().map(ToString::to_string).collect();
-            let is_stuck = sessions.iter().any(|id| locked.contains(&&**id));
-            let left: Vec<&str> = sessions.iter().filter(|_| is_stuck).map(String::as_str).collect();
-            put_back(&mut queues, batch, &left);
-        }
-        assert_eq!(tries, 8 + 2 * 8 + 2 * 8);
-        let left: HashSet<&str> = queues.locked.iter().map(|(_, id)| &**id).collect();
-        assert_eq!(left, HashSet::from(locked));
-        assert_eq!(queues.sessions.len(), 3);
-    }
-
-    #[test]
-    fn sessions_with_nothing_queued_are_forgotten_and_contested_ones_are_bounded() {
-        let mut queues = SessionQueues::new();
-        for number in 0..MAX_CONTESTED + 10 {
-            let name = format!("s{number}");
-            push(&mut queues, &name, number);
-            let batch = take(&mut queues, Turn::Shared).unwrap();
-            queues.put_back(batch.sessions, Vec::new(), &HashSet::from([name]));
-        }
-        assert!(queues.is_empty());
-        assert_eq!(queues.known_contested.len(), MAX_CONTESTED);
-        // One that has become quiet is like any other.
-        let name = queues.known_contested.iter().last().unwrap().to_string();
-        let known = queues.known_contested.clone();
-        push(&mut queues, &name, 0);
-        let batch = take(&mut queues, Turn::Contested).unwrap();
-        queues.put_back(batch.sessions, Vec::new(), &HashSet::from([name.clone()]));
-        assert_eq!(
-            queues.known_contested, known,
-            "one that stays contested takes nobody's place"
-        );
-        push(&mut queues, &name, 0);
-        let batch = take(&mut queues, Turn::Contested).unwrap();
-        assert!(batch.contested);
-        put_back(&mut queues, batch, &[]);
-        push(&mut queues, &name, 1);
-        assert!(take(&mut queues, Turn::Shared).is_some());
     }
 }

@@ -7,8 +7,8 @@ use futures_util::future::join4;
 use tokio_postgres::Client;
 
 use super::error::{Failure, Remedy};
-use super::progress::Numbered;
-use super::statement::{Placed, Statements};
+use super::progress::BatchedWrite;
+use super::statement::{PlacedEvent, Statements};
 use crate::store::commit::Write;
 use crate::store::model::SessionRecord;
 
@@ -16,20 +16,20 @@ use crate::store::model::SessionRecord;
 /// by their ids, then events by their places. So no two transactions ever wait for each other.
 pub(super) struct Rows<'a> {
     sessions: Vec<&'a SessionRecord<'a>>,
-    events: Vec<Placed<'a>>,
+    events: Vec<PlacedEvent<'a>>,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn of(piece: &[Numbered<'a>]) -> Self {
+    pub(super) fn of(piece: &[BatchedWrite<'a>]) -> Self {
         let mut sessions = BTreeMap::new();
         let mut events = Vec::with_capacity(piece.len());
-        for numbered in piece {
-            match numbered.write {
+        for batched in piece {
+            match batched.write {
                 // The last one of a session stands.
                 Write::UpdateSession(record) => {
                     sessions.insert(&*record.id, record);
                 }
-                Write::InsertEvent(event) => events.push(Placed {
+                Write::InsertEvent(event) => events.push(PlacedEvent {
                     event,
                     index: event.event_index,
                 }),
@@ -40,6 +40,15 @@ impl<'a> Rows<'a> {
             sessions: sessions.into_values().collect(),
             events,
         }
+    }
+
+    /// The sessions of those events whose places are taken.
+    pub(super) async fn taken_sessions(
+        &self,
+        client: &Client,
+        statements: &Statements,
+    ) -> Result<Vec<String>, Failure> {
+        statements.taken_sessions(client, &self.events).await
     }
 
     /// One transaction, and one round trip to the server.

@@ -47,7 +47,7 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// An event, and the index that it is to be stored at.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Placed<'a> {
+pub(super) struct PlacedEvent<'a> {
     pub(super) event: &'a SessionEvent<'a>,
     pub(super) index: i64,
 }
@@ -69,6 +69,7 @@ pub(super) struct Statements {
     pub(super) begin: String,
     /// A session's highest index, and the events at some of its places. One row at least, for the highest index.
     pub(super) places: String,
+    taken_sessions: String,
     insert_one_event: String,
     insert_events: String,
     replace_events: String,
@@ -88,6 +89,10 @@ impl Statements {
                 "SELECT highest.index, stored.event_index::bigint, stored.id \
                  FROM (SELECT pg_catalog.max(event_index)::bigint AS index FROM {events} WHERE session_id = $1) AS highest \
                  LEFT JOIN {events} AS stored ON stored.session_id = $1 AND stored.event_index = ANY ($2)"
+            ),
+            taken_sessions: format!(
+                "SELECT DISTINCT given.session_id FROM unnest($1, $2) AS given (session_id, event_index) \
+                 JOIN {events} AS stored ON stored.session_id = given.session_id AND stored.event_index = given.event_index"
             ),
             // Half as dear to plan as the one for many, which a session alone feels.
             insert_one_event: format!(
@@ -123,18 +128,32 @@ impl Statements {
         }
     }
 
+    /// The sessions of those events whose places are taken.
+    pub(super) async fn taken_sessions(
+        &self,
+        client: &Client,
+        events: &[PlacedEvent<'_>],
+    ) -> Result<Vec<String>, Failure> {
+        let session_ids: Vec<&str> = events.iter().map(|placed| &*placed.event.session_id).collect();
+        let indexes: Vec<i64> = events.iter().map(|placed| placed.index).collect();
+        let parameters: [Parameter<'_>; 2] = [(&session_ids, Type::TEXT_ARRAY), (&indexes, Type::INT8_ARRAY)];
+        let rows = client.query_typed(&self.taken_sessions, &parameters).await;
+        let rows = rows.map_err(|error| Failure::of_writing(&error, Table::Events))?;
+        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+    }
+
     /// Inserts events; fails when a place is taken.
     pub(super) async fn insert_events(
         &self,
         client: &Client,
-        events: &[Placed<'_>],
+        events: &[PlacedEvent<'_>],
         lock_limit: Duration,
     ) -> Result<u64, Failure> {
         if events.is_empty() {
             return Ok(0);
         }
         let limit = setting(lock_limit);
-        if let [Placed { event, index }] = events {
+        if let [PlacedEvent { event, index }] = events {
             let payload = Json(&event.payload);
             let extra = event.extra.as_deref().map(Json);
             let parameters: [Parameter<'_>; 9] = [
@@ -162,7 +181,7 @@ impl Statements {
     pub(super) async fn replace_events(
         &self,
         client: &Client,
-        events: &[Placed<'_>],
+        events: &[PlacedEvent<'_>],
         lock_limit: Duration,
     ) -> Result<Replaced, Failure> {
         if events.is_empty() {
@@ -241,7 +260,7 @@ struct EventColumns<'a> {
 }
 
 impl<'a> EventColumns<'a> {
-    fn of(events: &[Placed<'a>]) -> Self {
+    fn of(events: &[PlacedEvent<'a>]) -> Self {
         Self {
             ids: events.iter().map(|placed| &*placed.event.id).collect(),
             indexes: events.iter().map(|placed| placed.index).collect(),

@@ -9,14 +9,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_postgres::types::{ToSql, Type};
 
 use super::connection::Connection;
 use super::database::{Database, Purpose};
-use super::error::{Failure, Reach, Remedy, Table};
+use super::error::{Failure, Reach, Remedy};
 use super::pipeline::Pipelines;
 use super::place::Places;
-use super::progress::{Committed, Numbered, Outcome, Progress, Try};
+use super::progress::{Attempt, BatchedWrite, Committed, Outcome, Progress};
 use super::queue::Obstacle;
 use super::rows::Rows;
 use super::statement::Statements;
@@ -24,22 +23,21 @@ use super::tables::Preparation;
 use crate::store::Answer;
 use crate::store::commit::Write;
 use crate::store::error::{ErrorKind, StoreError};
-use crate::store::moved::MovedSessions;
+use crate::store::reassigned::ReassignedSessions;
 
 /// What writes the batches of a store.
 pub(super) struct Writer {
     database: Rc<Database>,
     preparation: Rc<Preparation>,
     statements: Statements,
-    taken: String,
-    moved: RefCell<MovedSessions>,
+    reassigned: RefCell<ReassignedSessions>,
 }
 
 /// What came of sending a piece of a batch.
-enum Sent {
+enum PieceOutcome {
     Stored,
     /// Nothing is stored. Events of these sessions found their places taken; none, where all places are free by now.
-    Taken(Vec<String>),
+    PlacesTaken(Vec<String>),
 }
 
 impl Writer {
@@ -47,12 +45,7 @@ impl Writer {
         let tables = &database.options.tables;
         Self {
             statements: Statements::new(tables, database.options.query_timeout),
-            taken: format!(
-                "SELECT DISTINCT given.session_id FROM unnest($1, $2) AS given (session_id, event_index) \
-                 JOIN {} AS stored ON stored.session_id = given.session_id AND stored.event_index = given.event_index",
-                tables.events
-            ),
-            moved: RefCell::default(),
+            reassigned: RefCell::default(),
             database,
             preparation,
         }
@@ -69,44 +62,44 @@ impl Writer {
     }
 
     /// Commits writes of sessions that get along, or may. Those that turn out not to are left.
-    pub(super) async fn commit_together(&self, tries: &[Try<'_>], lock_limit: Duration) -> Committed {
+    pub(super) async fn commit_together(&self, tries: &[Attempt<'_>], lock_limit: Duration) -> Committed {
         let mut progress = match self.begin(tries).await {
             Ok(progress) => progress,
             Err(committed) => return committed,
         };
         let mut pieces = vec![progress.sound(tries)];
         let mut places = HashSet::new();
-        for numbered in &pieces[0] {
-            if let Write::InsertEvent(event) = numbered.write
+        for batched in &pieces[0] {
+            if let Write::InsertEvent(event) = batched.write
                 && (!places.insert((&*event.session_id, event.event_index))
-                    || numbered.moved_to.is_some()
-                    || self.last_moved(&event.session_id) >= Some(event.event_index))
+                    || batched.reassigned_to.is_some()
+                    || self.last_reassigned(&event.session_id) >= Some(event.event_index))
             {
                 progress.contested.insert(event.session_id.clone().into_owned());
             }
         }
         while let Some(mut piece) = pieces.pop() {
-            piece.retain(|numbered| !progress.contested.contains(numbered.write.session_id()));
-            piece.retain(|numbered| {
-                let is_locked = progress.is_locked(numbered.write.session_id());
+            piece.retain(|batched| !progress.contested.contains(batched.write.session_id()));
+            piece.retain(|batched| {
+                let is_locked = progress.is_locked(batched.write.session_id());
                 if is_locked {
-                    progress.leave_locked(*numbered, None);
+                    progress.leave_locked(*batched, None);
                 }
                 !is_locked
             });
-            piece.retain(|numbered| !self.fail_if_refused(*numbered, &mut progress));
+            piece.retain(|batched| !self.fail_if_refused(*batched, &mut progress));
             if piece.is_empty() {
                 continue;
             }
             match self.send(&piece, &mut progress, lock_limit).await {
-                Ok(Sent::Stored) => progress.settle(&piece, &Ok(Answer::Done)),
+                Ok(PieceOutcome::Stored) => progress.settle(&piece, &Ok(Answer::Done)),
                 // The event that held a place was deleted, or another unique index refuses a row. Halves lead to that row, whose
                 // session is then written with care.
-                Ok(Sent::Taken(taken)) if taken.is_empty() => match halves(piece) {
+                Ok(PieceOutcome::PlacesTaken(taken)) if taken.is_empty() => match halves(piece) {
                     Ok(halves) => pieces.extend(halves),
                     Err(one) => progress.contested.extend(session_ids(&one)),
                 },
-                Ok(Sent::Taken(taken)) => {
+                Ok(PieceOutcome::PlacesTaken(taken)) => {
                     progress.contested.extend(taken);
                     pieces.push(piece);
                 }
@@ -117,9 +110,9 @@ impl Writer {
                 Err(failure) if failure.remedy == Remedy::AnotherTime => {
                     // Of several sessions nobody knows yet which one is locked, and the others need not give up.
                     let may_be_others = failure.kind == ErrorKind::Busy && !of_one_session(&piece);
-                    for numbered in piece {
-                        if may_be_others || !self.fail_if_late(numbered, &failure, &mut progress) {
-                            progress.leave_locked(numbered, None);
+                    for batched in piece {
+                        if may_be_others || !self.fail_if_late(batched, &failure, &mut progress) {
+                            progress.leave_locked(batched, None);
                         }
                     }
                 }
@@ -128,7 +121,7 @@ impl Writer {
                     let left = piece
                         .into_iter()
                         .chain(rest)
-                        .map(|numbered| (numbered, numbered.moved_to));
+                        .map(|batched| (batched, batched.reassigned_to));
                     self.run_out_of_time(left, &failure, &mut progress);
                 }
                 Err(failure) => match failure.reach() {
@@ -151,48 +144,50 @@ impl Writer {
     }
 
     /// Commits writes of one contested session, with care.
-    pub(super) async fn commit_contested(&self, tries: &[Try<'_>], lock_limit: Duration) -> Committed {
+    pub(super) async fn commit_contested(&self, tries: &[Attempt<'_>], lock_limit: Duration) -> Committed {
         let mut progress = match self.begin(tries).await {
             Ok(progress) => progress,
             Err(committed) => return committed,
         };
         let options = &self.database.options;
         let sound = progress.sound(tries);
-        let Some(session_id) = sound.first().map(|numbered| numbered.write.session_id()) else {
+        let Some(session_id) = sound.first().map(|batched| batched.write.session_id()) else {
             return progress.into_committed();
         };
         let mut is_contested = true;
         let mut pieces = vec![Places::new(session_id, sound, &options.tables, options.index_conflict)];
         while let Some(mut places) = pieces.pop() {
             if progress.is_locked(session_id) {
-                for (numbered, moved_to) in places.unsure() {
-                    progress.leave_locked(numbered, moved_to);
+                for (batched, reassigned_to) in places.unsure() {
+                    progress.leave_locked(batched, reassigned_to);
                 }
                 continue;
             }
-            for (numbered, moved_to) in places.unsure() {
-                if self.fail_if_refused(numbered, &mut progress) {
-                    self.may_have_moved(numbered, moved_to, &mut progress);
+            for (batched, reassigned_to) in places.unsure() {
+                if self.fail_if_refused(batched, &mut progress) {
+                    self.may_be_reassigned(batched, reassigned_to, &mut progress);
                 }
             }
-            places.retain(|numbered| progress.refusals.of_table(numbered.table()).is_none());
+            places.retain(|batched| progress.refusals.of_table(batched.table()).is_none());
             if places.writes().is_empty() {
                 continue;
             }
-            let last_moved = self.last_moved(session_id);
+            let last_reassigned = self.last_reassigned(session_id);
             let stored = self.run(&mut progress, async |client| {
-                places.store(client, &self.statements, last_moved, lock_limit).await
+                places
+                    .store(client, &self.statements, last_reassigned, lock_limit)
+                    .await
             });
             match stored.await {
                 Ok(answers) => {
                     is_contested = !places.were_free();
                     for answer in &answers {
                         if let Ok(Answer::Reassigned(index)) = answer {
-                            self.moved.borrow_mut().moved(session_id, *index);
+                            self.reassigned.borrow_mut().note(session_id, *index);
                         }
                     }
-                    for (numbered, answer) in places.writes().iter().zip(answers) {
-                        progress.settle(&[*numbered], &answer);
+                    for (batched, answer) in places.writes().iter().zip(answers) {
+                        progress.settle(&[*batched], &answer);
                     }
                 }
                 Err(failure) if failure.is_too_slow() && places.writes().len() > 1 => {
@@ -200,11 +195,11 @@ impl Writer {
                     pieces.extend(places.split(half));
                 }
                 Err(failure) if failure.remedy == Remedy::AnotherTime => {
-                    for (numbered, moved_to) in places.unsure() {
-                        if self.fail_if_late(numbered, &failure, &mut progress) {
-                            self.may_have_moved(numbered, moved_to, &mut progress);
+                    for (batched, reassigned_to) in places.unsure() {
+                        if self.fail_if_late(batched, &failure, &mut progress) {
+                            self.may_be_reassigned(batched, reassigned_to, &mut progress);
                         } else {
-                            progress.leave_locked(numbered, moved_to);
+                            progress.leave_locked(batched, reassigned_to);
                         }
                     }
                 }
@@ -224,8 +219,8 @@ impl Writer {
                     }
                     reach => {
                         self.fail(places.writes(), &failure, &mut progress);
-                        for (numbered, moved_to) in places.unsure() {
-                            self.may_have_moved(numbered, moved_to, &mut progress);
+                        for (batched, reassigned_to) in places.unsure() {
+                            self.may_be_reassigned(batched, reassigned_to, &mut progress);
                         }
                         if reach == Reach::Unknown {
                             progress.refusals.of_one_row(failure);
@@ -241,7 +236,7 @@ impl Writer {
     }
 
     /// Waits until the tables are ready; when they cannot be, that is the result of every write.
-    async fn begin(&self, tries: &[Try<'_>]) -> Result<Progress, Committed> {
+    async fn begin(&self, tries: &[Attempt<'_>]) -> Result<Progress, Committed> {
         match self.preparation.done().await {
             Ok(()) => Ok(Progress::new(tries, self.deadline())),
             Err(error) => Err(self.fail_all(tries, &error)),
@@ -249,14 +244,14 @@ impl Writer {
     }
 
     /// Fails a batch of which nothing was sent. What an earlier try may have stored is noted all the same.
-    fn fail_all(&self, tries: &[Try<'_>], error: &StoreError) -> Committed {
-        let mut moved = self.moved.borrow_mut();
+    fn fail_all(&self, tries: &[Attempt<'_>], error: &StoreError) -> Committed {
+        let mut reassigned = self.reassigned.borrow_mut();
         let outcomes = tries.iter().map(|one| {
-            if let (Some(index), Ok(write)) = (one.moved_to, &one.write) {
-                moved.moved(write.session_id(), index);
+            if let (Some(index), Ok(write)) = (one.reassigned_to, &one.write) {
+                reassigned.note(write.session_id(), index);
             }
             Outcome::Settled(Err(StoreError {
-                moved_to: one.moved_to,
+                reassigned_to: one.reassigned_to,
                 ..error.clone()
             }))
         });
@@ -269,40 +264,24 @@ impl Writer {
     /// Sends a piece of a batch as one transaction.
     async fn send(
         &self,
-        piece: &[Numbered<'_>],
+        piece: &[BatchedWrite<'_>],
         progress: &mut Progress,
         lock_limit: Duration,
-    ) -> Result<Sent, Failure> {
+    ) -> Result<PieceOutcome, Failure> {
         let rows = Rows::of(piece);
         let stored = self.run_pipelined(progress, async |client| {
             rows.store(client, &self.statements, lock_limit).await
         });
         match stored.await {
-            Ok(()) => Ok(Sent::Stored),
+            Ok(()) => Ok(PieceOutcome::Stored),
             Err(failure) if failure.remedy == Remedy::AnotherPlace => {
-                Ok(Sent::Taken(self.taken_sessions(piece, progress).await?))
+                let taken = self.run_pipelined(progress, async |client| {
+                    rows.taken_sessions(client, &self.statements).await
+                });
+                Ok(PieceOutcome::PlacesTaken(taken.await?))
             }
             Err(failure) => Err(failure),
         }
-    }
-
-    /// The sessions of events whose places are taken.
-    async fn taken_sessions(&self, piece: &[Numbered<'_>], progress: &mut Progress) -> Result<Vec<String>, Failure> {
-        let (mut session_ids, mut indexes) = (Vec::new(), Vec::new());
-        for numbered in piece {
-            if let Write::InsertEvent(event) = numbered.write {
-                session_ids.push(&*event.session_id);
-                indexes.push(event.event_index);
-            }
-        }
-        let parameters: [(&(dyn ToSql + Sync), Type); 2] =
-            [(&session_ids, Type::TEXT_ARRAY), (&indexes, Type::INT8_ARRAY)];
-        self.run_pipelined(progress, async |client| {
-            let rows = client.query_typed(&self.taken, &parameters).await;
-            let rows = rows.map_err(|error| Failure::of_writing(&error, Table::Events))?;
-            Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
-        })
-        .await
     }
 
     /// Runs one transaction. What is stored gives those that follow all their time again.
@@ -327,33 +306,33 @@ impl Writer {
         Ok(done)
     }
 
-    /// The index that an event of the session was last moved to.
-    fn last_moved(&self, session_id: &str) -> Option<i64> {
-        self.moved.borrow_mut().last(session_id)
+    /// The index that an event of the session was last reassigned to.
+    fn last_reassigned(&self, session_id: &str) -> Option<i64> {
+        self.reassigned.borrow_mut().last(session_id)
     }
 
     /// Notes of an event that has failed where it may be stored all the same: with its error, so that another try begins
     /// there, and for its session, so that later events follow it.
-    fn may_have_moved(&self, numbered: Numbered<'_>, moved_to: Option<i64>, progress: &mut Progress) {
-        if let (Some(index), Outcome::Settled(Err(error))) = (moved_to, &mut progress.outcomes[numbered.number]) {
-            error.moved_to = moved_to;
-            self.moved.borrow_mut().moved(numbered.write.session_id(), index);
+    fn may_be_reassigned(&self, batched: BatchedWrite<'_>, reassigned_to: Option<i64>, progress: &mut Progress) {
+        if let (Some(index), Outcome::Settled(Err(error))) = (reassigned_to, &mut progress.outcomes[batched.position]) {
+            error.reassigned_to = reassigned_to;
+            self.reassigned.borrow_mut().note(batched.write.session_id(), index);
         }
     }
 
-    fn fail(&self, piece: &[Numbered<'_>], failure: &Failure, progress: &mut Progress) {
-        for numbered in piece {
-            let doing = format!("{} {}", numbered.write.doing(), self.database.options.target.name());
-            progress.settle(&[*numbered], &Err(failure.clone().into_error(&doing)));
+    fn fail(&self, piece: &[BatchedWrite<'_>], failure: &Failure, progress: &mut Progress) {
+        for batched in piece {
+            let doing = format!("{} {}", batched.write.doing(), self.database.options.target.name());
+            progress.settle(&[*batched], &Err(failure.clone().into_error(&doing)));
         }
     }
 
     /// Fails a write whose table refuses every row.
-    fn fail_if_refused(&self, numbered: Numbered<'_>, progress: &mut Progress) -> bool {
-        let Some(failure) = progress.refusals.of_table(numbered.table()).cloned() else {
+    fn fail_if_refused(&self, batched: BatchedWrite<'_>, progress: &mut Progress) -> bool {
+        let Some(failure) = progress.refusals.of_table(batched.table()).cloned() else {
             return false;
         };
-        self.fail(&[numbered], &failure, progress);
+        self.fail(&[batched], &failure, progress);
         true
     }
 
@@ -361,43 +340,43 @@ impl Writer {
     /// them to be told.
     fn run_out_of_time<'a>(
         &self,
-        writes: impl Iterator<Item = (Numbered<'a>, Option<i64>)>,
+        writes: impl Iterator<Item = (BatchedWrite<'a>, Option<i64>)>,
         failure: &Failure,
         progress: &mut Progress,
     ) {
-        for (numbered, moved_to) in writes {
-            if progress.deadlines[numbered.number] <= progress.deadline {
-                self.fail(&[numbered], failure, progress);
-                self.may_have_moved(numbered, moved_to, progress);
+        for (batched, reassigned_to) in writes {
+            if progress.deadlines[batched.position] <= progress.deadline {
+                self.fail(&[batched], failure, progress);
+                self.may_be_reassigned(batched, reassigned_to, progress);
             } else {
-                progress.leave(numbered, Obstacle::Away, moved_to);
+                progress.leave(batched, Obstacle::Away, reassigned_to);
             }
         }
     }
 
     /// Fails a write that has been tried for long enough.
-    fn fail_if_late(&self, numbered: Numbered<'_>, failure: &Failure, progress: &mut Progress) -> bool {
-        let is_late = Instant::now() >= progress.deadlines[numbered.number];
+    fn fail_if_late(&self, batched: BatchedWrite<'_>, failure: &Failure, progress: &mut Progress) -> bool {
+        let is_late = Instant::now() >= progress.deadlines[batched.position];
         if is_late {
-            self.fail(&[numbered], failure, progress);
+            self.fail(&[batched], failure, progress);
         }
         is_late
     }
 }
 
-fn session_ids(piece: &[Numbered<'_>]) -> Vec<String> {
-    let ids = piece.iter().map(|numbered| numbered.write.session_id());
+fn session_ids(piece: &[BatchedWrite<'_>]) -> Vec<String> {
+    let ids = piece.iter().map(|batched| batched.write.session_id());
     ids.map(str::to_owned).collect()
 }
 
-fn of_one_session(piece: &[Numbered<'_>]) -> bool {
-    let mut ids = piece.iter().map(|numbered| numbered.write.session_id());
+fn of_one_session(piece: &[BatchedWrite<'_>]) -> bool {
+    let mut ids = piece.iter().map(|batched| batched.write.session_id());
     let first = ids.next();
     ids.all(|id| Some(id) == first)
 }
 
 /// Two halves, the first on top of the stack; or the only write.
-fn halves(mut piece: Vec<Numbered<'_>>) -> Result<[Vec<Numbered<'_>>; 2], Vec<Numbered<'_>>> {
+fn halves(mut piece: Vec<BatchedWrite<'_>>) -> Result<[Vec<BatchedWrite<'_>>; 2], Vec<BatchedWrite<'_>>> {
     if piece.len() < 2 {
         return Err(piece);
     }

@@ -29,7 +29,7 @@ pub(super) fn store_error(doing: &str, error: &rusqlite::Error) -> StoreError {
             code: Some(DatabaseCode::Sqlite(sqlite_code)),
         }),
         caller: None,
-        moved_to: None,
+        reassigned_to: None,
     }
 }
 

@@ -10,7 +10,7 @@ use super::tables::Tables;
 use crate::store::commit::{Backend, Write};
 use crate::store::error::{Quoted, StoreError};
 use crate::store::model::{MAX_SAFE_INTEGER, SessionEvent, SessionRecord};
-use crate::store::moved::{MovedSessions, must_follow};
+use crate::store::reassigned::{ReassignedSessions, must_follow};
 use crate::store::tables::columns::{EVENTS, SESSIONS, names, replacements};
 use crate::store::{Answer, IndexConflict};
 
@@ -19,7 +19,7 @@ pub(super) struct Writer {
     connection: Connection,
     target: Target,
     index_conflict: IndexConflict,
-    moved: MovedSessions,
+    reassigned: ReassignedSessions,
     events_name: String,
     update_session: String,
     insert_event: String,
@@ -38,7 +38,7 @@ impl Writer {
             connection,
             target,
             index_conflict,
-            moved: MovedSessions::default(),
+            reassigned: ReassignedSessions::default(),
             events_name: tables.events.plain.clone(),
             update_session: format!(
                 "INSERT INTO {sessions} ({columns}) \
@@ -83,7 +83,7 @@ impl Writer {
         match self.target.patiently(|| self.connection.execute_batch("COMMIT")) {
             Ok(()) => {
                 for (session_id, index) in moves {
-                    self.moved.moved(session_id, index);
+                    self.reassigned.note(session_id, index);
                 }
                 Ok(results)
             }
@@ -131,8 +131,8 @@ impl Writer {
         moves: &mut Moves<'a>,
     ) -> rusqlite::Result<Result<Answer, StoreError>> {
         let last = moves.get(&*event.session_id).copied();
-        let last = last.or_else(|| self.moved.last(&event.session_id));
-        // Asked only where an event was moved, so that the others take one statement.
+        let last = last.or_else(|| self.reassigned.last(&event.session_id));
+        // Asked only where an event was reassigned, so that the others take one statement.
         let may_follow = last.is_some_and(|last| event.event_index <= last) && !self.is_stored(event)?;
         let mut highest = if may_follow { self.highest_index(event)? } else { None };
         if !must_follow(event.event_index, last, highest) {
