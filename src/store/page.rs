@@ -1,7 +1,7 @@
 //! Pages and cursors: what a list call asks for and the JSON text it gets. Both backends read through it.
 
 use super::error::StoreError;
-use super::model::push_string;
+use super::model::{SessionEvent, SessionRecord, push_string};
 
 /// How many items a page has when the caller does not say (docs/sdk-contract.md, "The interface").
 pub const DEFAULT_LIMIT: u32 = 100;
@@ -143,7 +143,7 @@ impl<K: Key> PageText<K> {
     }
 
     /// Adds the next row; false when it belongs to the next page, which ends this one.
-    pub fn push(&mut self, key: K, write_json: impl FnOnce(&mut String)) -> bool {
+    fn push(&mut self, key: K, write_json: impl FnOnce(&mut String)) -> bool {
         if self.items == self.limit {
             return false;
         }
@@ -173,6 +173,24 @@ impl<K: Key> PageText<K> {
         }
         self.text.push('}');
         Page { text: self.text, next }
+    }
+}
+
+impl PageText<SessionKey> {
+    /// Adds the next session; false when it belongs to the next page, which ends this one.
+    pub fn push_session(&mut self, record: &SessionRecord<'_>) -> bool {
+        let key = SessionKey {
+            created_at: record.created_at,
+            id: record.id.clone().into_owned(),
+        };
+        self.push(key, |out| record.write_json(out))
+    }
+}
+
+impl PageText<EventKey> {
+    /// Adds the next event; false when it belongs to the next page, which ends this one.
+    pub fn push_event(&mut self, event: &SessionEvent<'_>) -> bool {
+        self.push(EventKey(event.event_index), |out| event.write_json(out))
     }
 }
 

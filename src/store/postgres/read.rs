@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::pin::pin;
+use std::sync::LazyLock;
 
 use futures_util::TryStreamExt;
 use tokio_postgres::types::{FromSql, ToSql, Type};
@@ -13,10 +14,17 @@ use super::error::Failure;
 use super::tables::Tables;
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
 use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
+use crate::store::tables::columns::{self, Column, Data};
 
-const SESSION_COLUMNS: &str = "id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, sandbox_id, \
-                               session_init_json, config_options_json, modes_json, extra_json";
-const EVENT_COLUMNS: &str = "id, event_index::bigint, created_at, connection_id, sender, payload_json, extra_json";
+static SESSION_COLUMNS: LazyLock<String> = LazyLock::new(|| columns::names(&columns::SESSIONS));
+
+/// An index may be a smaller integer in a table of the field.
+static EVENT_COLUMNS: LazyLock<String> = LazyLock::new(|| {
+    columns::join(columns::of_one_session(), |Column { name, data, .. }| match data {
+        Data::Index => format!("{name}::bigint"),
+        _ => (*name).to_owned(),
+    })
+});
 
 /// How much one statement reads.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +56,7 @@ impl Span {
 
 /// The session's JSON text, if there is one.
 pub(super) async fn session(client: &Client, tables: &Tables, id: &str) -> Result<Option<String>, Failure> {
-    let sql = format!("SELECT {SESSION_COLUMNS} FROM {} WHERE id = $1", tables.sessions);
+    let sql = format!("SELECT {} FROM {} WHERE id = $1", *SESSION_COLUMNS, tables.sessions);
     let rows = client.query_typed(&sql, &[(&id, Type::TEXT)]).await?;
     let Some(row) = rows.first() else {
         return Ok(None);
@@ -65,18 +73,11 @@ pub(super) async fn sessions(
     position: &Position<SessionKey>,
     limit: u32,
 ) -> Result<Page<SessionKey>, Failure> {
-    let select = format!("SELECT {SESSION_COLUMNS} FROM {}", tables.sessions);
+    let select = format!("SELECT {} FROM {}", *SESSION_COLUMNS, tables.sessions);
     let order = "ORDER BY created_at, id COLLATE pg_catalog.\"C\" LIMIT $1";
     let span = Span::page(limit);
     let wanted = span.rows();
-    let push = |row: &Row, page: &mut PageText<SessionKey>| {
-        let record = session_of(row)?;
-        let key = SessionKey {
-            created_at: record.created_at,
-            id: record.id.clone().into_owned(),
-        };
-        Ok(page.push(key, |out| record.write_json(out)))
-    };
+    let push = |row: &Row, page: &mut PageText<SessionKey>| Ok(page.push_session(&session_of(row)?));
     match position {
         Position::Offset(offset) => {
             let sql = format!("{select} {order} OFFSET $2");
@@ -111,16 +112,13 @@ pub(super) async fn events(
         Position::After(EventKey(index)) => ("AND event_index > $3", "", index),
     };
     let sql = format!(
-        "SELECT {EVENT_COLUMNS} FROM {} WHERE session_id = $2 {condition} ORDER BY event_index LIMIT (SELECT $1) {offset}",
-        tables.events
+        "SELECT {} FROM {} WHERE session_id = $2 {condition} ORDER BY event_index LIMIT (SELECT $1) {offset}",
+        *EVENT_COLUMNS, tables.events
     );
     let wanted = span.rows();
     let parameters: [(&(dyn ToSql + Sync), Type); 3] =
         [(&wanted, Type::INT8), (&session_id, Type::TEXT), (start, Type::INT8)];
-    let push = |row: &Row, page: &mut PageText<EventKey>| {
-        let event = event_of(row, session_id)?;
-        Ok(page.push(EventKey(event.event_index), |out| event.write_json(out)))
-    };
+    let push = |row: &Row, page: &mut PageText<EventKey>| Ok(page.push_event(&event_of(row, session_id)?));
     pages(connection, &sql, &parameters, span, push, pass_on).await
 }
 

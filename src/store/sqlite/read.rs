@@ -11,6 +11,7 @@ use super::tables::Tables;
 use crate::store::error::StoreError;
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
 use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
+use crate::store::tables::columns;
 use crate::store::{Answer, ReadRequest};
 
 /// What a read found, and the read that the caller will ask for next when there is more.
@@ -43,9 +44,8 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn open(target: &Target, tables: &Tables) -> Result<Self, StoreError> {
         let (sessions, events) = (&tables.sessions, &tables.events);
-        let session_columns = "id, agent, agent_session_id, last_connection_id, created_at, destroyed_at, sandbox_id, \
-                               session_init_json, config_options_json, modes_json, extra_json";
-        let event_columns = "id, event_index, created_at, connection_id, sender, payload_json, extra_json";
+        let session_columns = columns::names(&columns::SESSIONS);
+        let event_columns = columns::names(columns::of_one_session());
         Ok(Self {
             connection: target.open_reader()?,
             target: target.clone(),
@@ -117,14 +117,7 @@ impl Reader {
             Position::Offset(offset) => statement.query(params![wanted, offset])?,
             Position::After(key) => statement.query(params![wanted, key.created_at, key.id])?,
         };
-        let page = page(rows, limit, |row, page| {
-            let record = session(row)?;
-            let key = SessionKey {
-                created_at: record.created_at,
-                id: record.id.clone().into_owned(),
-            };
-            Ok(page.push(key, |out| record.write_json(out)))
-        })?;
+        let page = page(rows, limit, |row, page| Ok(page.push_session(&session(row)?)))?;
         Ok(Found {
             answer: Answer::Json(page.text),
             next: page.next.map(|key| ReadRequest::ListSessions {
@@ -142,10 +135,7 @@ impl Reader {
         };
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query(params![wanted, session_id, start])?;
-        let page = page(rows, limit, |row, page| {
-            let event = event(row, session_id)?;
-            Ok(page.push(EventKey(event.event_index), |out| event.write_json(out)))
-        })?;
+        let page = page(rows, limit, |row, page| Ok(page.push_event(&event(row, session_id)?)))?;
         Ok(Found {
             answer: Answer::Json(page.text),
             next: page.next.map(|key| ReadRequest::ListEvents {

@@ -74,10 +74,15 @@ pub const SESSION_ORDER: [&str; 2] = ["created_at", "id"];
 /// An event's place.
 pub const PLACE: [&str; 2] = ["session_id", "event_index"];
 
+/// What is read of a session's events. The id of the session is known.
+pub fn of_one_session() -> impl Iterator<Item = &'static Column> {
+    EVENTS.iter().filter(|column| column.name != "session_id")
+}
+
 /// All of them, as a statement names them: `id, agent, ...`.
 #[must_use]
-pub fn names(columns: &[Column]) -> String {
-    join(columns.iter(), |column| column.name.to_owned())
+pub fn names<'a>(columns: impl IntoIterator<Item = &'a Column>) -> String {
+    join(columns, |column| column.name.to_owned())
 }
 
 /// What replaces a row: `agent = excluded.agent, ...`, for all columns but those that say which row it is.
@@ -101,6 +106,7 @@ pub fn definitions(columns: &[Column], data_type: impl Fn(Data) -> &'static str)
     })
 }
 
-fn join<'a>(columns: impl Iterator<Item = &'a Column>, write: impl Fn(&Column) -> String) -> String {
-    columns.map(write).collect::<Vec<_>>().join(", ")
+/// All of them, each as `write` has it.
+pub fn join<'a>(columns: impl IntoIterator<Item = &'a Column>, write: impl Fn(&Column) -> String) -> String {
+    columns.into_iter().map(write).collect::<Vec<_>>().join(", ")
 }
