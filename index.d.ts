@@ -111,6 +111,9 @@ declare abstract class PersistDriver implements SessionPersistDriver {
    * finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the next page;
    * the last page has none.
    *
+   * It shows every write that has resolved. On Postgres there is one exception: what others replace, delete or insert in the
+   * middle of the session may be missing from a page with a `cursor` for half a second.
+   *
    * @example
    * ```ts
    * const page = await persist.listEvents({ sessionId: "my-session", limit: 500 });
@@ -213,8 +216,9 @@ interface PostgresSessionPersistDriverOptions extends PersistDriverOptions {
    */
   tablePrefix?: string;
   /**
-   * How many connections the driver opens at most, as they are needed. Half of them, and no more than four, write; the
-   * others read. An integer from 2 to 10000.
+   * How many connections the driver opens at most, as they are needed. Half of them, and no more than four, write. One of
+   * the others answers `getSession`, and the rest read pages; with 2, `getSession` takes turns with pages. More of them
+   * make no session faster. An integer from 2 to 10000.
    *
    * @default 10
    */

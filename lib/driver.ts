@@ -138,6 +138,9 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the next page;
    * the last page has none.
    *
+   * It shows every write that has resolved. On Postgres there is one exception: what others replace, delete or insert in the
+   * middle of the session may be missing from a page with a `cursor` for half a second.
+   *
    * @example
    * ```ts
    * const page = await persist.listEvents({ sessionId: "my-session", limit: 500 });

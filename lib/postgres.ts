@@ -39,8 +39,9 @@ export interface PostgresSessionPersistDriverOptions extends PersistDriverOption
    */
   tablePrefix?: string;
   /**
-   * How many connections the driver opens at most, as they are needed. Half of them, and no more than four, write; the
-   * others read. An integer from 2 to 10000.
+   * How many connections the driver opens at most, as they are needed. Half of them, and no more than four, write. One of
+   * the others answers `getSession`, and the rest read pages; with 2, `getSession` takes turns with pages. More of them
+   * make no session faster. An integer from 2 to 10000.
    *
    * @default 10
    */
