@@ -379,7 +379,7 @@ var PersistDriver = class {
     }
     throw createError(
       "ERR_PERSIST_TIMEOUT",
-      `flushing the driver was given up after ${this.#native.drainTimeoutMs} ms (drainTimeoutMs): in that time there were no ${QUIET_MS} ms in which no event came. What was handed over will be stored; call flush() again, once no prompt is running`
+      `flushing the driver was given up after ${this.#native.drainTimeoutMs} ms (options.drainTimeoutMs): in that time there were no ${QUIET_MS} ms in which no event came. What was handed over will be stored; call flush() again, once no prompt is running`
     );
   }
   /**

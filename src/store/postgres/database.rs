@@ -1,4 +1,4 @@
-//! The database: its two pools of connections, and trying again what a broken connection left undone. `tables`, `read`
+//! The database: its pools of connections, and trying again what a broken connection left undone. `tables`, `read`
 //! and `write` run their statements through it.
 
 use std::cell::{Cell, RefCell};

@@ -10,8 +10,9 @@ use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::connection::Connection;
-use super::error::Failure;
+use super::error::{Failure, Remedy};
 use super::tables::Tables;
+use crate::store::error::ErrorKind;
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
 use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
 use crate::store::tables::columns::{self, Column, Data};
@@ -32,7 +33,7 @@ pub(super) struct Span {
     /// How many events a page has.
     pub(super) limit: u32,
     pub(super) pages: u32,
-    /// Past so many bytes no other page is begun.
+    /// Past so many bytes no other page is begun, and one that is not full fails.
     pub(super) max_bytes: usize,
 }
 
@@ -153,13 +154,20 @@ async fn pages<K: Key>(
             pass_on(std::mem::replace(&mut page, PageText::new(span.limit)).finish(true));
             pushed = push(&row, &mut page);
         }
-        if let Ok(true) = pushed {
+        if matches!(pushed, Ok(true)) && bytes <= span.max_bytes {
             continue;
         }
         if unread > 1 {
             connection.leave_unread();
         }
-        return pushed.map(|_| page.finish(true));
+        if pushed? {
+            return Err(Failure::new(
+                Remedy::None,
+                ErrorKind::Busy,
+                "the page is too long to be read ahead",
+            ));
+        }
+        return Ok(page.finish(true));
     }
     Ok(page.finish(false))
 }
