@@ -133,9 +133,9 @@ function databaseError(message) {
 function define(error, name, value) {
   defineProperty(error, name, { value, writable: true, enumerable: true, configurable: true });
 }
-var resolved = Promise.resolve();
-function sendAfterTurn(driver) {
-  void resolved.then(() => driver.send());
+async function sendAfterTurn(driver) {
+  await void 0;
+  driver.send();
 }
 var realm = {
   stringify,

@@ -83,3 +83,17 @@ for (const [store, open] of Object.entries(stores)) {
     });
   });
 }
+
+test("writes are stored also when a program has put something else in the place of the promises' then", async (t) => {
+  const driver = new SQLiteSessionPersistDriver();
+  t.after(() => driver.close());
+  const { mock } = t.mock.method(Promise.prototype, "then", () => {
+    throw new Error("then was called");
+  });
+  try {
+    await driver.insertEvent("s", eventAt("s", 1));
+  } finally {
+    mock.restore();
+  }
+  assert.equal((await driver.listEvents({ sessionId: "s" })).items.length, 1);
+});

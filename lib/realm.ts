@@ -43,11 +43,13 @@ function define(error: Error, name: string, value: unknown): void {
   defineProperty(error, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
-const resolved = Promise.resolve();
-
-/** Has the driver send what is written in this turn of the event loop, after those who wait to go on in it already. */
-function sendAfterTurn(driver: NativeDriver): void {
-  void resolved.then(() => driver.send());
+/**
+ * Has the driver send what is written in this turn of the event loop, after those who wait to go on in it already. `await`
+ * needs no `then`, which a program may have replaced.
+ */
+async function sendAfterTurn(driver: NativeDriver): Promise<void> {
+  await undefined;
+  driver.send();
 }
 
 export const realm = {
