@@ -3,7 +3,7 @@
  * to end loses nothing.
  *
  *   node examples/mock-server.mjs
- *   DATABASE_URL=postgresql://... node examples/postgres-server.mts
+ *   DATABASE_URL=postgresql://... npx tsx examples/postgres-server.mts
  *   curl -d "My favourite colour is teal." http://127.0.0.1:3000/my-session   prompts the session
  *   curl http://127.0.0.1:3000/my-session                                     reads its events; "?cursor=" the next page
  */

@@ -3,8 +3,8 @@
  * sandbox, this program in the middle of an answer.
  *
  *   node examples/mock-server.mjs
- *   node examples/resume.mts "My favourite colour is teal."
- *   node examples/resume.mts "What do you know about me?"
+ *   npx tsx examples/resume.mts "My favourite colour is teal."
+ *   npx tsx examples/resume.mts "What do you know about me?"
  */
 import { SandboxAgent } from "sandbox-agent";
 import { SQLiteSessionPersistDriver } from "sandbox-agent-persist";
