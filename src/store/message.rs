@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_the_callers_is_never_taken_for_a_option() {
+    fn a_text_of_the_callers_is_never_taken_for_an_option() {
         let message = message!["reading session ", String::from("{QueryTimeout}"), " failed"];
         assert_eq!(message.text(|_| "x"), "reading session {QueryTimeout} failed");
     }
