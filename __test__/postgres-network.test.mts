@@ -120,6 +120,17 @@ describe("a network that goes silent", PATIENCE, () => {
     assert.deepEqual(await driver.getSession("other"), sessionOf("other"));
   });
 
+  test("on the connection that many lookups share has the server told once", async (t) => {
+    const { driver, proxy } = await setUp(t, { ...PATIENT, queryTimeoutMs: 2_000 });
+    await warmUp(driver);
+    const { opened } = proxy;
+    proxy.pauseExisting();
+    const found = await Promise.all(Array.from({ length: 200 }, () => driver.getSession("s")));
+    assert.ok(found.every((record) => record?.id === "s"));
+    // The one that tells it, and the one that they were answered on.
+    assert.ok(proxy.opened - opened <= 2, `${proxy.opened - opened} connections were opened`);
+  });
+
   test("on many connections that are there costs no call its time", async (t) => {
     const { driver, proxy, schema } = await setUp(t, { ...PATIENT, queryTimeoutMs: 4_000, maxConnections: 20 });
     await warmUp(driver);

@@ -42,6 +42,8 @@ pub(super) struct Connection {
     unread: Cell<bool>,
     /// Whether it is to be closed when it is no longer used.
     retired: Cell<bool>,
+    /// Whether it was given up, and the server told.
+    abandoned: Cell<bool>,
     /// Whether a transaction was committed here without its standby.
     unreplicated: Arc<AtomicBool>,
 }
@@ -85,7 +87,8 @@ impl Connection {
     pub(super) fn abandon(&self) {
         self.retire();
         self.socket.abort();
-        if !self.client.is_closed() {
+        // Many may share it, and give it up in the same moment: one tells the server for all.
+        if !self.abandoned.replace(true) && !self.client.is_closed() {
             let (cancel, tls) = (self.client.cancel_token(), self.tls.clone());
             tokio::spawn(async move {
                 // The server may be out of reach, and gives no answer anyway.
@@ -237,6 +240,7 @@ impl Connector {
             expires: self.max_lifetime.map(|lifetime| Instant::now() + jittered(lifetime)),
             unread: Cell::new(false),
             retired: Cell::new(false),
+            abandoned: Cell::new(false),
             unreplicated,
         })
     }
