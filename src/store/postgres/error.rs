@@ -297,6 +297,12 @@ fn describe(code: &str) -> (Remedy, ErrorKind, Message) {
             ErrorKind::Unavailable,
             "the server ended the connection; it may be restarting",
         ),
+        // A transaction whose COMMIT was cancelled stays open, and takes nothing more: what is sent after it was not done.
+        "25P02" => meaning(
+            Remedy::Reconnect,
+            ErrorKind::Unavailable,
+            "a transaction before it on this connection was cancelled",
+        ),
         "53300" => (
             Remedy::Reconnect,
             ErrorKind::Unavailable,
@@ -362,4 +368,15 @@ fn others_were_in_the_way() -> Message {
         StoreOption::QueryTimeout,
         " was over; nothing was stored, try again",
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_behind_a_transaction_that_was_left_open_is_sent_again_on_another_connection() {
+        let (remedy, _, _) = describe("25P02");
+        assert_eq!(remedy, Remedy::Reconnect);
+    }
 }
