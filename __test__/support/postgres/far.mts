@@ -29,7 +29,12 @@ export async function putFarAway(server: { host: string; port: number }, millise
       });
     }
     client.pipe(near);
-    near.on("data", (bytes) => setTimeout(() => client.write(bytes), wait));
+    // What was sent first arrives first, also when the network gets quicker in between.
+    const underWay: Buffer[] = [];
+    near.on("data", (bytes) => {
+      underWay.push(bytes);
+      setTimeout(() => client.write(underWay.shift()!), wait);
+    });
   });
   listener.listen(0, "127.0.0.1");
   await once(listener, "listening");
