@@ -68,7 +68,7 @@ impl StoreOption {
     }
 }
 
-/// A text with the names of options in it. [`message!`] makes one of its parts.
+/// A text with the names of options in it. `message!` makes one of its parts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message(Vec<Part>);
 

@@ -31,7 +31,7 @@ const SHORTEST_TRY: Duration = Duration::from_millis(100);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long [`Database::ready`] waits for a server that was never reached: long enough for one that is just being started,
+/// How long `ready` waits for a server that was never reached: long enough for one that is just being started,
 /// and short enough to tell a wrong address before anybody wonders.
 const FIRST_CONTACT: Duration = Duration::from_secs(1);
 

@@ -1,4 +1,4 @@
-//! Where the database is, and how to log in. `bindings` calls [`Target::new`]; `connection` connects to what comes of it.
+//! Where the database is, and how to log in. `bindings` calls [`Target::parse`]; `connection` connects to what comes of it.
 //!
 //! `config` puts together what the options, the connection string (`connection_string`), the environment and the password
 //! file (`passfile`) say; `permissions` are those of files with secrets; `password` is the caller's own; `tls` says what is verified, and against what.
