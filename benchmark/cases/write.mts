@@ -97,7 +97,7 @@ export async function burst(driver: SessionPersistDriver, count: number) {
     eventAt(sessionIds[position % 32]!, Math.floor(position / 32) + 1),
   );
   const start = performance.now();
-  const written = events.map((event) => driver.insertEvent(event.sessionId, event));
+  const written = Promise.all(events.map((event) => driver.insertEvent(event.sessionId, event)));
   let longest = 0;
   let last = performance.now();
   const turn = () => {
@@ -106,7 +106,7 @@ export async function burst(driver: SessionPersistDriver, count: number) {
     last = now;
   };
   const timer = setInterval(turn, 1);
-  await Promise.all(written);
+  await written;
   // The last turn may be the only one.
   turn();
   clearInterval(timer);
