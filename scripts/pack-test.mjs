@@ -31,6 +31,7 @@ const FILES = [
   "SECURITY.md",
   "__test__/support/agent/home.mjs",
   "__test__/support/agent/mock-agent.mjs",
+  "docs/benchmark-network.svg",
   "docs/benchmark.md",
   "docs/benchmark.svg",
   "docs/bundlers.md",
