@@ -20,7 +20,7 @@ pub enum Answer {
 /// A finished call: the caller's ticket, and what the call came back with.
 pub type Completion<T> = (T, Result<Answer, StoreError>);
 
-/// Takes finished calls back to the caller, all of one batch at once, on a thread of the store.
+/// Takes finished calls back to the caller, all of one batch at once, on a thread of the store. There may be none.
 ///
 /// `T` is the caller's ticket: the store carries it from the call to its completion and never looks inside.
 pub type Deliver<T> = Arc<dyn Fn(Vec<Completion<T>>) + Send + Sync>;

@@ -170,7 +170,7 @@ impl Database {
     }
 
     /// The same as [`Self::run`] without a limit on how long a try may take. Once one has failed, others begin for
-    /// `queryTimeoutMs`.
+    /// the query timeout.
     pub(super) async fn run_unlimited<R>(
         &self,
         purpose: Purpose,
@@ -185,7 +185,7 @@ impl Database {
         .await
     }
 
-    /// Tries until it is done, fails for good, or the deadline is over. Without one it is over `queryTimeoutMs` after the
+    /// Tries until it is done, fails for good, or the deadline is over. Without one it is over the query timeout after the
     /// first failure.
     async fn until_done<R>(
         &self,

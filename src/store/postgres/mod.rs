@@ -1,10 +1,10 @@
 //! The Postgres backend: one thread that serves all connections of a driver. `bindings` calls [`PostgresStore`].
 //!
-//! [`PostgresStore`] is the handle that callers hold, and the thread's loops stand below it. `options` has what it is opened with,
-//! and the defaults. `login` says where the database
-//! is and how to log in; `connection` makes connections and `database` keeps them, and tries again what a broken one left
-//! undone; `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `text`, `rows`, `place` and `statement` write,
-//! `reader`, `ahead`, `lookup` and `read` read; `error` and `refusal` say what Postgres refuses.
+//! [`PostgresStore`] is the handle that callers hold, and the thread's loops stand below it. `options` has what it is opened
+//! with, and the defaults. `login` says where the database is and how to log in; `connection` makes connections; `database`
+//! keeps them, and tries again what a broken one left undone; `shared`, `pipeline` and `depth` let several calls use one at
+//! once. `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `text`, `rows`, `place` and `statement`
+//! write; `reader`, `ahead`, `lookup` and `read` read; `error` and `refusal` say what Postgres refuses.
 
 mod ahead;
 mod batches;
