@@ -253,7 +253,7 @@ for (const schema of [
     );
     assert.deepEqual(
       tables.map(({ relname }) => relname),
-      ["My_events", "My_persist_version", "My_sessions"],
+      ["My_deleted_sessions", "My_events", "My_persist_version", "My_session_labels", "My_sessions"],
     );
   });
 }

@@ -153,6 +153,8 @@ for (const options of [{ migrate: false }, { readonly: true }]) {
         "add column extra_json to sessions",
         "add column extra_json to events",
         ".*add a unique index on the events' \\(session_id, event_index\\)",
+        "create the table of session labels",
+        "create the table of deleted sessions",
         "add an index on the sessions' \\(created_at, id\\), .*\\. Open it once with options\\.migrate set, without options\\.readonly",
       ].join("; "),
     );

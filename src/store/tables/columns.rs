@@ -14,7 +14,7 @@ pub struct Column {
 /// What is in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Data {
-    /// The id of a session or an event. Ids are compared byte by byte.
+    /// The id of a session or an event, or the name of a label. They are compared byte by byte.
     Id,
     /// Another text.
     Text,
@@ -68,11 +68,27 @@ pub const EVENTS: [Column; 8] = [
     column("extra_json", Data::Json, Presence::Optional),
 ];
 
+/// The columns of labels.
+pub const LABELS: [Column; 3] = [
+    column("session_id", Data::Id, Presence::Always),
+    column("name", Data::Id, Presence::Always),
+    column("value", Data::Text, Presence::Always),
+];
+
+/// The columns of what is kept of deleted sessions.
+pub const DELETED: [Column; 2] = [
+    column("id", Data::Id, Presence::Always),
+    column("deleted_at", Data::Time, Presence::Always),
+];
+
 /// The order of sessions.
 pub const SESSION_ORDER: [&str; 2] = ["created_at", "id"];
 
 /// An event's place.
 pub const PLACE: [&str; 2] = ["session_id", "event_index"];
+
+/// What tells one label from another.
+pub const LABEL_KEY: [&str; 2] = ["session_id", "name"];
 
 /// What is read of a session's events. The id of the session is known.
 pub fn of_one_session() -> impl Iterator<Item = &'static Column> {

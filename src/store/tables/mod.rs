@@ -1,5 +1,6 @@
-//! The tables of sessions and events, as far as they are the same in both backends: what they are called, which columns they
-//! have, and what a database lacks of them. They are the tables of the field (docs/sdk-contract.md, "Tables").
+//! The tables, as far as they are the same in both backends: what they are called, which columns they have, and what a database
+//! lacks of them. Those of sessions and events are the tables of the field (docs/sdk-contract.md, "Tables"); those of labels
+//! and deleted sessions are ours alone.
 //!
 //! A backend looks at its database and says what it found ([`found`]). What is missing comes out as a list of steps
 //! ([`steps`]), which the backend has the SQL for. Its statements name the [`columns`].
@@ -19,7 +20,7 @@ pub const VERSION: i64 = 1;
 /// Beyond every index that a session can have: where events are put while a session is renumbered.
 pub const BEYOND_INDEXES: i64 = 1 << 60;
 
-/// What comes before the names `sessions` and `events`: nothing, unless the caller says so.
+/// What comes before the names of all tables: nothing, unless the caller says so.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TablePrefix(String);
 

@@ -15,6 +15,10 @@ pub enum Step<S> {
     CreateSessions,
     /// The table of events, with its index.
     CreateEvents,
+    /// The table of labels, with its index.
+    CreateLabels,
+    /// The table of deleted sessions, with its index.
+    CreateDeleted,
     /// A column that an older layout does not have.
     AddColumn(TableName, Column),
     /// Indexes of events that no other event of the session has.
@@ -32,6 +36,8 @@ impl<S: Display> Display for Step<S> {
         match self {
             Self::CreateSessions => formatter.write_str("create the table of sessions"),
             Self::CreateEvents => formatter.write_str("create the table of events"),
+            Self::CreateLabels => formatter.write_str("create the table of session labels"),
+            Self::CreateDeleted => formatter.write_str("create the table of deleted sessions"),
             Self::AddColumn(table, column) => write!(formatter, "add column {} to {}", column.name, table.plain),
             Self::RepairIndexes => formatter.write_str("renumber sessions with missing or duplicate event indexes"),
             Self::UniquePlace => formatter.write_str("add a unique index on the events' (session_id, event_index)"),
@@ -129,6 +135,24 @@ pub fn missing_columns<'a, S>(
 ) -> impl Iterator<Item = Step<S>> + 'a {
     let missing = columns.iter().filter(|column| !found.columns.contains_key(column.name));
     missing.map(|column| Step::AddColumn(table.clone(), *column))
+}
+
+/// What it takes to have a table that nobody makes but us; or why there is somebody else's.
+pub fn own_table<S>(
+    table: &TableName,
+    found: Option<&FoundTable>,
+    columns: &[Column],
+    key: &[&str],
+    create: Step<S>,
+    gives_back: impl Fn(&Column, &FoundColumn) -> bool,
+) -> Result<Option<Step<S>>, Refusal> {
+    let Some(found) = found else {
+        return Ok(Some(create));
+    };
+    match foreign(found, columns, found.is_unique(key), gives_back) {
+        Some(reason) => Err(Refusal::foreign(table, reason)),
+        None => Ok(None),
+    }
 }
 
 /// Why a table is not one of ours, if it is not: it is no table, a column of ours is missing, one that we do not know wants a

@@ -15,7 +15,7 @@ use crate::store::postgres::database::{Database, Purpose};
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::options::Access;
 use crate::store::postgres::statement::begin;
-use crate::store::tables::columns::{Column, Data, EVENTS, SESSIONS, definitions};
+use crate::store::tables::columns::{Column, DELETED, Data, EVENTS, LABELS, SESSIONS, definitions};
 use crate::store::tables::steps::{Refusal, list, not_ready};
 use crate::store::tables::{BEYOND_INDEXES as BEYOND, VERSION};
 
@@ -114,7 +114,7 @@ async fn run(client: &Client, tables: &Tables, step: &Step) -> Result<(), Failur
 }
 
 fn sql(tables: &Tables, step: &Step) -> String {
-    let (sessions, events) = (&tables.sessions, &tables.events);
+    let (sessions, events, labels, deleted) = (&tables.sessions, &tables.events, &tables.labels, &tables.deleted);
     match step {
         Step::OfBackend(PostgresStep::CreateSchema) => format!("CREATE SCHEMA {}", tables.quoted_schema()),
         Step::CreateSessions => format!(
@@ -127,6 +127,16 @@ fn sql(tables: &Tables, step: &Step) -> String {
             "CREATE TABLE {events} ({});
              CREATE UNIQUE INDEX ON {events} (session_id, event_index)",
             definitions(&EVENTS, data_type)
+        ),
+        Step::CreateLabels => format!(
+            "CREATE TABLE {labels} ({}, PRIMARY KEY (session_id, name));
+             CREATE INDEX ON {labels} (name, value)",
+            definitions(&LABELS, data_type)
+        ),
+        Step::CreateDeleted => format!(
+            "CREATE TABLE {deleted} ({}, PRIMARY KEY (id));
+             CREATE INDEX ON {deleted} (deleted_at)",
+            definitions(&DELETED, data_type)
         ),
         Step::AddColumn(table, column) => format!(
             "ALTER TABLE {table} ADD COLUMN {} {}",

@@ -24,6 +24,8 @@ pub struct Tables {
     schema: String,
     pub(in crate::store::postgres) sessions: TableName,
     pub(in crate::store::postgres) events: TableName,
+    pub(in crate::store::postgres) labels: TableName,
+    pub(in crate::store::postgres) deleted: TableName,
     version: TableName,
 }
 
@@ -43,6 +45,8 @@ impl Tables {
             schema: schema.to_owned(),
             sessions: name("sessions"),
             events: name("events"),
+            labels: name("session_labels"),
+            deleted: name("deleted_sessions"),
             version: name("persist_version"),
         })
     }

@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 use super::Tables;
 use super::catalog;
 use crate::store::postgres::error::Failure;
-use crate::store::tables::columns::{Column, Data, EVENTS, PLACE, SESSION_ORDER, SESSIONS};
+use crate::store::tables::columns::{Column, DELETED, Data, EVENTS, LABEL_KEY, LABELS, PLACE, SESSION_ORDER, SESSIONS};
 use crate::store::tables::found::{FoundColumn, FoundTable};
 use crate::store::tables::steps::{self, Refusal};
 use crate::store::tables::{TableName, VERSION};
@@ -40,7 +40,14 @@ impl fmt::Display for PostgresStep {
 
 /// Looks at the database, and says what it lacks, in the order in which it is to be mended.
 pub(super) async fn plan(client: &Client, tables: &Tables) -> Result<Result<Vec<Step>, Refusal>, Failure> {
-    let names = [&tables.sessions, &tables.events, &tables.version].map(|table| &*table.plain);
+    let names = [
+        &tables.sessions,
+        &tables.events,
+        &tables.labels,
+        &tables.deleted,
+        &tables.version,
+    ]
+    .map(|table| &*table.plain);
     let found = catalog::tables(client, &tables.schema, &names).await?;
     if let Some(refusal) = refuse_version(client, tables, found.get(&tables.version.plain)).await? {
         return Ok(Err(refusal));
@@ -109,6 +116,19 @@ fn table_steps(found: &HashMap<String, FoundTable>, tables: &Tables) -> Result<V
                 steps.push(Step::UniquePlace);
             }
         }
+    }
+    for (table, columns, key, create) in [
+        (&tables.labels, &LABELS[..], &LABEL_KEY[..], Step::CreateLabels),
+        (&tables.deleted, &DELETED[..], &["id"][..], Step::CreateDeleted),
+    ] {
+        steps.extend(steps::own_table(
+            table,
+            found.get(&table.plain),
+            columns,
+            key,
+            create,
+            gives_back,
+        )?);
     }
     if sessions.is_some_and(|sessions| !sessions.is_ordered_by(&SESSION_ORDER)) {
         steps.push(Step::SessionOrder);

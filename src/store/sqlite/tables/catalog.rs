@@ -81,11 +81,11 @@ pub(super) fn has_row(connection: &Connection, table: &TableName, condition: &st
 }
 
 /// Whether there are tables beside those of these names.
-pub(super) fn has_other_tables(connection: &Connection, ours: [&String; 2]) -> rusqlite::Result<bool> {
+pub(super) fn has_other_tables(connection: &Connection, ours: [&String; 4]) -> rusqlite::Result<bool> {
     connection
         .prepare(
             "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-             AND name <> ?1 COLLATE NOCASE AND name <> ?2 COLLATE NOCASE)",
+             AND name COLLATE NOCASE NOT IN (?1, ?2, ?3, ?4))",
         )?
         .query_row(ours, |row| row.get(0))
 }

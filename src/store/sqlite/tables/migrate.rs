@@ -9,7 +9,7 @@ use super::schema::{NUMBER_COLUMN, Plan, SqliteStep, Step, VersionPlace, plan};
 use crate::store::error::StoreError;
 use crate::store::message::{StoreOption, message};
 use crate::store::sqlite::connection::{Access, Target};
-use crate::store::tables::columns::{Data, EVENTS, SESSIONS, definitions};
+use crate::store::tables::columns::{DELETED, Data, EVENTS, LABELS, SESSIONS, definitions};
 use crate::store::tables::steps::not_ready;
 use crate::store::tables::{BEYOND_INDEXES as BEYOND, VERSION};
 
@@ -102,9 +102,11 @@ fn run_all(connection: &Connection, tables: &Tables, plan: &Plan) -> rusqlite::R
 }
 
 fn run(connection: &Connection, tables: &Tables, event_key: &str, step: &Step) -> rusqlite::Result<()> {
-    let (sessions, events) = (&tables.sessions, &tables.events);
+    let (sessions, events, labels, deleted) = (&tables.sessions, &tables.events, &tables.labels, &tables.deleted);
     let created_order = catalog::free_index_name(connection, &format!("{}_created_at_id", sessions.plain))?;
     let place = catalog::free_index_name(connection, &format!("{}_session_id_event_index", events.plain))?;
+    let label_value = catalog::free_index_name(connection, &format!("{}_name_value", labels.plain))?;
+    let deleted_at = catalog::free_index_name(connection, &format!("{}_deleted_at", deleted.plain))?;
     let sql = match step {
         Step::CreateSessions => format!(
             "CREATE TABLE {sessions} ({}, PRIMARY KEY (id));
@@ -118,6 +120,16 @@ fn run(connection: &Connection, tables: &Tables, event_key: &str, step: &Step) -
             "CREATE TABLE {events} ({});
              CREATE UNIQUE INDEX \"{place}\" ON {events} (session_id, event_index)",
             definitions(&EVENTS, declared_type)
+        ),
+        Step::CreateLabels => format!(
+            "CREATE TABLE {labels} ({}, PRIMARY KEY (session_id, name)) WITHOUT ROWID;
+             CREATE INDEX \"{label_value}\" ON {labels} (name, value)",
+            definitions(&LABELS, declared_type)
+        ),
+        Step::CreateDeleted => format!(
+            "CREATE TABLE {deleted} ({}, PRIMARY KEY (id)) WITHOUT ROWID;
+             CREATE INDEX \"{deleted_at}\" ON {deleted} (deleted_at)",
+            definitions(&DELETED, declared_type)
         ),
         Step::AddColumn(table, column) => format!(
             "ALTER TABLE {table} ADD COLUMN {} {}",

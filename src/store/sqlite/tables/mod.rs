@@ -16,6 +16,8 @@ use crate::store::tables::{TableName, TablePrefix};
 pub struct Tables {
     pub(in crate::store::sqlite) sessions: TableName,
     pub(in crate::store::sqlite) events: TableName,
+    pub(in crate::store::sqlite) labels: TableName,
+    pub(in crate::store::sqlite) deleted: TableName,
     version: TableName,
 }
 
@@ -27,6 +29,8 @@ impl Tables {
         Self {
             sessions: name("sessions"),
             events: name("events"),
+            labels: name("session_labels"),
+            deleted: name("deleted_sessions"),
             version: name("persist_version"),
         }
     }

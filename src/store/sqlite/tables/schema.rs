@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::Tables;
 use super::catalog::{self, Affinity};
-use crate::store::tables::columns::{Column, Data, EVENTS, PLACE, SESSION_ORDER, SESSIONS};
+use crate::store::tables::columns::{Column, DELETED, Data, EVENTS, LABEL_KEY, LABELS, PLACE, SESSION_ORDER, SESSIONS};
 use crate::store::tables::found::{FoundColumn, FoundTable};
 use crate::store::tables::steps::{self, Refusal};
 use crate::store::tables::{TableName, VERSION};
@@ -73,6 +73,8 @@ pub(super) fn plan(connection: &Connection, tables: &Tables) -> rusqlite::Result
 struct Found {
     sessions: Option<FoundTable>,
     events: Option<FoundTable>,
+    labels: Option<FoundTable>,
+    deleted: Option<FoundTable>,
     /// Whether it is only their primary key that tells one event's row from another.
     events_without_rowid: bool,
     /// Where the version stands, or is to stand.
@@ -88,6 +90,7 @@ struct Found {
 impl Found {
     fn look(connection: &Connection, tables: &Tables) -> rusqlite::Result<Result<Self, Refusal>> {
         let (sessions_name, events_name) = (&tables.sessions.plain, &tables.events.plain);
+        let (labels_name, deleted_name) = (&tables.labels.plain, &tables.deleted.plain);
         let version_table = catalog::table(connection, &tables.version.plain)?;
         if let Some(reason) = version_table.as_ref().and_then(foreign_version) {
             return Ok(Err(Refusal::foreign(&tables.version, reason)));
@@ -98,7 +101,7 @@ impl Found {
                 return Ok(Err(Refusal::foreign(&tables.version, reason)));
             };
             (VersionPlace::Table, version)
-        } else if catalog::has_other_tables(connection, [sessions_name, events_name])? {
+        } else if catalog::has_other_tables(connection, [sessions_name, events_name, labels_name, deleted_name])? {
             (VersionPlace::Table, 0)
         } else {
             (VersionPlace::UserVersion, catalog::user_version(connection)?)
@@ -122,6 +125,8 @@ impl Found {
             events_without_rowid: catalog::is_without_rowid(connection, events_name)?,
             sessions,
             events,
+            labels: catalog::table(connection, labels_name)?,
+            deleted: catalog::table(connection, deleted_name)?,
             version_place,
             version,
         }))
@@ -163,6 +168,31 @@ impl Found {
                 steps.extend(steps::missing_columns(&tables.events, events, &EVENTS));
                 steps.extend(self.event_repairs(events));
             }
+        }
+        for (table, found, columns, key, create) in [
+            (
+                &tables.labels,
+                &self.labels,
+                &LABELS[..],
+                &LABEL_KEY[..],
+                Step::CreateLabels,
+            ),
+            (
+                &tables.deleted,
+                &self.deleted,
+                &DELETED[..],
+                &["id"][..],
+                Step::CreateDeleted,
+            ),
+        ] {
+            steps.extend(steps::own_table(
+                table,
+                found.as_ref(),
+                columns,
+                key,
+                create,
+                gives_back,
+            )?);
         }
         if self.fractional_times {
             steps.push(Step::OfBackend(SqliteStep::RoundTimes));
