@@ -5,7 +5,7 @@
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use sandbox_agent_persist::store::commit::WriteRequest;
+use sandbox_agent_persist::store::commit::{RowRequest, WriteRequest};
 use sandbox_agent_persist::store::sqlite::{Access, Durability, Location, SqliteOptions, SqliteStore, Tables, Target};
 use sandbox_agent_persist::store::tables::TablePrefix;
 use sandbox_agent_persist::store::{IndexConflict, Store};
@@ -71,5 +71,5 @@ fn next_event(indexes: &mut [u64], session: usize) -> (WriteRequest, usize) {
     let event = format!(
         r#"{{"id":"{index:012x}-7a25-4bf5-a2d6-{session:012x}","eventIndex":{index},"sessionId":"{session_id}","createdAt":1763900000000,"connectionId":"0d4cf2ad-7a25-4bf5-a2d6-2e6a9e9d3c11","sender":"agent","payload":{{"jsonrpc":"2.0","method":"session/update","params":{{"sessionId":"agent-session-17","update":{{"sessionUpdate":"agent_message_chunk","content":{{"type":"text","text":"chunk {index}: the quick brown fox jumps over the lazy dog, again"}}}}}}}}}}"#
     );
-    (WriteRequest::InsertEvent { session_id, event }, session)
+    (RowRequest::InsertEvent { session_id, event }.into(), session)
 }

@@ -183,6 +183,45 @@ export abstract class PersistDriver implements SessionPersistDriver {
   }
 
   /**
+   * Sets labels of a session, and removes those that are `null`; all others stay. Resolves once that is on disk. The labels
+   * say what the SDK's record has no field for, such as whose the session is; `updateSession` never touches them. They may be
+   * set before the record exists.
+   *
+   * A session has at most 64 labels. A name has 1 to 128 bytes of UTF-8 and a value at most 1,024, both without U+0000. A label
+   * that is `undefined` stays as it is.
+   *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` when a bound is passed; then nothing is changed.
+   * @example
+   * ```ts
+   * await persist.setLabels("my-session", { tenant: "acme", user: "u1", draft: null });
+   * ```
+   */
+  setLabels(sessionId: string, labels: Record<string, string | null | undefined>): Promise<void> {
+    try {
+      this.#writes += 1;
+      return this.#native.setLabels(sessionId, labels);
+    } catch (error) {
+      return refusal(this, "setLabels", error);
+    }
+  }
+
+  /**
+   * The labels of a session; an empty object when it has none.
+   *
+   * @example
+   * ```ts
+   * const { user } = await persist.getLabels("my-session");
+   * ```
+   */
+  getLabels(sessionId: string): Promise<Record<string, string>> {
+    try {
+      return this.#native.getLabels(sessionId);
+    } catch (error) {
+      return refusal(this, "getLabels", error);
+    }
+  }
+
+  /**
    * Resolves once everything that was prompted is stored. Call it when the prompts are answered, before the SDK's
    * `dispose()`: the SDK answers a prompt while the last updates are still on their way to the driver, and `dispose()` cuts
    * that way off.

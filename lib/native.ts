@@ -16,6 +16,8 @@ export interface NativeDriver {
   updateSession(session: unknown): Promise<void>;
   listEvents(request: unknown): Promise<ListPage<SessionEvent>>;
   insertEvent(sessionId: unknown, event: unknown): Promise<void>;
+  setLabels(sessionId: unknown, labels: unknown): Promise<void>;
+  getLabels(sessionId: unknown): Promise<Record<string, string>>;
   /** Sends the store what was written in this turn. */
   send(): void;
   close(): Promise<void>;

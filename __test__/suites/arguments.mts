@@ -4,6 +4,7 @@
  */
 import { type DriverClass, driversOf } from "./arguments/drivers.mts";
 import { events } from "./arguments/events.mts";
+import { labels } from "./arguments/labels.mts";
 import { methods } from "./arguments/methods.mts";
 import { objects } from "./arguments/objects.mts";
 import { records } from "./arguments/records.mts";
@@ -11,5 +12,5 @@ import { records } from "./arguments/records.mts";
 /** The suite for one class of drivers. */
 export function methodArguments(driverClass: DriverClass): void {
   const drivers = driversOf(driverClass);
-  for (const register of [methods, records, events, objects]) register(drivers);
+  for (const register of [methods, records, events, labels, objects]) register(drivers);
 }

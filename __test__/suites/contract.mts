@@ -4,8 +4,9 @@
  * make: it pages by offset, stores a retried event twice, and copies a record only at the top.
  */
 import { test } from "node:test";
-import type { OpenDriver, Remove, Suite } from "./contract/driver.mts";
+import type { OpenDriver, OurDriver, Remove, Suite } from "./contract/driver.mts";
 import { events } from "./contract/events.mts";
+import { labels } from "./contract/labels.mts";
 import { model } from "./contract/model.mts";
 import { pages } from "./contract/pages.mts";
 import { sessions } from "./contract/sessions.mts";
@@ -23,17 +24,19 @@ export interface ContractOptions {
 
 /** Registers the suite for the driver that `open` opens. */
 export function contract(name: string, open: OpenDriver, { ours, remove }: ContractOptions): void {
+  const fresh: Suite["fresh"] = async (t, options) => {
+    const driver = await open(options);
+    t.after(() => driver.close?.());
+    return driver;
+  };
   const suite: Suite = {
     name,
-    fresh: async (t, options) => {
-      const driver = await open(options);
-      t.after(() => driver.close?.());
-      return driver;
-    },
+    fresh,
+    ours: async (t, options) => (await fresh(t, options)) as OurDriver,
     oursOnly: (sentence, run) => {
-      if (ours) test(`ours: ${sentence}`, run);
+      test(`ours: ${sentence}`, { skip: ours ? false : `${name} does not promise it` }, run);
     },
     remove,
   };
-  for (const register of [sessions, events, pages, values, model]) register(suite);
+  for (const register of [sessions, events, pages, labels, values, model]) register(suite);
 }

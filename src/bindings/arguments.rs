@@ -97,7 +97,7 @@ pub(super) fn wrong(what: &str, wanted: &str, value: &Unknown<'_>) -> Failure {
     StoreError::invalid(format!("{what} must be {wanted}, it is {}", kind_of(value))).into()
 }
 
-fn kind_of(value: &Unknown<'_>) -> &'static str {
+pub(super) fn kind_of(value: &Unknown<'_>) -> &'static str {
     match value.get_type() {
         Ok(ValueType::Undefined) => "undefined",
         Ok(ValueType::Null) => "null",

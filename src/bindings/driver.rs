@@ -1,4 +1,4 @@
-//! The native class behind the drivers of `lib`: the five methods of the SDK's interface, `ready` and `close`, over a store.
+//! The native class behind the drivers of `lib`: the methods of the SDK's interface and those around them, over a store.
 //!
 //! Each method checks its arguments, hands one request to the store, and returns the promise that the store's answer
 //! settles. None of them throws, but for a mistake of ours.
@@ -14,13 +14,15 @@ use napi_derive::napi;
 use super::arguments;
 use super::environment::{self, Release};
 use super::error::Failure;
+use super::labels;
 use super::options;
 use super::outgoing::Outgoing;
 use super::promises::{Promises, Ticket};
 use super::realm::Realm;
-use crate::store::commit::WriteRequest;
+use crate::store::commit::{RowRequest, WriteRequest};
 use crate::store::error::StoreError;
 use crate::store::postgres::PostgresStore;
+use crate::store::single::SingleRequest;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Deliver, ReadRequest, Store};
 
@@ -174,7 +176,7 @@ impl Driver {
     #[napi(catch_unwind)]
     pub fn update_session<'env>(&self, env: &'env Env, this: This<'_>, session: Unknown) -> Result<Unknown<'env>> {
         match arguments::json_text(env, &self.open.realm, "session", session) {
-            Ok(record) => self.write(env, &this, WriteRequest::UpdateSession { record }, None),
+            Ok(record) => self.write(env, &this, RowRequest::UpdateSession { record }.into(), None),
             Err(failure) => self.open.promises.rejected(env, failure),
         }
     }
@@ -189,15 +191,44 @@ impl Driver {
     ) -> Result<Unknown<'env>> {
         let request = arguments::string("sessionId", session_id).and_then(|session_id| {
             let text = arguments::json_text(env, &self.open.realm, "event", event)?;
-            Ok(WriteRequest::InsertEvent {
+            Ok(RowRequest::InsertEvent {
                 session_id,
                 event: text,
             })
         });
         match request {
-            Ok(request) => self.write(env, &this, request, Some(Object::from_raw(env.raw(), event.raw()))),
+            Ok(request) => {
+                let event = Object::from_raw(env.raw(), event.raw());
+                self.write(env, &this, request.into(), Some(event))
+            }
             Err(failure) => self.open.promises.rejected(env, failure),
         }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn set_labels<'env>(
+        &self,
+        env: &'env Env,
+        this: This<'_>,
+        session_id: Unknown,
+        labels: Unknown,
+    ) -> Result<Unknown<'env>> {
+        let request = arguments::string("sessionId", session_id).and_then(|session_id| {
+            let changes = labels::changes(labels)?;
+            Ok(SingleRequest::SetLabels { session_id, changes })
+        });
+        match request {
+            Ok(request) => self.write(env, &this, request.into(), None),
+            Err(failure) => self.open.promises.rejected(env, failure),
+        }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn get_labels<'env>(&self, env: &'env Env, session_id: Unknown) -> Result<Unknown<'env>> {
+        self.read(env, || {
+            let session_id = arguments::string("sessionId", session_id)?;
+            Ok(ReadRequest::GetLabels { session_id })
+        })
     }
 
     /// Sends the store what was written in this turn. `lib/realm.ts` calls it at its end.

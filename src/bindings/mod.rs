@@ -8,6 +8,7 @@ mod arguments;
 mod driver;
 mod environment;
 mod error;
+mod labels;
 mod options;
 mod outgoing;
 mod password;

@@ -6,11 +6,13 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::answer::{Answer, Completion};
-use super::backlog::Admitted;
+use super::backlog::{Admitted, Backlog};
 use super::error::{Quoted, StoreError, catching};
 use super::model::{SessionEvent, SessionRecord};
+use super::single::SingleRequest;
 
 /// How much text one transaction takes at most, so that no batch holds the write lock, or keeps its callers, for long.
 pub const MAX_BATCH_BYTES: usize = 16 << 20;
@@ -19,9 +21,18 @@ pub const MAX_BATCH_BYTES: usize = 16 << 20;
 /// it takes UTF-8, less the frame of a page.
 pub const MAX_WRITE_BYTES: usize = (1 << 29) - 24 - 1024;
 
-/// A write as it was called: JSON text, not yet looked at.
+/// A write as it was called.
 #[derive(Debug)]
 pub enum WriteRequest {
+    /// One that is committed together with others.
+    Row(RowRequest),
+    /// One that is a transaction of its own.
+    Single(SingleRequest),
+}
+
+/// A record or an event as it was called: JSON text, not yet looked at. Many are committed together.
+#[derive(Debug)]
+pub enum RowRequest {
     /// Insert or replace a session: the record's JSON text.
     UpdateSession {
         /// JSON text of the record.
@@ -36,7 +47,48 @@ pub enum WriteRequest {
     },
 }
 
-/// A write that has been read and checked.
+impl From<RowRequest> for WriteRequest {
+    fn from(request: RowRequest) -> Self {
+        Self::Row(request)
+    }
+}
+
+impl From<SingleRequest> for WriteRequest {
+    fn from(request: SingleRequest) -> Self {
+        Self::Single(request)
+    }
+}
+
+/// A write that waits.
+#[derive(Debug)]
+pub enum AdmittedWrite {
+    /// One that is committed together with others.
+    Row(Admitted<RowRequest>),
+    /// One that is a transaction of its own.
+    Single(Admitted<SingleRequest>),
+}
+
+impl WriteRequest {
+    /// How much text it keeps in memory.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::Row(request) => request.text_bytes(),
+            Self::Single(request) => request.text_bytes(),
+        }
+    }
+
+    /// Counts it as waiting, unless too much waits already.
+    pub fn admit(self, backlog: &Arc<Backlog>) -> Result<AdmittedWrite, StoreError> {
+        let bytes = self.text_bytes();
+        match self {
+            Self::Row(request) => backlog.admit(request, bytes).map(AdmittedWrite::Row),
+            Self::Single(request) => backlog.admit(request, bytes).map(AdmittedWrite::Single),
+        }
+    }
+}
+
+/// A record or an event that has been read and checked.
 #[derive(Debug)]
 pub enum Write<'a> {
     /// Insert or replace a session.
@@ -71,7 +123,23 @@ impl Write<'_> {
     }
 }
 
-impl WriteRequest {
+impl AdmittedWrite {
+    /// The session whose events it changes, if it does.
+    #[must_use]
+    pub fn session_of_events(&self) -> Option<&str> {
+        match self {
+            Self::Row(request) => match &**request {
+                RowRequest::InsertEvent { session_id, .. } => Some(session_id),
+                RowRequest::UpdateSession { .. } => None,
+            },
+            Self::Single(request) => match &**request {
+                SingleRequest::SetLabels { .. } => None,
+            },
+        }
+    }
+}
+
+impl RowRequest {
     /// How long its JSON text is.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -125,15 +193,27 @@ pub trait Backend {
     /// Commits `writes` in their order as one transaction, and says for each, in the same order,
     /// what came of it. A write that fails by itself fails alone.
     fn commit(&mut self, writes: &[Write<'_>]) -> Vec<WriteResult>;
+
+    /// Commits a write that is a transaction of its own; when it fails, nothing of it is stored.
+    fn commit_single(&mut self, request: &SingleRequest) -> WriteResult;
 }
 
-/// A write and its caller's ticket.
-pub type Queued<T> = (Admitted<WriteRequest>, T);
+/// A record or an event that waits, and its caller's ticket.
+pub type QueuedRow<T> = (Admitted<RowRequest>, T);
+
+/// What is one transaction.
+#[derive(Debug)]
+pub enum Batch<T> {
+    /// Writes that are committed together, in order; one at least.
+    Rows(Vec<QueuedRow<T>>),
+    /// One that is a transaction of its own.
+    Single(Admitted<SingleRequest>, T),
+}
 
 /// The writes that wait for the next batch, in the order of their calls.
 #[derive(Debug)]
 pub struct WriteQueue<T> {
-    waiting: VecDeque<Queued<T>>,
+    waiting: VecDeque<(AdmittedWrite, T)>,
 }
 
 impl<T> Default for WriteQueue<T> {
@@ -145,29 +225,30 @@ impl<T> Default for WriteQueue<T> {
 }
 
 impl<T> WriteQueue<T> {
-    /// Whether nothing waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// Puts a write at the end.
-    pub fn push(&mut self, request: Admitted<WriteRequest>, ticket: T) {
+    pub fn push(&mut self, request: AdmittedWrite, ticket: T) {
         self.waiting.push_back((request, ticket));
     }
 
-    /// Takes all that wait, in order, up to [`MAX_BATCH_BYTES`]; at least one write, if there is one.
-    pub fn take_batch(&mut self) -> Vec<Queued<T>> {
-        let mut batch = Vec::new();
+    /// Takes all that wait, in order, up to [`MAX_BATCH_BYTES`] and to the first that is a transaction of its own; nothing, if
+    /// nothing waits.
+    pub fn take_batch(&mut self) -> Option<Batch<T>> {
+        let mut rows = Vec::new();
         let mut bytes = 0;
-        while let Some((request, _)) = self.waiting.front() {
-            if !batch.is_empty() && bytes + request.bytes() > MAX_BATCH_BYTES {
-                break;
+        while let Some((request, ticket)) = self.waiting.pop_front() {
+            match request {
+                AdmittedWrite::Row(request) if rows.is_empty() || bytes + request.bytes() <= MAX_BATCH_BYTES => {
+                    bytes += request.bytes();
+                    rows.push((request, ticket));
+                }
+                AdmittedWrite::Single(request) if rows.is_empty() => return Some(Batch::Single(request, ticket)),
+                next => {
+                    self.waiting.push_front((next, ticket));
+                    break;
+                }
             }
-            bytes += request.bytes();
-            batch.extend(self.waiting.pop_front());
         }
-        batch
+        (!rows.is_empty()).then_some(Batch::Rows(rows))
     }
 
     /// Takes everything out, for a store that will not write it.
@@ -176,11 +257,22 @@ impl<T> WriteQueue<T> {
     }
 }
 
-/// Reads, commits and answers one batch. A write that cannot be read is answered with its error; the rest commits.
-pub fn commit_batch<T>(backend: &mut impl Backend, batch: Vec<Queued<T>>) -> Vec<Completion<T>> {
-    let (requests, tickets): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+/// Commits and answers one batch.
+pub fn commit_batch<T>(backend: &mut impl Backend, batch: Batch<T>) -> Vec<Completion<T>> {
+    match batch {
+        Batch::Rows(rows) => commit_rows(backend, rows),
+        Batch::Single(request, ticket) => {
+            let result = catching(COMMITTING, || backend.commit_single(&request));
+            vec![(ticket, result)]
+        }
+    }
+}
+
+/// Reads, commits and answers writes. One that cannot be read is answered with its error; the rest commits.
+fn commit_rows<T>(backend: &mut impl Backend, rows: Vec<QueuedRow<T>>) -> Vec<Completion<T>> {
+    let (requests, tickets): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
     let results = catching(COMMITTING, || {
-        let batch = Batch::parse(requests.iter().map(|request: &Admitted<_>| &**request));
+        let batch = Rows::parse(requests.iter().map(|request: &Admitted<_>| &**request));
         let results = backend.commit(&batch.writes);
         Ok(batch.merge(results))
     });
@@ -192,13 +284,13 @@ pub fn commit_batch<T>(backend: &mut impl Backend, batch: Vec<Queued<T>>) -> Vec
 pub const COMMITTING: &str = "committing a batch";
 
 /// A batch whose texts have been read: the writes that are sound, and where the others stood.
-struct Batch<'a> {
+struct Rows<'a> {
     writes: Vec<Write<'a>>,
     refused: Vec<(usize, StoreError)>,
 }
 
-impl<'a> Batch<'a> {
-    fn parse(requests: impl IntoIterator<Item = &'a WriteRequest>) -> Self {
+impl<'a> Rows<'a> {
+    fn parse(requests: impl IntoIterator<Item = &'a RowRequest>) -> Self {
         let (mut writes, mut refused) = (Vec::new(), Vec::new());
         for (position, request) in requests.into_iter().enumerate() {
             match request.parse() {
@@ -222,12 +314,12 @@ impl<'a> Batch<'a> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::backlog::Backlog;
     use super::super::error::ErrorKind;
+    use super::super::labels::LabelChanges;
     use super::*;
 
-    fn event(index: i64, payload_bytes: usize) -> Admitted<WriteRequest> {
-        let event = WriteRequest::InsertEvent {
+    fn event(index: i64, payload_bytes: usize) -> Admitted<RowRequest> {
+        let event = RowRequest::InsertEvent {
             session_id: "s".into(),
             event: format!(
                 r#"{{"id":"e","eventIndex":{index},"sessionId":"s","createdAt":1,"connectionId":"c","sender":"agent","payload":"{}"}}"#,
@@ -248,23 +340,23 @@ mod tests {
             }
             writes.iter().map(|_| Ok(Answer::Done)).collect()
         }
+
+        fn commit_single(&mut self, _: &SingleRequest) -> WriteResult {
+            Ok(Answer::Done)
+        }
     }
 
     #[test]
     fn a_write_that_cannot_be_read_is_refused_alone_and_the_answers_keep_their_order() {
-        let mut queue = WriteQueue::default();
-        for index in [-1, 5, -2, 6] {
-            queue.push(event(index, 0), index);
-        }
+        let batch = [-1, 5, -2, 6].map(|index| (event(index, 0), index));
         let mut backend = Indexes(Vec::new());
-        let answers = commit_batch(&mut backend, queue.take_batch());
+        let answers = commit_batch(&mut backend, Batch::Rows(batch.into()));
         let stored: Vec<_> = answers
             .iter()
             .map(|(ticket, result)| (*ticket, result.is_ok()))
             .collect();
         assert_eq!(stored, [(-1, false), (5, true), (-2, false), (6, true)]);
         assert_eq!(backend.0, [5, 6]);
-        assert!(queue.is_empty());
     }
 
     struct Broken;
@@ -273,11 +365,15 @@ mod tests {
         fn commit(&mut self, _: &[Write<'_>]) -> Vec<WriteResult> {
             panic!("a mistake")
         }
+
+        fn commit_single(&mut self, _: &SingleRequest) -> WriteResult {
+            panic!("a mistake")
+        }
     }
 
     #[test]
     fn a_panic_in_the_backend_answers_every_write_of_the_batch() {
-        let answers = commit_batch(&mut Broken, vec![(event(1, 0), 1), (event(2, 0), 2)]);
+        let answers = commit_batch(&mut Broken, Batch::Rows(vec![(event(1, 0), 1), (event(2, 0), 2)]));
         let kinds: Vec<_> = answers
             .into_iter()
             .map(|(_, result)| result.unwrap_err().kind)
@@ -287,7 +383,10 @@ mod tests {
 
     #[test]
     fn a_write_that_could_never_be_read_back_is_refused() {
-        let answers = commit_batch(&mut Indexes(Vec::new()), vec![(event(1, MAX_WRITE_BYTES), 1)]);
+        let answers = commit_batch(
+            &mut Indexes(Vec::new()),
+            Batch::Rows(vec![(event(1, MAX_WRITE_BYTES), 1)]),
+        );
         let kinds: Vec<_> = answers
             .into_iter()
             .map(|(_, result)| result.unwrap_err().kind)
@@ -299,19 +398,37 @@ mod tests {
     fn a_batch_is_bounded_and_keeps_the_order() {
         let mut queue = WriteQueue::default();
         for index in 0..3 {
-            queue.push(event(index, MAX_BATCH_BYTES / 2), index);
+            queue.push(AdmittedWrite::Row(event(index, MAX_BATCH_BYTES / 2)), index);
         }
-        queue.push(event(3, MAX_BATCH_BYTES * 2), 3);
-        let mut batches = Vec::new();
-        while !queue.is_empty() {
-            batches.push(
-                queue
-                    .take_batch()
-                    .into_iter()
-                    .map(|(_, ticket)| ticket)
-                    .collect::<Vec<_>>(),
-            );
+        queue.push(AdmittedWrite::Row(event(3, MAX_BATCH_BYTES * 2)), 3);
+        assert_eq!(batches(&mut queue), [vec![0], vec![1], vec![2], vec![3]]);
+    }
+
+    #[test]
+    fn what_is_a_transaction_of_its_own_keeps_its_place() {
+        let mut queue = WriteQueue::default();
+        for ticket in 0..7 {
+            let write = if [0, 3, 4].contains(&ticket) {
+                let set = SingleRequest::SetLabels {
+                    session_id: "s".into(),
+                    changes: LabelChanges::default(),
+                };
+                WriteRequest::Single(set).admit(&Backlog::new()).unwrap()
+            } else {
+                AdmittedWrite::Row(event(ticket, 0))
+            };
+            queue.push(write, ticket);
         }
-        assert_eq!(batches, [vec![0], vec![1], vec![2], vec![3]]);
+        assert_eq!(batches(&mut queue), [vec![0], vec![1, 2], vec![3], vec![4], vec![5, 6]]);
+    }
+
+    fn batches(queue: &mut WriteQueue<i64>) -> Vec<Vec<i64>> {
+        std::iter::from_fn(|| {
+            Some(match queue.take_batch()? {
+                Batch::Rows(rows) => rows.into_iter().map(|(_, ticket)| ticket).collect(),
+                Batch::Single(_, ticket) => vec![ticket],
+            })
+        })
+        .collect()
     }
 }

@@ -1,19 +1,22 @@
 //! The store: sessions and events on disk, in plain Rust. `bindings` calls it; it calls nobody.
 //!
 //! What every backend shares stands in this folder: the records ([`model`]), pages and cursors ([`page`]), errors
-//! ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]), the write path ([`commit`]), what follows a
-//! reassigned event ([`reassigned`]) and the tables ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and
+//! ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]), the write path ([`commit`]), writes that are a
+//! transaction of their own ([`single`]), labels ([`labels`]), what follows a reassigned event ([`reassigned`]) and the tables
+//! ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and
 //! is a [`Store`].
 
 mod answer;
 pub mod backlog;
 pub mod commit;
 pub mod error;
+pub mod labels;
 pub mod message;
 pub mod model;
 pub mod page;
 pub mod postgres;
 pub mod reassigned;
+pub mod single;
 pub mod sqlite;
 pub mod tables;
 
@@ -47,6 +50,11 @@ pub enum ReadRequest {
         /// The session's id.
         id: String,
     },
+    /// A session's labels.
+    GetLabels {
+        /// The session's id.
+        session_id: String,
+    },
     /// A page of sessions.
     ListSessions {
         /// Where the page begins.
@@ -75,7 +83,7 @@ impl ReadRequest {
                 ..
             } => &key.id,
             Self::ListSessions { .. } => "",
-            Self::ListEvents { session_id, .. } => session_id,
+            Self::GetLabels { session_id } | Self::ListEvents { session_id, .. } => session_id,
         }
     }
 
@@ -88,6 +96,7 @@ impl ReadRequest {
     fn doing(&self) -> String {
         match self {
             Self::GetSession { id } => format!("reading session {} from", Quoted(id)),
+            Self::GetLabels { session_id } => format!("reading the labels of session {} from", Quoted(session_id)),
             Self::ListSessions { .. } => String::from("listing the sessions of"),
             Self::ListEvents { session_id, .. } => {
                 format!("reading the events of session {} from", Quoted(session_id))

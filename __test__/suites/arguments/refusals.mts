@@ -1,9 +1,10 @@
 /** How a wrong argument must be refused, and the right record and event that wrong fields are put into. */
 import assert from "node:assert/strict";
-import type { SessionEvent, SessionPersistDriver, SessionRecord } from "sandbox-agent";
+import type { SessionEvent, SessionRecord } from "sandbox-agent";
+import type { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../../../index.js";
 import { SECRET } from "./wrong-values.mts";
 
-export type Driver = SessionPersistDriver & { close(): Promise<void> };
+export type Driver = SQLiteSessionPersistDriver | PostgresSessionPersistDriver;
 
 export type Refusal = TypeError & { code: string };
 

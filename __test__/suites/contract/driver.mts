@@ -1,9 +1,13 @@
 /** The driver that the contract's cases are about, and what each group of them is given. */
 import type { TestContext } from "node:test";
 import type { SessionPersistDriver } from "sandbox-agent";
+import type { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../../../index.js";
 
 /** A driver under test. The SDK's interface has no `close`; a driver that has one is closed after its test. */
 export type ContractDriver = SessionPersistDriver & { close?(): Promise<void> };
+
+/** A driver of this package, as cases for these alone see it. */
+export type OurDriver = SQLiteSessionPersistDriver | PostgresSessionPersistDriver;
 
 /** Opens a new, empty driver. */
 export type OpenDriver = (options?: { onEventIndexConflict?: "reassign" | "reject" }) => Promise<ContractDriver>;
@@ -17,7 +21,9 @@ export interface Suite {
   name: string;
   /** A new, empty driver, which is closed after the test. */
   fresh(t: TestContext, ...options: Parameters<OpenDriver>): Promise<ContractDriver>;
-  /** Registers a case only where the driver is one of this package. */
+  /** The same for cases that are of this package's drivers only. */
+  ours(t: TestContext, ...options: Parameters<OpenDriver>): Promise<OurDriver>;
+  /** Registers a case that only drivers of this package meet; for others it is skipped. */
   oursOnly(sentence: string, run: (t: TestContext) => Promise<void>): void;
   remove?: Remove;
 }

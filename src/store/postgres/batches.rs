@@ -19,11 +19,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::pipeline::{PATIENCE, Pipelines, Room};
 use super::progress::{Attempt, Outcome};
-use super::queue::{Batch, Concurrency, SessionQueues, Turn};
+use super::queue::{Batch, Concurrency, SessionQueues, Turn, WaitingSingle, Work};
+use super::single::Singles;
 use super::write::Writer;
 use crate::store::Deliver;
-use crate::store::backlog::Admitted;
-use crate::store::commit::{COMMITTING, WriteRequest};
+use crate::store::commit::{AdmittedWrite, COMMITTING};
 use crate::store::error::catching_async;
 
 /// How long a batch waits for a locked row. Longer than any transaction of ours needs, since these are worth waiting for.
@@ -39,6 +39,7 @@ const LOCKED_PART: u32 = 10;
 /// The writes that wait, and what commits them.
 pub(super) struct Batches<T> {
     writer: Writer,
+    singles: Singles,
     queues: RefCell<SessionQueues<T>>,
     closing: Cell<bool>,
     wake: Notify,
@@ -81,23 +82,23 @@ impl<'a> UnderWay<'a> {
             locked: false,
             next_locked: now,
             last: Turn::Shared,
-            last_beside: Turn::Contested,
+            last_beside: Turn::Single,
         }
     }
 
     /// Which turns may begin, in this order: each kind beside the shared ones has the first turn now and then, and on a
     /// single connection the shared ones have every second turn.
-    fn order(&self) -> [Turn; 4] {
-        let beside = match self.last_beside {
-            Turn::Suspects => [Turn::Locked, Turn::Contested, Turn::Suspects],
-            Turn::Locked => [Turn::Contested, Turn::Suspects, Turn::Locked],
-            Turn::Contested | Turn::Shared => [Turn::Suspects, Turn::Locked, Turn::Contested],
+    fn order(&self) -> [Turn; 5] {
+        let [first, second, third, fourth] = match self.last_beside {
+            Turn::Suspects => [Turn::Locked, Turn::Contested, Turn::Single, Turn::Suspects],
+            Turn::Locked => [Turn::Contested, Turn::Single, Turn::Suspects, Turn::Locked],
+            Turn::Contested => [Turn::Single, Turn::Suspects, Turn::Locked, Turn::Contested],
+            Turn::Single | Turn::Shared => [Turn::Suspects, Turn::Locked, Turn::Contested, Turn::Single],
         };
-        let [first, second, third] = beside;
         if self.at_once == 1 && self.last != Turn::Shared {
-            [Turn::Shared, first, second, third]
+            [Turn::Shared, first, second, third, fourth]
         } else {
-            [first, second, third, Turn::Shared]
+            [first, second, third, fourth, Turn::Shared]
         }
     }
 
@@ -137,7 +138,7 @@ impl<'a> UnderWay<'a> {
     fn may_begin(&self, turn: Turn) -> bool {
         match turn {
             Turn::Shared => self.next_shared().is_some_and(|next| next <= Instant::now()),
-            Turn::Suspects | Turn::Contested => self.has_room_beside(),
+            Turn::Suspects | Turn::Contested | Turn::Single => self.has_room_beside(),
             Turn::Locked => self.may_try_locked() && Instant::now() >= self.next_locked,
         }
     }
@@ -170,9 +171,10 @@ impl<'a> UnderWay<'a> {
 }
 
 impl<T> Batches<T> {
-    pub(super) fn new(writer: Writer) -> Self {
+    pub(super) fn new(writer: Writer, singles: Singles) -> Self {
         Self {
             writer,
+            singles,
             queues: RefCell::new(SessionQueues::new()),
             closing: Cell::new(false),
             wake: Notify::new(),
@@ -180,7 +182,7 @@ impl<T> Batches<T> {
     }
 
     /// Puts a write at the end of its session's queue.
-    pub(super) fn push(&self, request: Admitted<WriteRequest>, ticket: T) {
+    pub(super) fn push(&self, request: AdmittedWrite, ticket: T) {
         self.queues.borrow_mut().push(request, ticket);
         self.wake.notify_one();
     }
@@ -204,10 +206,10 @@ impl<T> Batches<T> {
             let mut has_begun = false;
             for turn in under_way.order() {
                 if under_way.may_begin(turn)
-                    && let Some(batch) = self.queues.borrow_mut().take(turn, self.writer.deadline())
+                    && let Some(work) = self.queues.borrow_mut().take(turn, self.writer.deadline())
                 {
                     under_way.begin(turn);
-                    running.push(self.commit(turn, batch, deliver));
+                    running.push(self.work(turn, work, deliver));
                     has_begun = true;
                 }
             }
@@ -242,18 +244,48 @@ impl<T> Batches<T> {
         }
     }
 
-    /// Commits and answers one batch. Gives back whose turn it was, and how long it took.
-    async fn commit(&self, turn: Turn, batch: Batch<T>, deliver: &Deliver<T>) -> (Turn, Duration) {
+    /// Commits and answers what a turn is for. Gives back whose turn it was, and how long it took.
+    async fn work(&self, turn: Turn, work: Work<T>, deliver: &Deliver<T>) -> (Turn, Duration) {
         let began = Instant::now();
+        let lock_limit = match turn {
+            Turn::Shared | Turn::Contested | Turn::Single => LOCK_LIMIT,
+            Turn::Suspects | Turn::Locked => SHORT_LOCK_LIMIT,
+        };
+        match work {
+            Work::Batch(batch) => self.commit(batch, lock_limit, deliver).await,
+            Work::Single(single) => self.commit_single(single, lock_limit, deliver).await,
+        }
+        (turn, began.elapsed())
+    }
+
+    async fn commit_single(&self, single: WaitingSingle<T>, lock_limit: Duration, deliver: &Deliver<T>) {
+        let deadline = single.deadline.unwrap_or_else(|| self.writer.deadline());
+        let committing = async {
+            let request = &single.request;
+            Ok(self
+                .singles
+                .commit(request, deadline, lock_limit, &single.may_be_committed)
+                .await)
+        };
+        // Boxed, since it is large.
+        let committed = Box::pin(catching_async(COMMITTING, committing)).await;
+        match committed.unwrap_or_else(|error| Some(Err(error))) {
+            None => self.queues.borrow_mut().put_back_single(single),
+            Some(result) => {
+                let session = single.session;
+                drop(single.request);
+                deliver(vec![(single.ticket, result)]);
+                self.queues.borrow_mut().end_single(session);
+            }
+        }
+    }
+
+    async fn commit(&self, batch: Batch<T>, lock_limit: Duration, deliver: &Deliver<T>) {
         let Batch {
             sessions,
             writes,
             concurrency,
         } = batch;
-        let lock_limit = match turn {
-            Turn::Shared | Turn::Contested => LOCK_LIMIT,
-            Turn::Suspects | Turn::Locked => SHORT_LOCK_LIMIT,
-        };
         // Boxed, since it is large.
         let committed = Box::pin(catching_async(COMMITTING, async {
             let tries: Vec<Attempt<'_>> = writes.iter().map(Attempt::of).collect();
@@ -286,6 +318,5 @@ impl<T> Batches<T> {
         };
         deliver(completions);
         self.queues.borrow_mut().put_back(sessions, left, &contested);
-        (turn, began.elapsed())
     }
 }

@@ -3,8 +3,8 @@
 //! [`PostgresStore`] is the handle that callers hold, and the thread's loops stand below it. `options` has what it is opened
 //! with, and the defaults. `login` says where the database is and how to log in; `connection` makes connections; `database`
 //! keeps them, and tries again what a broken one left undone; `shared`, `pipeline` and `depth` let several calls use one at
-//! once. `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `text`, `rows`, `place` and `statement`
-//! write; `reader`, `ahead`, `lookup` and `read` read; `error` and `refusal` say what Postgres refuses.
+//! once. `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `text`, `rows`, `place`, `statement`,
+//! `single` and `session_lock` write; `reader`, `ahead`, `lookup` and `read` read; `error` and `refusal` say what Postgres refuses.
 
 mod ahead;
 mod batches;
@@ -23,7 +23,9 @@ mod read;
 mod reader;
 mod refusal;
 mod rows;
+mod session_lock;
 mod shared;
+mod single;
 mod statement;
 mod tables;
 mod text;
@@ -46,11 +48,12 @@ use ahead::Scans;
 use batches::Batches;
 use database::Database;
 use reader::Reader;
+use single::Singles;
 use tables::Preparation;
 use write::Writer;
 
 use super::backlog::{Admitted, Backlog};
-use super::commit::{Queued, WriteRequest};
+use super::commit::{AdmittedWrite, WriteRequest};
 use super::error::{ErrorKind, StoreError, catching_async};
 use super::{Answer, Deliver, ReadRequest, Store};
 
@@ -68,7 +71,7 @@ pub struct PostgresStore<T: Send + 'static> {
 /// A call, on its way to the store's thread.
 enum Call<T> {
     Ready(T),
-    Write(Vec<Queued<T>>),
+    Write(Vec<(AdmittedWrite, T)>),
     Read(Admitted<ReadRequest>, T),
     Close(Option<T>),
 }
@@ -121,8 +124,7 @@ impl<T: Send + 'static> Store<T> for PostgresStore<T> {
     fn write(&self, writes: Vec<(WriteRequest, T)>) {
         let (mut admitted, mut refused) = (Vec::with_capacity(writes.len()), Vec::new());
         for (request, ticket) in writes {
-            let bytes = request.text_bytes();
-            match self.backlog.admit(request, bytes) {
+            match request.admit(&self.backlog) {
                 Ok(request) => admitted.push((request, ticket)),
                 Err(refusal) => refused.push((ticket, Err(refusal))),
             }
@@ -173,7 +175,10 @@ async fn serve<T: 'static>(
     let (working, mut idle) = mpsc::channel::<()>(1);
     let database = Rc::new(Database::new(options));
     let preparation = Rc::new(Preparation::new(Rc::clone(&database)));
-    let batches = Rc::new(Batches::new(Writer::new(Rc::clone(&database), Rc::clone(&preparation))));
+    let batches = Rc::new(Batches::new(
+        Writer::new(Rc::clone(&database), Rc::clone(&preparation)),
+        Singles::new(Rc::clone(&database), Rc::clone(&preparation)),
+    ));
     let writing = Rc::clone(&batches);
     let scans = Scans::new(Rc::clone(&database), move |session_id| writing.is_written(session_id));
     let reads = Rc::new(Reader::new(
@@ -213,7 +218,7 @@ async fn serve<T: 'static>(
             }
             Call::Write(writes) => {
                 for (request, ticket) in writes {
-                    if let WriteRequest::InsertEvent { session_id, .. } = &*request {
+                    if let Some(session_id) = request.session_of_events() {
                         scans.end_those_of(session_id);
                     }
                     batches.push(request, ticket);

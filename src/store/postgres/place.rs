@@ -15,6 +15,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::error::{Failure, Remedy, Table};
 use super::progress::BatchedWrite;
+use super::session_lock::lock_session;
 use super::statement::{PlacedEvent, Replaced, Statements};
 use super::tables::Tables;
 use crate::store::commit::{Write, WriteResult};
@@ -51,9 +52,6 @@ fn asked(batched: &BatchedWrite<'_>) -> i64 {
         Write::UpdateSession(_) => 0,
     }
 }
-
-/// Waits for the session's other writers. Not the whole table's: each session has a number of its own.
-const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))";
 
 impl<'a> Places<'a> {
     pub(super) fn new(
@@ -180,8 +178,6 @@ impl<'a> Places<'a> {
         client: &Client,
         statements: &Statements,
     ) -> Result<(Option<i64>, HashMap<i64, String>), Failure> {
-        let lock_name = format!("{} {}", self.tables.events, self.session_id);
-        let lock: [(&(dyn ToSql + Sync), Type); 1] = [(&lock_name, Type::TEXT)];
         let wanted: [(&(dyn ToSql + Sync), Type); 2] =
             [(&self.session_id, Type::TEXT), (&self.indexes, Type::INT8_ARRAY)];
         // A record has no place, and must not need the right to read events.
@@ -194,7 +190,7 @@ impl<'a> Places<'a> {
         };
         let (began, locked, rows) = join3(
             client.batch_execute(&statements.begin),
-            client.query_typed(LOCK, &lock),
+            lock_session(client, self.tables, self.session_id),
             read(),
         )
         .await;

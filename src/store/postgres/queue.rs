@@ -4,12 +4,15 @@
 //! Writes of all sessions share a batch, but for sessions that are in the way of others. A session whose events meet those
 //! of other writers is contested, and has batches of its own. When a shared batch meets a locked row, its sessions are
 //! suspects: they are tried in smaller and smaller groups, until those with a lock on them are alone. These are tried again
-//! now and then, and their writes wait here, so that they hold no connection meanwhile.
+//! now and then, and their writes wait here, so that they hold no connection meanwhile. A write that is a transaction of its
+//! own has a turn of its own when it is the first of its session.
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +20,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::store::backlog::Admitted;
-use crate::store::commit::{MAX_BATCH_BYTES, WriteRequest};
+use crate::store::commit::{AdmittedWrite, MAX_BATCH_BYTES, RowRequest};
+use crate::store::single::SingleRequest;
 
 /// How many groups suspects are divided into. More groups need fewer rounds, and more statements.
 const GROUPS: usize = 8;
@@ -31,16 +35,44 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How many contested sessions are remembered. One that is forgotten costs one shared batch that is refused.
 const MAX_CONTESTED: usize = 10_000;
 
-/// A write that waits.
+/// A record or an event that waits.
 #[derive(Debug)]
 pub(super) struct Waiting<T> {
     pub(super) session: Rc<str>,
-    pub(super) request: Admitted<WriteRequest>,
+    pub(super) request: Admitted<RowRequest>,
     pub(super) ticket: T,
     /// Once it has been tried: until when it is tried again.
     pub(super) deadline: Option<Instant>,
     /// The index that an event was given in place of a taken one by a try of which it is not known whether it stored it.
     pub(super) reassigned_to: Option<i64>,
+}
+
+/// A write that waits, and is a transaction of its own.
+#[derive(Debug)]
+pub(super) struct WaitingSingle<T> {
+    pub(super) session: Rc<str>,
+    pub(super) request: Admitted<SingleRequest>,
+    pub(super) ticket: T,
+    /// Until when it is tried, once it has been.
+    pub(super) deadline: Option<Instant>,
+    /// Whether a try of which it is not known how it ended may have committed it.
+    pub(super) may_be_committed: Cell<bool>,
+}
+
+/// What waits in a session's queue.
+#[derive(Debug)]
+enum Queued<T> {
+    Row(Waiting<T>),
+    Single(WaitingSingle<T>),
+}
+
+impl<T> Queued<T> {
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Row(waiting) => waiting.deadline,
+            Self::Single(waiting) => waiting.deadline,
+        }
+    }
 }
 
 /// Which sessions a batch is for.
@@ -54,6 +86,15 @@ pub(super) enum Turn {
     Contested,
     /// One that was locked when it was last tried.
     Locked,
+    /// One whose next write is a transaction of its own.
+    Single,
+}
+
+/// What a turn commits.
+#[derive(Debug)]
+pub(super) enum Work<T> {
+    Batch(Batch<T>),
+    Single(WaitingSingle<T>),
 }
 
 /// Writes that are taken to be committed together. Their sessions have no other turn until [`SessionQueues::put_back`].
@@ -86,7 +127,7 @@ pub(super) enum Obstacle {
 }
 
 struct Session<T> {
-    waiting: VecDeque<Waiting<T>>,
+    waiting: VecDeque<Queued<T>>,
     /// The last pause, if it was locked when it was last tried alone.
     pause: Option<Duration>,
 }
@@ -97,6 +138,7 @@ pub(super) struct SessionQueues<T> {
     shared: VecDeque<Rc<str>>,
     suspects: VecDeque<Vec<Rc<str>>>,
     contested: VecDeque<Rc<str>>,
+    singles: VecDeque<Rc<str>>,
     /// By when they are to be tried again.
     locked: BTreeSet<(Instant, Rc<str>)>,
     /// Sessions that others wrote to as well when they were last written, whether something waits for them or not.
@@ -110,6 +152,7 @@ impl<T> SessionQueues<T> {
             shared: VecDeque::new(),
             suspects: VecDeque::new(),
             contested: VecDeque::new(),
+            singles: VecDeque::new(),
             locked: BTreeSet::new(),
             known_contested: HashSet::new(),
         }
@@ -135,6 +178,7 @@ impl<T> SessionQueues<T> {
         let now = Instant::now();
         !self.suspects.is_empty()
             || !self.contested.is_empty()
+            || !self.singles.is_empty()
             || (now >= next_locked && self.next_locked().is_some_and(|due| due <= now))
     }
 
@@ -144,20 +188,33 @@ impl<T> SessionQueues<T> {
     }
 
     /// Puts a write at the end of its session's queue.
-    pub(super) fn push(&mut self, request: Admitted<WriteRequest>, ticket: T) {
+    pub(super) fn push(&mut self, request: AdmittedWrite, ticket: T) {
         let (id, is_new) = {
-            let id = request.session_id();
+            let id = match &request {
+                AdmittedWrite::Row(request) => request.session_id(),
+                AdmittedWrite::Single(request) => Cow::Borrowed(request.session_id()),
+            };
             match self.sessions.get_key_value(&*id) {
                 Some((known, _)) => (Rc::clone(known), false),
                 None => (Rc::from(&*id), true),
             }
         };
-        self.session(&id).waiting.push_back(Waiting {
-            session: Rc::clone(&id),
-            request,
-            ticket,
-            deadline: None,
-            reassigned_to: None,
+        let session = Rc::clone(&id);
+        self.session(&id).waiting.push_back(match request {
+            AdmittedWrite::Row(request) => Queued::Row(Waiting {
+                session,
+                request,
+                ticket,
+                deadline: None,
+                reassigned_to: None,
+            }),
+            AdmittedWrite::Single(request) => Queued::Single(WaitingSingle {
+                session,
+                request,
+                ticket,
+                deadline: None,
+                may_be_committed: Cell::new(false),
+            }),
         });
         if is_new {
             self.list(id);
@@ -165,7 +222,7 @@ impl<T> SessionQueues<T> {
     }
 
     /// Takes what a turn of this kind is to commit, if it is any session's.
-    pub(super) fn take(&mut self, turn: Turn, deadline: Instant) -> Option<Batch<T>> {
+    pub(super) fn take(&mut self, turn: Turn, deadline: Instant) -> Option<Work<T>> {
         let mut batch = Batch {
             sessions: Vec::new(),
             writes: Vec::new(),
@@ -203,30 +260,55 @@ impl<T> SessionQueues<T> {
                     return None;
                 }
                 let (_, id) = self.locked.pop_first()?;
+                if let Some(single) = self.take_single(&id, deadline) {
+                    return Some(Work::Single(single));
+                }
                 self.move_to(&mut batch, &id, &mut room, deadline);
                 if self.known_contested.contains(&id) {
                     batch.concurrency = Concurrency::Pessimistic;
                 }
             }
+            Turn::Single => {
+                let id = self.singles.pop_front()?;
+                return self.take_single(&id, deadline).map(Work::Single);
+            }
         }
-        (!batch.writes.is_empty()).then_some(batch)
+        (!batch.writes.is_empty()).then_some(Work::Batch(batch))
     }
 
-    /// Moves a session's writes to the batch, as many as there is room for; false if there is none for its first one.
+    /// Takes a session's first write if it is a transaction of its own.
+    fn take_single(&mut self, id: &Rc<str>, deadline: Instant) -> Option<WaitingSingle<T>> {
+        let waiting = &mut self.sessions.get_mut(id)?.waiting;
+        match waiting.pop_front()? {
+            Queued::Single(mut single) => {
+                single.deadline.get_or_insert(deadline);
+                Some(single)
+            }
+            row @ Queued::Row(_) => {
+                waiting.push_front(row);
+                None
+            }
+        }
+    }
+
+    /// Moves a session's records and events to the batch, as many as there is room for, and up to the first write that is a
+    /// transaction of its own; false if there is no room for its first one.
     fn move_to(&mut self, batch: &mut Batch<T>, id: &Rc<str>, room: &mut usize, deadline: Instant) -> bool {
         let Some(session) = self.sessions.get_mut(id) else {
             return true;
         };
         let before = batch.writes.len();
-        while let Some(waiting) = session.waiting.front() {
-            let bytes = waiting.request.bytes();
-            if bytes > *room && !batch.writes.is_empty() {
-                break;
-            }
-            *room = room.saturating_sub(bytes);
-            if let Some(mut waiting) = session.waiting.pop_front() {
-                waiting.deadline.get_or_insert(deadline);
-                batch.writes.push(waiting);
+        while let Some(next) = session.waiting.pop_front() {
+            match next {
+                Queued::Row(mut waiting) if waiting.request.bytes() <= *room || batch.writes.is_empty() => {
+                    *room = room.saturating_sub(waiting.request.bytes());
+                    waiting.deadline.get_or_insert(deadline);
+                    batch.writes.push(waiting);
+                }
+                next => {
+                    session.waiting.push_front(next);
+                    break;
+                }
             }
         }
         if batch.writes.len() == before {
@@ -250,7 +332,7 @@ impl<T> SessionQueues<T> {
                 locked.insert(Rc::clone(&waiting.session));
             }
             let id = Rc::clone(&waiting.session);
-            self.session(&id).waiting.push_front(waiting);
+            self.session(&id).waiting.push_front(Queued::Row(waiting));
         }
         let mut suspects = Vec::new();
         for id in sessions {
@@ -264,14 +346,27 @@ impl<T> SessionQueues<T> {
             };
             if locked.contains(&id) {
                 suspects.push(id);
-            } else if session.waiting.is_empty() {
-                self.sessions.remove(&id);
             } else {
                 session.pause = None;
                 self.list(id);
             }
         }
         self.list_locked(suspects);
+    }
+
+    /// Ends the turn of a write that was a transaction of its own, and is settled.
+    pub(super) fn end_single(&mut self, session: Rc<str>) {
+        if let Some(waiting) = self.sessions.get_mut(&session) {
+            waiting.pause = None;
+        }
+        self.list(session);
+    }
+
+    /// The same for one that is not settled, since a row is locked.
+    pub(super) fn put_back_single(&mut self, single: WaitingSingle<T>) {
+        let id = Rc::clone(&single.session);
+        self.session(&id).waiting.push_front(Queued::Single(single));
+        self.list_locked(vec![id]);
     }
 
     /// The session's queue: a new one if nothing waits for it yet.
@@ -282,8 +377,19 @@ impl<T> SessionQueues<T> {
         })
     }
 
-    /// Gives a session that is not locked its next turn.
+    /// Gives a session that is not locked its next turn; it is forgotten if nothing waits for it.
     fn list(&mut self, id: Rc<str>) {
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
+        match session.waiting.front() {
+            None => {
+                self.sessions.remove(&id);
+                return;
+            }
+            Some(Queued::Single(_)) => return self.singles.push_back(id),
+            Some(Queued::Row(_)) => {}
+        }
         if self.known_contested.contains(&id) {
             self.contested.push_back(id);
         } else {
@@ -308,7 +414,7 @@ impl<T> SessionQueues<T> {
             let pause = session.pause.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
             session.pause = Some(pause);
             // Its last try is when the time of its first write is over.
-            let deadline = session.waiting.front().and_then(|waiting| waiting.deadline);
+            let deadline = session.waiting.front().and_then(Queued::deadline);
             let due = Instant::now() + pause;
             self.locked
                 .insert((deadline.map_or(due, |deadline| due.min(deadline)), id));

@@ -13,6 +13,7 @@ use super::connection::Connection;
 use super::error::{Failure, Remedy};
 use super::tables::Tables;
 use crate::store::error::ErrorKind;
+use crate::store::labels;
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
 use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
 use crate::store::tables::columns::{self, Column, Data};
@@ -65,6 +66,19 @@ pub(super) async fn session(client: &Client, tables: &Tables, id: &str) -> Resul
     let mut text = String::new();
     session_of(row)?.write_json(&mut text);
     Ok(Some(text))
+}
+
+/// The JSON text of the session's labels.
+pub(super) async fn labels(client: &Client, tables: &Tables, session_id: &str) -> Result<String, Failure> {
+    let sql = format!(
+        "SELECT name, value FROM {} WHERE session_id = $1 ORDER BY name",
+        tables.labels
+    );
+    let rows = client.query_typed(&sql, &[(&session_id, Type::TEXT)]).await?;
+    let label = |row| Ok((get::<&str>(row, 0)?, get::<&str>(row, 1)?));
+    Ok(labels::json(
+        rows.iter().map(label).collect::<Result<Vec<_>, Failure>>()?,
+    ))
 }
 
 /// A page of sessions.

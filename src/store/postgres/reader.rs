@@ -11,6 +11,7 @@ use super::error::Failure;
 use super::read::{self, Span};
 use super::tables::Preparation;
 use crate::store::error::StoreError;
+use crate::store::labels;
 use crate::store::page::{self, EventKey, PageText, Position};
 use crate::store::{Answer, ReadRequest};
 
@@ -44,6 +45,10 @@ impl Reader {
                 let work = async |connection: &Connection| read::session(connection, tables, id).await;
                 let session = self.database.run_lookup(deadline, work).await;
                 session.map(|session| session.map_or(Answer::Absent, Answer::Json))
+            }
+            ReadRequest::GetLabels { session_id } => {
+                let work = async |connection: &Connection| read::labels(connection, tables, session_id).await;
+                self.database.run_lookup(deadline, work).await.map(Answer::Json)
             }
             ReadRequest::ListSessions { position, limit } => {
                 let work = async |connection: &Connection| read::sessions(connection, tables, position, *limit).await;
@@ -120,6 +125,7 @@ impl Reader {
 fn nothing(request: &ReadRequest) -> Result<Answer, StoreError> {
     match request {
         ReadRequest::GetSession { .. } => Ok(Answer::Absent),
+        ReadRequest::GetLabels { .. } => Ok(Answer::Json(labels::json([]))),
         // No page of this database had that cursor.
         ReadRequest::ListSessions { .. } => Err(page::wrong_cursor()),
         ReadRequest::ListEvents { limit, .. } => Ok(Answer::Json(PageText::<EventKey>::new(*limit).finish(false).text)),

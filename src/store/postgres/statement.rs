@@ -28,6 +28,20 @@ pub(super) fn begin(silence: Duration) -> String {
     )
 }
 
+/// The same for a write that is tried for `query_timeout`: the silence ends soon enough for another try.
+pub(super) fn begin_writing(query_timeout: Duration) -> String {
+    begin((query_timeout / 8).min(Duration::from_secs(5)))
+}
+
+/// Sets how long the transaction waits for locks on rows.
+pub(super) async fn limit_locks(client: &Client, limit: Duration) -> Result<(), Failure> {
+    let limit = setting(limit);
+    let parameters: [Parameter<'_>; 1] = [(&limit, Type::TEXT)];
+    let sql = "SELECT pg_catalog.set_config('lock_timeout', $1, true)";
+    client.query_typed(sql, &parameters).await?;
+    Ok(())
+}
+
 /// The first parameter of a statement, in SQL that also sets how long locks on rows are waited for: by this statement, and by
 /// those that follow it in its transaction. The parameter with number `limit` says how long.
 ///
@@ -43,7 +57,7 @@ fn setting(duration: Duration) -> String {
 }
 
 /// A parameter and its type.
-type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// An event, and the index that it is to be stored at.
 #[derive(Debug, Clone, Copy)]
@@ -83,8 +97,7 @@ impl Statements {
         let insert = format!("INSERT INTO {events} ({event_columns})");
         let rows = format!("unnest({}, $2, $3, $4, $5, $6, $7, $8)", first_limiting_locks(9));
         Self {
-            // Soon enough for another try.
-            begin: begin((query_timeout / 8).min(Duration::from_secs(5))),
+            begin: begin_writing(query_timeout),
             places: format!(
                 "SELECT highest.index, stored.event_index::bigint, stored.id \
                  FROM (SELECT pg_catalog.max(event_index)::bigint AS index FROM {events} WHERE session_id = $1) AS highest \

@@ -1,7 +1,7 @@
 //! The SQLite backend: one writer thread and a few reader threads over one database. `bindings` calls [`SqliteStore`].
 //!
 //! [`SqliteStore`] is the handle that callers hold, and the threads' loops stand below it; `shared` is what they share.
-//! `connection` opens databases; `tables` makes their tables ready; `write` and `read` hold the statements,
+//! `connection` opens databases; `tables` makes their tables ready; `write`, `single` and `read` hold the statements,
 //! `ahead` reads the page after this one, and `error` names what SQLite refuses.
 
 mod ahead;
@@ -10,6 +10,7 @@ mod error;
 mod read;
 mod readers;
 mod shared;
+mod single;
 mod tables;
 mod write;
 

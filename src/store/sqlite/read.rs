@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 use super::connection::Target;
 use super::tables::Tables;
 use crate::store::error::StoreError;
+use crate::store::labels;
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
 use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
 use crate::store::tables::columns;
@@ -35,6 +36,7 @@ pub(super) struct Reader {
     connection: Connection,
     target: Target,
     get_session: String,
+    labels: String,
     sessions_from: String,
     sessions_after: String,
     events_from: String,
@@ -50,6 +52,10 @@ impl Reader {
             connection: target.open_reader()?,
             target: target.clone(),
             get_session: format!("SELECT {session_columns} FROM {sessions} WHERE id = ?1"),
+            labels: format!(
+                "SELECT name, value FROM {} WHERE session_id = ?1 ORDER BY name",
+                tables.labels
+            ),
             sessions_from: format!(
                 "SELECT {session_columns} FROM {sessions} ORDER BY created_at, id LIMIT ?1 OFFSET ?2"
             ),
@@ -82,6 +88,7 @@ impl Reader {
     fn try_read(&self, request: &ReadRequest) -> rusqlite::Result<Found> {
         match request {
             ReadRequest::GetSession { id } => self.session(id),
+            ReadRequest::GetLabels { session_id } => self.labels(session_id),
             ReadRequest::ListSessions { position, limit } => self.sessions(position, *limit),
             ReadRequest::ListEvents {
                 session_id,
@@ -102,6 +109,17 @@ impl Reader {
             .optional()?;
         Ok(Found {
             answer: found.map_or(Answer::Absent, Answer::Json),
+            next: None,
+        })
+    }
+
+    fn labels(&self, session_id: &str) -> rusqlite::Result<Found> {
+        let mut statement = self.connection.prepare_cached(&self.labels)?;
+        let found = statement.query_map([session_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let found = found.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
+        let found = found.iter().map(|(name, value)| (&**name, &**value));
+        Ok(Found {
+            answer: Answer::Json(labels::json(found)),
             next: None,
         })
     }

@@ -20,7 +20,7 @@ impl ReaderId {
     /// The reader of a request: always the same for the pages of one list, since it may have read the next one ahead.
     pub(super) fn of(request: &ReadRequest) -> Self {
         let list = match request {
-            ReadRequest::GetSession { .. } => return Self::LOOKUPS,
+            ReadRequest::GetSession { .. } | ReadRequest::GetLabels { .. } => return Self::LOOKUPS,
             ReadRequest::ListSessions { .. } => None,
             ReadRequest::ListEvents { session_id, .. } => Some(session_id),
         };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::readers::{ReaderId, ReaderTask, Reads};
 use crate::store::backlog::Backlog;
-use crate::store::commit::{Queued, WriteQueue, WriteRequest};
+use crate::store::commit::{Batch, WriteQueue, WriteRequest};
 use crate::store::error::StoreError;
 use crate::store::{Answer, Completion, Deliver, ReadRequest};
 
@@ -60,8 +60,8 @@ pub(super) struct Shared<T> {
 pub(super) enum WriterTask<T> {
     /// Open the database.
     Open,
-    /// Commit these.
-    Commit(Vec<Queued<T>>),
+    /// Commit this.
+    Commit(Batch<T>),
     /// Release everything and end.
     Close,
 }
@@ -128,8 +128,7 @@ impl<T> Shared<T> {
         };
         let mut refused = Vec::new();
         for (request, ticket) in writes {
-            let bytes = request.text_bytes();
-            match self.backlog.admit(request, bytes) {
+            match request.admit(&self.backlog) {
                 Ok(request) => state.writes.push(request, ticket),
                 Err(refusal) => refused.push((ticket, Err(refusal))),
             }
@@ -205,14 +204,16 @@ impl<T> Shared<T> {
         loop {
             match state.phase {
                 Phase::Opening => return WriterTask::Open,
-                Phase::Open if !state.writes.is_empty() => {
-                    return WriterTask::Commit(state.writes.take_batch());
+                Phase::Open => {
+                    if let Some(batch) = state.writes.take_batch() {
+                        return WriterTask::Commit(batch);
+                    }
                 }
-                Phase::Open | Phase::NotOpen if state.closing && !state.reader_runs() => {
-                    return WriterTask::Close;
-                }
-                Phase::Open | Phase::NotOpen => {}
+                Phase::NotOpen => {}
                 Phase::Closed => return WriterTask::Close,
+            }
+            if state.closing && !state.reader_runs() {
+                return WriterTask::Close;
             }
             state = self.writer_wakes.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

@@ -6,11 +6,13 @@ use rusqlite::{Connection, ErrorCode, params};
 
 use super::connection::Target;
 use super::error::store_error;
+use super::single;
 use super::tables::Tables;
-use crate::store::commit::{Backend, Write};
+use crate::store::commit::{Backend, Write, WriteResult};
 use crate::store::error::{Quoted, StoreError};
 use crate::store::model::{MAX_SAFE_INTEGER, SessionEvent, SessionRecord};
 use crate::store::reassigned::{ReassignedSessions, must_follow};
+use crate::store::single::SingleRequest;
 use crate::store::tables::columns::{EVENTS, SESSIONS, names, replacements};
 use crate::store::{Answer, IndexConflict};
 
@@ -18,9 +20,9 @@ use crate::store::{Answer, IndexConflict};
 pub(super) struct Writer {
     connection: Connection,
     target: Target,
+    tables: Tables,
     index_conflict: IndexConflict,
     reassigned: ReassignedSessions,
-    events_name: String,
     update_session: String,
     insert_event: String,
     is_stored: String,
@@ -37,9 +39,9 @@ impl Writer {
         Self {
             connection,
             target,
+            tables: tables.clone(),
             index_conflict,
             reassigned: ReassignedSessions::default(),
-            events_name: tables.events.plain.clone(),
             update_session: format!(
                 "INSERT INTO {sessions} ({columns}) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
@@ -62,39 +64,47 @@ impl Writer {
         }
     }
 
-    fn try_commit(&mut self, writes: &[Write<'_>]) -> Result<Vec<Result<Answer, StoreError>>, rusqlite::Error> {
+    fn try_commit(&mut self, writes: &[Write<'_>]) -> Result<Vec<WriteResult>, rusqlite::Error> {
+        let mut moves = Moves::new();
+        let results = self.transaction(|writer| {
+            let mut results = Vec::with_capacity(writes.len());
+            for write in writes {
+                match writer.apply(write, &mut moves) {
+                    Ok(result) => results.push(result),
+                    // SQLite ends the whole transaction for some failures, a full disk among them.
+                    Err(error) if writer.connection.is_autocommit() => return Err(error),
+                    // Else only the statement is undone, and the write fails alone.
+                    Err(error) => results.push(Err(writer.error(&write.doing(), &error))),
+                }
+            }
+            Ok(results)
+        })?;
+        for (session_id, index) in moves {
+            self.reassigned.note(session_id, index);
+        }
+        Ok(results)
+    }
+
+    /// Commits what `work` does as one transaction, or nothing of it.
+    fn transaction<R, E: From<rusqlite::Error>>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<R, E>,
+    ) -> Result<R, E> {
         if !self.connection.is_autocommit() {
             // A panic left the transaction before this one open.
             self.connection.execute_batch("ROLLBACK")?;
         }
         self.target
             .patiently(|| self.connection.execute_batch("BEGIN IMMEDIATE"))?;
-        let mut results = Vec::with_capacity(writes.len());
-        let mut moves = Moves::new();
-        for write in writes {
-            match self.apply(write, &mut moves) {
-                Ok(result) => results.push(result),
-                // SQLite ends the whole transaction for some failures, a full disk among them.
-                Err(error) if self.connection.is_autocommit() => return Err(error),
-                // Else only the statement is undone, and the write fails alone.
-                Err(error) => results.push(Err(self.error(write, &error))),
-            }
+        let done = work(self).and_then(|done| {
+            self.target.patiently(|| self.connection.execute_batch("COMMIT"))?;
+            Ok(done)
+        });
+        if done.is_err() && !self.connection.is_autocommit() {
+            // Nothing is left to do when this fails too: closing the connection rolls back.
+            let _ = self.connection.execute_batch("ROLLBACK");
         }
-        match self.target.patiently(|| self.connection.execute_batch("COMMIT")) {
-            Ok(()) => {
-                for (session_id, index) in moves {
-                    self.reassigned.note(session_id, index);
-                }
-                Ok(results)
-            }
-            Err(error) => {
-                if !self.connection.is_autocommit() {
-                    // Nothing is left to do when this fails too: closing the connection rolls back.
-                    let _ = self.connection.execute_batch("ROLLBACK");
-                }
-                Err(error)
-            }
-        }
+        done
     }
 
     fn apply<'a>(
@@ -140,7 +150,7 @@ impl Writer {
                 return Ok(Ok(Answer::Done));
             }
             if self.index_conflict == IndexConflict::Reject {
-                return Ok(Err(StoreError::index_taken(&self.events_name)));
+                return Ok(Err(StoreError::index_taken(&self.tables.events.plain)));
             }
             highest = self.highest_index(event)?;
         }
@@ -198,14 +208,14 @@ impl Writer {
         Ok(changed > 0)
     }
 
-    fn error(&self, write: &Write<'_>, error: &rusqlite::Error) -> StoreError {
+    fn error(&self, doing: &str, error: &rusqlite::Error) -> StoreError {
         let name = self.target.location.name();
-        store_error(&format!("{} {name}", write.doing()), error)
+        store_error(&format!("{doing} {name}"), error)
     }
 }
 
 impl Backend for Writer {
-    fn commit(&mut self, writes: &[Write<'_>]) -> Vec<Result<Answer, StoreError>> {
+    fn commit(&mut self, writes: &[Write<'_>]) -> Vec<WriteResult> {
         if let Err(error) = self.target.check_not_moved(&self.connection) {
             return writes.iter().map(|_| Err(error.clone())).collect();
         }
@@ -217,8 +227,20 @@ impl Backend for Writer {
                 results.extend(self.commit(second));
                 results
             }
-            Err(error) => writes.iter().map(|write| Err(self.error(write, &error))).collect(),
+            Err(error) => writes
+                .iter()
+                .map(|write| Err(self.error(&write.doing(), &error)))
+                .collect(),
         }
+    }
+
+    fn commit_single(&mut self, request: &SingleRequest) -> WriteResult {
+        self.target.check_not_moved(&self.connection)?;
+        let committed = self.transaction(|writer| single::run(&writer.connection, &writer.tables, request));
+        committed.map_err(|failure| match failure {
+            single::Failure::Refused(error) => error,
+            single::Failure::Database(error) => self.error(&request.doing(), &error),
+        })
     }
 }
 

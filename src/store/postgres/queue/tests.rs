@@ -1,16 +1,25 @@
 use super::*;
 use crate::store::backlog::Backlog;
+use crate::store::commit::WriteRequest;
+use crate::store::labels::LabelChanges;
 
 fn push(queues: &mut SessionQueues<usize>, session: &str, ticket: usize) {
-    let event = WriteRequest::InsertEvent {
+    let event = RowRequest::InsertEvent {
         session_id: session.to_owned(),
         event: String::new(),
     };
-    queues.push(Backlog::new().admit(event, 0).unwrap(), ticket);
+    push_write(queues, event, ticket);
+}
+
+fn push_write(queues: &mut SessionQueues<usize>, write: impl Into<WriteRequest>, ticket: usize) {
+    queues.push(write.into().admit(&Backlog::new()).unwrap(), ticket);
 }
 
 fn take(queues: &mut SessionQueues<usize>, turn: Turn) -> Option<Batch<usize>> {
-    queues.take(turn, Instant::now())
+    match queues.take(turn, Instant::now())? {
+        Work::Batch(batch) => Some(batch),
+        Work::Single(single) => panic!("a batch was expected: {single:?}"),
+    }
 }
 
 fn tickets(batch: &Batch<usize>) -> Vec<usize> {
@@ -93,4 +102,44 @@ fn sessions_with_nothing_queued_are_forgotten_and_contested_ones_are_bounded() {
     put_back(&mut queues, batch, &[]);
     push(&mut queues, &name, 1);
     assert!(take(&mut queues, Turn::Shared).is_some());
+}
+
+fn take_single(queues: &mut SessionQueues<usize>, turn: Turn) -> Option<WaitingSingle<usize>> {
+    match queues.take(turn, Instant::now())? {
+        Work::Single(single) => Some(single),
+        Work::Batch(batch) => panic!("one write was expected: {batch:?}"),
+    }
+}
+
+#[test]
+fn what_is_a_transaction_of_its_own_keeps_its_place_in_its_session() {
+    let mut queues = SessionQueues::new();
+    push(&mut queues, "a", 1);
+    let set = SingleRequest::SetLabels {
+        session_id: String::from("a"),
+        changes: LabelChanges::default(),
+    };
+    push_write(&mut queues, set, 2);
+    push(&mut queues, "a", 3);
+    push(&mut queues, "b", 4);
+    let first = take(&mut queues, Turn::Shared).unwrap();
+    assert_eq!(tickets(&first), [1, 4]);
+    assert!(take_single(&mut queues, Turn::Single).is_none());
+    put_back(&mut queues, first, &["a"]);
+    assert!(take_single(&mut queues, Turn::Single).is_none());
+    std::thread::sleep(FIRST_PAUSE);
+    let first = take(&mut queues, Turn::Locked).unwrap();
+    assert_eq!(tickets(&first), [1]);
+    put_back(&mut queues, first, &[]);
+    assert!(take(&mut queues, Turn::Shared).is_none());
+    let single = take_single(&mut queues, Turn::Single).unwrap();
+    assert_eq!(single.ticket, 2);
+    queues.put_back_single(single);
+    std::thread::sleep(FIRST_PAUSE);
+    let single = take_single(&mut queues, Turn::Locked).unwrap();
+    queues.end_single(single.session);
+    let last = take(&mut queues, Turn::Shared).unwrap();
+    assert_eq!(tickets(&last), [3]);
+    put_back(&mut queues, last, &[]);
+    assert!(queues.is_empty());
 }
