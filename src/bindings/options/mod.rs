@@ -1,6 +1,6 @@
 //! Checks the options of a constructor. A wrong one is an error that names it; [`unknown`] is about unknown ones.
 //!
-//! Each class has its options in a file of its own; what reads them from a JavaScript object stands here.
+//! Each class has its options in a file of its own; what reads those that both have stands here.
 
 mod names;
 pub(super) mod postgres;
@@ -9,22 +9,15 @@ mod unknown;
 
 use std::time::Duration;
 
-use napi::bindgen_prelude::{FromNapiValue, Object, Unknown};
-use napi::{Env, JsValue, ValueType};
+use napi::ValueType;
+use napi::bindgen_prelude::Unknown;
 
 pub(super) use self::names::name;
-use super::arguments::{self, object, read, wrong};
 use super::error::Failure;
+use super::fields::Fields;
 use crate::store::IndexConflict;
-use crate::store::error::{Quoted, StoreError};
+use crate::store::error::StoreError;
 use crate::store::tables::TablePrefix;
-
-/// The caller's options object, if there is one.
-struct Options<'env> {
-    /// What messages call it.
-    path: &'static str,
-    object: Option<Object<'env>>,
-}
 
 /// What a constructor's argument says: what the store is opened with, and what is left for `lib`.
 pub(super) struct Parsed<O> {
@@ -36,55 +29,20 @@ pub(super) struct Parsed<O> {
 /// A minute stores what an agent that streams a thousand updates a second has said in as long.
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
-impl<'env> Options<'env> {
-    /// The argument of a constructor. `unknown` says what is wrong with a name, if it is not one of an option.
-    fn of(
-        path: &'static str,
-        options: Option<Unknown<'env>>,
-        unknown: impl Fn(&str) -> Option<StoreError>,
-    ) -> Result<Self, Failure> {
-        let object = options.map(|options| object(path, options)).transpose()?;
-        if let Some(object) = &object {
-            let given = Object::keys(object).map_err(|_| {
-                let error = StoreError::invalid(format!("reading the names of {path} threw (see `cause`)"));
-                Failure::thrown(&Env::from_raw(object.value().env), error)
-            })?;
-            if let Some(error) = given.iter().find_map(|name| unknown(name)) {
-                return Err(error.into());
-            }
-        }
-        Ok(Self { path, object })
+/// The caller's options. `unknown` says what is wrong with a name, if it is not one of an option.
+fn options<'env>(
+    path: &'static str,
+    options: Option<Unknown<'env>>,
+    unknown: impl Fn(&str) -> Option<StoreError>,
+) -> Result<Fields<'env>, Failure> {
+    let options = Fields::of(path, options)?;
+    match options.names()?.iter().find_map(|name| unknown(name)) {
+        Some(error) => Err(error.into()),
+        None => Ok(options),
     }
+}
 
-    fn name(&self, option: &str) -> String {
-        format!("{}.{option}", self.path)
-    }
-
-    /// The option's value. Only `undefined` leaves an option out: `null` is wrong, as any other wrong type.
-    fn given(&self, name: &str) -> Result<Option<Unknown<'env>>, Failure> {
-        let Some(object) = &self.object else {
-            return Ok(None);
-        };
-        let value = arguments::field(object, name)?;
-        Ok(read::<()>(&value, ValueType::Undefined).is_none().then_some(value))
-    }
-
-    fn string(&self, name: &str) -> Result<Option<String>, Failure> {
-        self.given(name)?
-            .map(|value| arguments::string(&self.name(name), value))
-            .transpose()
-    }
-
-    fn typed<V: FromNapiValue>(&self, name: &str, wanted: &str, wanted_type: ValueType) -> Result<Option<V>, Failure> {
-        self.given(name)?
-            .map(|value| read(&value, wanted_type).ok_or_else(|| wrong(&self.name(name), wanted, &value)))
-            .transpose()
-    }
-
-    fn boolean(&self, name: &str) -> Result<Option<bool>, Failure> {
-        self.typed(name, "a boolean", ValueType::Boolean)
-    }
-
+impl Fields<'_> {
     fn milliseconds(&self, name: &str, at_least: u32) -> Result<Option<Duration>, Failure> {
         let milliseconds = self.whole(name, "a whole number of milliseconds", at_least, i32::MAX as u32)?;
         Ok(milliseconds.map(|milliseconds| Duration::from_millis(milliseconds.into())))
@@ -122,22 +80,5 @@ impl<'env> Options<'env> {
             store,
             drain_timeout: self.milliseconds("drainTimeoutMs", 0)?.unwrap_or(DEFAULT_DRAIN_TIMEOUT),
         })
-    }
-
-    fn choice<V: Copy>(&self, name: &str, choices: &[(&str, V)]) -> Result<Option<V>, Failure> {
-        let Some(given) = self.string(name)? else {
-            return Ok(None);
-        };
-        if let Some((_, value)) = choices.iter().find(|(choice, _)| *choice == given) {
-            return Ok(Some(*value));
-        }
-        let known: Vec<String> = choices.iter().map(|(choice, _)| format!("{choice:?}")).collect();
-        Err(StoreError::invalid(format!(
-            "{} must be {}, it is {}",
-            self.name(name),
-            known.join(" or "),
-            Quoted(&given)
-        ))
-        .into())
     }
 }

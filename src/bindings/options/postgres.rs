@@ -8,9 +8,10 @@ use napi::bindgen_prelude::{Function, Unknown};
 use napi::{Env, ValueType};
 
 use super::unknown::Names;
-use super::{Options, Parsed, sqlite};
+use super::{Parsed, sqlite};
 use crate::bindings::arguments::{self, object, read, wrong};
 use crate::bindings::error::Failure;
+use crate::bindings::fields::Fields;
 use crate::bindings::password::PasswordFunction;
 use crate::bindings::realm::Realm;
 use crate::store::error::{ErrorKind, StoreError};
@@ -142,7 +143,7 @@ pub(in crate::bindings) fn parse(
     realm: &Rc<Realm>,
     options: Option<Unknown<'_>>,
 ) -> Result<Parsed<PostgresOptions>, Failure> {
-    let options = Options::of("options", options, |given| {
+    let options = super::options("options", options, |given| {
         of_pg("options", given, &NAMES_OF_PG).or_else(|| NAMES.refuse("options", given, Some(&sqlite::NAMES)))
     })?;
     let ssl = options.given("ssl")?;
@@ -151,7 +152,7 @@ pub(in crate::bindings) fn parse(
         let wanted = "an object with `mode`, such as `{ mode: \"verify-full\" }`";
         return Err(wrong("options.ssl", wanted, &value));
     }
-    let ssl = Options::of("options.ssl", ssl, |given| {
+    let ssl = super::options("options.ssl", ssl, |given| {
         of_pg("options.ssl", given, &SSL_NAMES_OF_PG).or_else(|| SSL_NAMES.refuse("options.ssl", given, None))
     })?;
     let connection = ConnectionOptions {
@@ -196,7 +197,7 @@ pub(in crate::bindings) fn parse(
 }
 
 /// The option `password`: a text, or a function that is asked for it.
-fn password(env: &Env, realm: &Rc<Realm>, options: &Options<'_>) -> Result<Option<Password>, Failure> {
+fn password(env: &Env, realm: &Rc<Realm>, options: &Fields<'_>) -> Result<Option<Password>, Failure> {
     let Some(value) = options.given("password")? else {
         return Ok(None);
     };

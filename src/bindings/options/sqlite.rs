@@ -3,7 +3,7 @@
 use napi::bindgen_prelude::Unknown;
 
 use super::unknown::Names;
-use super::{Options, Parsed, postgres};
+use super::{Parsed, postgres};
 use crate::bindings::error::Failure;
 use crate::store::error::StoreError;
 use crate::store::sqlite::{Access, Durability, Location, SqliteOptions, Tables, Target};
@@ -43,7 +43,7 @@ pub(super) const NAMES: Names = Names {
 
 /// Reads the constructor's argument.
 pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<SqliteOptions>, Failure> {
-    let options = Options::of("options", options, |given| {
+    let options = super::options("options", options, |given| {
         NAMES.refuse("options", given, Some(&postgres::NAMES))
     })?;
     let filename = options.string("filename")?;

@@ -1,6 +1,7 @@
 //! What is said of a name that is no option: which option is meant, whose it is, or which options there are.
 
-use crate::store::error::{Quoted, StoreError};
+use crate::bindings::fields::shown;
+use crate::store::error::StoreError;
 
 /// The names of the options that one class takes.
 pub(super) struct Names {
@@ -79,16 +80,6 @@ fn plain(name: &str) -> String {
     let units = ["milliseconds", "millis", "seconds", "ms"];
     let without = units.iter().find_map(|unit| name.strip_suffix(unit));
     without.unwrap_or(&name).to_owned()
-}
-
-/// A name as messages show it: as it is if it could be one in a program.
-fn shown(name: &str) -> String {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || "_$-".contains(c);
-    if !name.is_empty() && name.len() <= 60 && name.chars().all(is_word) {
-        name.to_owned()
-    } else {
-        Quoted(name).to_string()
-    }
 }
 
 /// `a`, `a or b`, `a, b or c`.

@@ -1,0 +1,100 @@
+//! Reads the fields of an object that the caller passes: the options of a constructor, or what a method asks for.
+
+use napi::bindgen_prelude::{FromNapiValue, Object, Unknown};
+use napi::{Env, JsValue, ValueType};
+
+use super::arguments::{self, object, read, wrong};
+use super::error::Failure;
+use crate::store::error::{Quoted, StoreError};
+
+/// The fields of an object, or of none.
+pub(super) struct Fields<'env> {
+    /// What messages call it.
+    path: &'static str,
+    object: Option<Object<'env>>,
+}
+
+impl<'env> Fields<'env> {
+    /// Those of an argument; one that is left out has none.
+    pub(super) fn of(path: &'static str, value: Option<Unknown<'env>>) -> Result<Self, Failure> {
+        let object = value.map(|value| object(path, value)).transpose()?;
+        Ok(Self { path, object })
+    }
+
+    /// The names of those that can be listed.
+    pub(super) fn names(&self) -> Result<Vec<String>, Failure> {
+        let names = self.object.as_ref().map(Object::keys).transpose();
+        Ok(names.map_err(|_| self.names_threw())?.unwrap_or_default())
+    }
+
+    fn names_threw(&self) -> Failure {
+        let error = StoreError::invalid(format!("reading the names of {} threw (see `cause`)", self.path));
+        match &self.object {
+            Some(object) => Failure::thrown(&Env::from_raw(object.value().env), error),
+            None => error.into(),
+        }
+    }
+
+    /// What messages call a field.
+    pub(super) fn name(&self, field: &str) -> String {
+        format!("{}.{field}", self.path)
+    }
+
+    /// The field's value. Only `undefined` leaves a field out: `null` is wrong, as any other wrong type.
+    pub(super) fn given(&self, name: &str) -> Result<Option<Unknown<'env>>, Failure> {
+        let Some(object) = &self.object else {
+            return Ok(None);
+        };
+        let value = arguments::field(object, name)?;
+        Ok(read::<()>(&value, ValueType::Undefined).is_none().then_some(value))
+    }
+
+    pub(super) fn string(&self, name: &str) -> Result<Option<String>, Failure> {
+        self.given(name)?
+            .map(|value| arguments::string(&self.name(name), value))
+            .transpose()
+    }
+
+    pub(super) fn typed<V: FromNapiValue>(
+        &self,
+        name: &str,
+        wanted: &str,
+        wanted_type: ValueType,
+    ) -> Result<Option<V>, Failure> {
+        self.given(name)?
+            .map(|value| read(&value, wanted_type).ok_or_else(|| wrong(&self.name(name), wanted, &value)))
+            .transpose()
+    }
+
+    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Failure> {
+        self.typed(name, "a boolean", ValueType::Boolean)
+    }
+
+    /// One of some texts, as what it stands for.
+    pub(super) fn choice<V: Copy>(&self, name: &str, choices: &[(&str, V)]) -> Result<Option<V>, Failure> {
+        let Some(given) = self.string(name)? else {
+            return Ok(None);
+        };
+        if let Some((_, value)) = choices.iter().find(|(choice, _)| *choice == given) {
+            return Ok(Some(*value));
+        }
+        let known: Vec<String> = choices.iter().map(|(choice, _)| format!("{choice:?}")).collect();
+        Err(StoreError::invalid(format!(
+            "{} must be {}, it is {}",
+            self.name(name),
+            known.join(" or "),
+            Quoted(&given)
+        ))
+        .into())
+    }
+}
+
+/// A name as messages show it: as it is if it could be one in a program.
+pub(super) fn shown(name: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "_$-".contains(c);
+    if !name.is_empty() && name.len() <= 60 && name.chars().all(is_word) {
+        name.to_owned()
+    } else {
+        Quoted(name).to_string()
+    }
+}
