@@ -1,11 +1,11 @@
 /// <reference lib="esnext.disposable" />
 // Made of lib/ by `npm run build:front`: change that, not this.
 import type {
+  ListEventsRequest,
+  ListPageRequest,
   SessionPersistDriver,
   SessionRecord,
-  ListPageRequest,
   ListPage,
-  ListEventsRequest,
   SessionEvent,
 } from "sandbox-agent" with { "resolution-mode": "import" };
 
@@ -26,6 +26,87 @@ type PersistErrorCode =
   | "ERR_PERSIST_CORRUPT"
   | "ERR_PERSIST_NO_BINARY"
   | "ERR_PERSIST_INTERNAL";
+
+/**
+ * Which events `listEvents` lists, and in which order: the SDK's own request, and what may be left out of it. An event is
+ * listed if it meets all that is given.
+ */
+interface EventListRequest extends ListEventsRequest {
+  /**
+   * `"asc"`: from the first event to the last. `"desc"`: the newest first.
+   *
+   * @default "asc"
+   */
+  order?: "asc" | "desc";
+  /**
+   * Only events with a higher `eventIndex`. Found by an index. A safe integer.
+   *
+   * @default all events
+   */
+  afterIndex?: number;
+  /**
+   * Only events with a lower `eventIndex`. Found by an index. A safe integer.
+   *
+   * @default all events
+   */
+  beforeIndex?: number;
+  /**
+   * Only events from this side. The database reads through the session until the page is full.
+   *
+   * @default all events
+   */
+  sender?: "client" | "agent";
+  /**
+   * Only events whose payload is a JSON-RPC message with this method, such as `"session/prompt"`; the answer to one has none.
+   * The driver reads through the session until the page is full.
+   *
+   * @default all events
+   */
+  method?: string;
+}
+/**
+ * Which sessions `listSessions` lists, and in which order: the SDK's own request, and what may be left out of it. A session
+ * is listed if it meets all that is given.
+ */
+interface SessionListRequest extends ListPageRequest {
+  /**
+   * By `createdAt`, then `id`. `"asc"`: the oldest first. `"desc"`: the newest first.
+   *
+   * @default "asc"
+   */
+  order?: "asc" | "desc";
+  /**
+   * Only sessions of this agent. The database reads through the sessions until the page is full.
+   *
+   * @default all sessions
+   */
+  agent?: string;
+  /**
+   * Only sessions in this sandbox. The database reads through the sessions until the page is full.
+   *
+   * @default all sessions
+   */
+  sandboxId?: string;
+  /**
+   * Only sessions that have a `destroyedAt` (`true`), or that have none (`false`). The database reads through the sessions until
+   * the page is full.
+   *
+   * @default all sessions
+   */
+  destroyed?: boolean;
+  /**
+   * Only sessions with a later `createdAt`, in milliseconds since 1970. Found by an index. A safe integer.
+   *
+   * @default all sessions
+   */
+  createdAfter?: number;
+  /**
+   * Only sessions with an earlier `createdAt`, in milliseconds since 1970. Found by an index. A safe integer.
+   *
+   * @default all sessions
+   */
+  createdBefore?: number;
+}
 
 /** The options that both drivers have, and that mean the same to both. All may be left out. */
 interface PersistDriverOptions {
@@ -81,9 +162,11 @@ declare abstract class PersistDriver implements SessionPersistDriver {
   getSession(id: string): Promise<SessionRecord | undefined>;
   /**
    * A page of sessions, in order of `(createdAt, id)`: at most `limit` of them, 100 when `limit` is left out, not finite or
-   * below 1. Pass `nextCursor` as `cursor` to get the next page; the last page has none. Sessions that come or go meanwhile
-   * make no other session repeat or be skipped.
+   * below 1. Pass `nextCursor` as `cursor` to get the next page, with the same `order` and filters; the last page has none.
+   * Sessions that come or go meanwhile make no other session repeat or be skipped.
    *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` for a field that there is none of, a value that it cannot have, and a `cursor` of
+   * another list, or of another `order` or filters.
    * @example
    * ```ts
    * let cursor: string | undefined;
@@ -94,7 +177,7 @@ declare abstract class PersistDriver implements SessionPersistDriver {
    * } while (cursor);
    * ```
    */
-  listSessions(request?: ListPageRequest): Promise<ListPage<SessionRecord>>;
+  listSessions(request?: SessionListRequest): Promise<ListPage<SessionRecord>>;
   /**
    * Stores the record, in place of the one with its id if there is one: a field that is absent now is cleared. Resolves
    * once it is on disk.
@@ -108,18 +191,25 @@ declare abstract class PersistDriver implements SessionPersistDriver {
   updateSession(session: SessionRecord): Promise<void>;
   /**
    * A page of one session's events, in order of `eventIndex`: at most `limit` of them, 100 when `limit` is left out, not
-   * finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the next page;
-   * the last page has none.
+   * finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the next page,
+   * with the same `order` and filters; the last page has none.
    *
    * It shows every write that has resolved. On Postgres there is one exception: what others replace, delete or insert in the
-   * middle of the session may be missing from a page with a `cursor` for half a second.
+   * middle of the session may be missing from a page with a `cursor`, of all events in ascending order, for half a second.
    *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` for a field that there is none of, a value that it cannot have, and a `cursor` of
+   * another list, or of another `order` or filters.
    * @example
    * ```ts
-   * const page = await persist.listEvents({ sessionId: "my-session", limit: 500 });
+   * // The last 50 events, the newest first, and then those before them.
+   * const newest = await persist.listEvents({ sessionId: "my-session", order: "desc", limit: 50 });
+   * if (newest.nextCursor) {
+   *   const { nextCursor: cursor } = newest;
+   *   const before = await persist.listEvents({ sessionId: "my-session", order: "desc", limit: 50, cursor });
+   * }
    * ```
    */
-  listEvents(request: ListEventsRequest): Promise<ListPage<SessionEvent>>;
+  listEvents(request: EventListRequest): Promise<ListPage<SessionEvent>>;
   /**
    * Stores the event. Resolves once it is on disk. Storing the same event again, by its `id` and `eventIndex`, replaces it.
    * When another event has its index, `onEventIndexConflict` decides: by default it goes after the session's last event,
@@ -457,8 +547,10 @@ declare class SQLiteSessionPersistDriver extends PersistDriver {
 
 export { PostgresSessionPersistDriver, SQLiteSessionPersistDriver };
 export type {
+  EventListRequest,
   PersistErrorCode,
   PostgresSessionPersistDriverOptions,
   PostgresSslOptions,
   SQLiteSessionPersistDriverOptions,
+  SessionListRequest,
 };

@@ -268,9 +268,11 @@ var PersistDriver = class {
   }
   /**
    * A page of sessions, in order of `(createdAt, id)`: at most `limit` of them, 100 when `limit` is left out, not finite or
-   * below 1. Pass `nextCursor` as `cursor` to get the next page; the last page has none. Sessions that come or go meanwhile
-   * make no other session repeat or be skipped.
+   * below 1. Pass `nextCursor` as `cursor` to get the next page, with the same `order` and filters; the last page has none.
+   * Sessions that come or go meanwhile make no other session repeat or be skipped.
    *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` for a field that there is none of, a value that it cannot have, and a `cursor` of
+   * another list, or of another `order` or filters.
    * @example
    * ```ts
    * let cursor: string | undefined;
@@ -308,15 +310,22 @@ var PersistDriver = class {
   }
   /**
    * A page of one session's events, in order of `eventIndex`: at most `limit` of them, 100 when `limit` is left out, not
-   * finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the next page;
-   * the last page has none.
+   * finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the next page,
+   * with the same `order` and filters; the last page has none.
    *
    * It shows every write that has resolved. On Postgres there is one exception: what others replace, delete or insert in the
-   * middle of the session may be missing from a page with a `cursor` for half a second.
+   * middle of the session may be missing from a page with a `cursor`, of all events in ascending order, for half a second.
    *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` for a field that there is none of, a value that it cannot have, and a `cursor` of
+   * another list, or of another `order` or filters.
    * @example
    * ```ts
-   * const page = await persist.listEvents({ sessionId: "my-session", limit: 500 });
+   * // The last 50 events, the newest first, and then those before them.
+   * const newest = await persist.listEvents({ sessionId: "my-session", order: "desc", limit: 50 });
+   * if (newest.nextCursor) {
+   *   const { nextCursor: cursor } = newest;
+   *   const before = await persist.listEvents({ sessionId: "my-session", order: "desc", limit: 50, cursor });
+   * }
    * ```
    */
   listEvents(request) {

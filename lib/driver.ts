@@ -1,17 +1,13 @@
 // What both drivers do: the five methods of the SDK's interface, and what a server needs around them; and the options that
 // both have.
-import type {
-  ListEventsRequest,
-  ListPage,
-  ListPageRequest,
-  SessionEvent,
-  SessionPersistDriver,
-  SessionRecord,
-} from "sandbox-agent" with { "resolution-mode": "import" };
+import type { ListPage, SessionEvent, SessionPersistDriver, SessionRecord } from "sandbox-agent" with {
+  "resolution-mode": "import",
+};
 
 import { Drain, QUIET_MS } from "./drain.ts";
 import type { NativeDriver } from "./native.ts";
 import { createError } from "./realm.ts";
+import type { EventListRequest, SessionListRequest } from "./requests.ts";
 
 /** The options that both drivers have, and that mean the same to both. All may be left out. */
 export interface PersistDriverOptions {
@@ -93,9 +89,11 @@ export abstract class PersistDriver implements SessionPersistDriver {
 
   /**
    * A page of sessions, in order of `(createdAt, id)`: at most `limit` of them, 100 when `limit` is left out, not finite or
-   * below 1. Pass `nextCursor` as `cursor` to get the next page; the last page has none. Sessions that come or go meanwhile
-   * make no other session repeat or be skipped.
+   * below 1. Pass `nextCursor` as `cursor` to get the next page, with the same `order` and filters; the last page has none.
+   * Sessions that come or go meanwhile make no other session repeat or be skipped.
    *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` for a field that there is none of, a value that it cannot have, and a `cursor` of
+   * another list, or of another `order` or filters.
    * @example
    * ```ts
    * let cursor: string | undefined;
@@ -106,7 +104,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * } while (cursor);
    * ```
    */
-  listSessions(request?: ListPageRequest): Promise<ListPage<SessionRecord>> {
+  listSessions(request?: SessionListRequest): Promise<ListPage<SessionRecord>> {
     try {
       return this.#native.listSessions(request);
     } catch (error) {
@@ -135,18 +133,25 @@ export abstract class PersistDriver implements SessionPersistDriver {
 
   /**
    * A page of one session's events, in order of `eventIndex`: at most `limit` of them, 100 when `limit` is left out, not
-   * finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the next page;
-   * the last page has none.
+   * finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the next page,
+   * with the same `order` and filters; the last page has none.
    *
    * It shows every write that has resolved. On Postgres there is one exception: what others replace, delete or insert in the
-   * middle of the session may be missing from a page with a `cursor` for half a second.
+   * middle of the session may be missing from a page with a `cursor`, of all events in ascending order, for half a second.
    *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` for a field that there is none of, a value that it cannot have, and a `cursor` of
+   * another list, or of another `order` or filters.
    * @example
    * ```ts
-   * const page = await persist.listEvents({ sessionId: "my-session", limit: 500 });
+   * // The last 50 events, the newest first, and then those before them.
+   * const newest = await persist.listEvents({ sessionId: "my-session", order: "desc", limit: 50 });
+   * if (newest.nextCursor) {
+   *   const { nextCursor: cursor } = newest;
+   *   const before = await persist.listEvents({ sessionId: "my-session", order: "desc", limit: 50, cursor });
+   * }
    * ```
    */
-  listEvents(request: ListEventsRequest): Promise<ListPage<SessionEvent>> {
+  listEvents(request: EventListRequest): Promise<ListPage<SessionEvent>> {
     try {
       return this.#native.listEvents(request);
     } catch (error) {

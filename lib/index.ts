@@ -5,4 +5,5 @@ export {
   type PostgresSessionPersistDriverOptions,
   type PostgresSslOptions,
 } from "./postgres.ts";
+export type { EventListRequest, SessionListRequest } from "./requests.ts";
 export { SQLiteSessionPersistDriver, type SQLiteSessionPersistDriverOptions } from "./sqlite.ts";

@@ -6,7 +6,6 @@ use napi::{Env, JsValue, ValueType};
 use super::error::Failure;
 use super::realm::Realm;
 use crate::store::error::StoreError;
-use crate::store::page::{self, DEFAULT_LIMIT, Key, Position};
 
 /// The JSON text of a record or event, as it is at this moment.
 pub(super) fn json_text(
@@ -41,26 +40,6 @@ pub(super) fn string(what: &str, value: Unknown<'_>) -> std::result::Result<Stri
     })
 }
 
-/// The paging fields of a list request: `cursor` and `limit`.
-pub(super) fn page<K: Key>(request: Option<&Object<'_>>) -> std::result::Result<(Position<K>, u32), Failure> {
-    let Some(request) = request else {
-        return Ok((Position::Offset(0), DEFAULT_LIMIT));
-    };
-    let cursor = match optional_field(request, "cursor")? {
-        Some(value) => Some(string("request.cursor", value)?),
-        None => None,
-    };
-    let limit = match optional_field(request, "limit")? {
-        Some(value) => {
-            let number: f64 =
-                read(&value, ValueType::Number).ok_or_else(|| wrong("request.limit", "a number", &value))?;
-            page::limit(number)
-        }
-        None => DEFAULT_LIMIT,
-    };
-    Ok((Position::parse(cursor.as_deref())?, limit))
-}
-
 /// An object argument.
 pub(super) fn object<'env>(what: &str, value: Unknown<'env>) -> std::result::Result<Object<'env>, Failure> {
     match kind_of(&value) {
@@ -75,12 +54,6 @@ pub(super) fn field<'env>(object: &Object<'env>, name: &str) -> std::result::Res
         let error = StoreError::invalid(format!("reading the field {name} threw (see `cause`)"));
         Failure::thrown(&Env::from_raw(object.value().env), error)
     })
-}
-
-/// A field of an object; `undefined` and `null` are none.
-fn optional_field<'env>(object: &Object<'env>, name: &str) -> std::result::Result<Option<Unknown<'env>>, Failure> {
-    let value = field(object, name)?;
-    Ok((!matches!(kind_of(&value), "undefined" | "null")).then_some(value))
 }
 
 /// The value as a Rust type, if it is of the JavaScript type that `V` is made from.

@@ -19,6 +19,7 @@ use super::options;
 use super::outgoing::Outgoing;
 use super::promises::{Promises, Ticket};
 use super::realm::Realm;
+use super::requests;
 use crate::store::commit::{RowRequest, WriteRequest};
 use crate::store::error::StoreError;
 use crate::store::postgres::PostgresStore;
@@ -149,28 +150,12 @@ impl Driver {
 
     #[napi(catch_unwind)]
     pub fn list_sessions<'env>(&self, env: &'env Env, request: Option<Unknown>) -> Result<Unknown<'env>> {
-        self.read(env, || {
-            let request = request
-                .map(|request| arguments::object("request", request))
-                .transpose()?;
-            let (position, limit) = arguments::page(request.as_ref())?;
-            Ok(ReadRequest::ListSessions { position, limit })
-        })
+        self.read(env, || requests::sessions(request))
     }
 
     #[napi(catch_unwind)]
     pub fn list_events<'env>(&self, env: &'env Env, request: Unknown) -> Result<Unknown<'env>> {
-        self.read(env, || {
-            let request = arguments::object("request", request)?;
-            let session_id = arguments::field(&request, "sessionId")?;
-            let session_id = arguments::string("request.sessionId", session_id)?;
-            let (position, limit) = arguments::page(Some(&request))?;
-            Ok(ReadRequest::ListEvents {
-                session_id,
-                position,
-                limit,
-            })
-        })
+        self.read(env, || requests::events(request))
     }
 
     #[napi(catch_unwind)]

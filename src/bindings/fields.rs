@@ -1,11 +1,12 @@
 //! Reads the fields of an object that the caller passes: the options of a constructor, or what a method asks for.
 
-use napi::bindgen_prelude::{FromNapiValue, Object, Unknown};
+use napi::bindgen_prelude::{FromNapiValue, JsObjectValue, Object, Unknown};
 use napi::{Env, JsValue, ValueType};
 
 use super::arguments::{self, object, read, wrong};
 use super::error::Failure;
 use crate::store::error::{Quoted, StoreError};
+use crate::store::model::MAX_SAFE_INTEGER;
 
 /// The fields of an object, or of none.
 pub(super) struct Fields<'env> {
@@ -25,6 +26,38 @@ impl<'env> Fields<'env> {
     pub(super) fn names(&self) -> Result<Vec<String>, Failure> {
         let names = self.object.as_ref().map(Object::keys).transpose();
         Ok(names.map_err(|_| self.names_threw())?.unwrap_or_default())
+    }
+
+    /// Refuses an object with a field of another name that holds anything but `undefined`. `of` says whose fields they are.
+    pub(super) fn only(&self, known: &[&str], of: &str) -> Result<(), Failure> {
+        let Some(object) = &self.object else {
+            return Ok(());
+        };
+        let names = object.get_property_names().map_err(|_| self.names_threw())?;
+        for position in 0..names.get_array_length().unwrap_or_default() {
+            // By the name as JavaScript has it: our own text of it may be another one.
+            let Ok(key) = names.get_element::<Unknown<'_>>(position) else {
+                continue;
+            };
+            let name = read::<String>(&key, ValueType::String).unwrap_or_default();
+            if known.contains(&&*name) {
+                continue;
+            }
+            let value: Unknown<'_> = object.get_property(key).map_err(|_| {
+                let error = StoreError::invalid(format!("reading a field of {} threw (see `cause`)", self.path));
+                Failure::thrown(&Env::from_raw(object.value().env), error)
+            })?;
+            if read::<()>(&value, ValueType::Undefined).is_none() {
+                return Err(StoreError::invalid(format!(
+                    "{}.{} is not a field of {of}; the fields are {}",
+                    self.path,
+                    shown(&name),
+                    known.join(", ")
+                ))
+                .into());
+            }
+        }
+        Ok(())
     }
 
     fn names_threw(&self) -> Failure {
@@ -53,6 +86,14 @@ impl<'env> Fields<'env> {
         self.given(name)?
             .map(|value| arguments::string(&self.name(name), value))
             .transpose()
+    }
+
+    /// A string that must be there.
+    pub(super) fn required_string(&self, name: &str) -> Result<String, Failure> {
+        match &self.object {
+            Some(object) => arguments::string(&self.name(name), arguments::field(object, name)?),
+            None => Err(StoreError::invalid(format!("{} must be a string, it is missing", self.name(name))).into()),
+        }
     }
 
     pub(super) fn typed<V: FromNapiValue>(
@@ -84,6 +125,24 @@ impl<'env> Fields<'env> {
             self.name(name),
             known.join(" or "),
             Quoted(&given)
+        ))
+        .into())
+    }
+
+    /// An integer that a JavaScript number holds exactly.
+    pub(super) fn safe_integer(&self, name: &str) -> Result<Option<i64>, Failure> {
+        let Some(number) = self.typed::<f64>(name, "an integer", ValueType::Number)? else {
+            return Ok(None);
+        };
+        #[allow(clippy::cast_precision_loss)] // it is one that an f64 holds
+        let limit = MAX_SAFE_INTEGER as f64;
+        if number.fract() == 0.0 && number.abs() <= limit {
+            #[allow(clippy::cast_possible_truncation)] // it is within the limits of an i64
+            return Ok(Some(number as i64));
+        }
+        Err(StoreError::invalid(format!(
+            "{} must be an integer no larger than Number.MAX_SAFE_INTEGER, it is {number}",
+            self.name(name)
         ))
         .into())
     }

@@ -1,7 +1,7 @@
 //! What `lib` sees, and the only code that knows Node-API. It calls `store`.
 //!
-//! [`driver`] is the one native class, over a store of either kind; [`options`], [`fields`] and [`arguments`] check what
-//! the caller passes; [`promises`] settles what the store answers; [`error`] and [`realm`] make JavaScript errors and values;
+//! [`driver`] is the one native class, over a store of either kind; [`options`], [`requests`], [`fields`] and [`arguments`] check
+//! what the caller passes; [`promises`] settles what the store answers; [`error`] and [`realm`] make JavaScript errors and values;
 //! [`password`] asks the caller's function for a password; [`environment`] releases what an ending worker leaves behind.
 
 mod arguments;
@@ -15,3 +15,4 @@ mod outgoing;
 mod password;
 mod promises;
 mod realm;
+mod requests;

@@ -1,16 +1,18 @@
 //! The store: sessions and events on disk, in plain Rust. `bindings` calls it; it calls nobody.
 //!
-//! What every backend shares stands in this folder: the records ([`model`]), pages and cursors ([`page`]), errors
-//! ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]), the write path ([`commit`]), writes that are a
-//! transaction of their own ([`single`]), labels ([`labels`]), what follows a reassigned event ([`reassigned`]) and the tables
-//! ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and
+//! What every backend shares stands in this folder: the records ([`model`]), what lists are of ([`list`]), their cursors
+//! ([`cursor`]) and pages ([`page`]), errors ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]), the
+//! write path ([`commit`]), writes that are a transaction of their own ([`single`]), labels ([`labels`]), what follows a
+//! reassigned event ([`reassigned`]) and the tables ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and
 //! is a [`Store`].
 
 mod answer;
 pub mod backlog;
 pub mod commit;
+pub mod cursor;
 pub mod error;
 pub mod labels;
+pub mod list;
 pub mod message;
 pub mod model;
 pub mod page;
@@ -23,8 +25,9 @@ pub mod tables;
 pub use answer::{Answer, Completion, Deliver};
 
 use commit::WriteRequest;
+use cursor::Position;
 use error::Quoted;
-use page::{EventKey, Position, SessionKey};
+use list::{EventList, List, ListRequest, SessionList};
 
 /// A database that is open, or being opened, in the background. All calls return at once; their completions arrive
 /// through the [`Deliver`] that the store was opened with, on a thread of the store.
@@ -56,40 +59,34 @@ pub enum ReadRequest {
         session_id: String,
     },
     /// A page of sessions.
-    ListSessions {
-        /// Where the page begins.
-        position: Position<SessionKey>,
-        /// How many sessions at most.
-        limit: u32,
-    },
+    ListSessions(ListRequest<SessionList>),
     /// A page of one session's events.
-    ListEvents {
-        /// The session's id.
-        session_id: String,
-        /// Where the page begins.
-        position: Position<EventKey>,
-        /// How many events at most.
-        limit: u32,
-    },
+    ListEvents(ListRequest<EventList>),
 }
 
 impl ReadRequest {
-    /// The id that is looked for, or after; empty if there is none.
-    fn text(&self) -> &str {
+    /// The texts that the database compares with its own.
+    fn texts(&self) -> Vec<&str> {
         match self {
-            Self::GetSession { id } => id,
-            Self::ListSessions {
-                position: Position::After(key),
-                ..
-            } => &key.id,
-            Self::ListSessions { .. } => "",
-            Self::GetLabels { session_id } | Self::ListEvents { session_id, .. } => session_id,
+            Self::GetSession { id } | Self::GetLabels { session_id: id } => vec![id],
+            Self::ListSessions(request) => {
+                let mut texts = request.list.texts();
+                if let Position::After(key) = &request.position {
+                    texts.push(&key.id);
+                }
+                texts
+            }
+            Self::ListEvents(request) => request.list.texts(),
         }
     }
 
     /// How much text it keeps in memory.
     fn text_bytes(&self) -> usize {
-        self.text().len()
+        let method = match self {
+            Self::ListEvents(request) => request.list.filter.method.as_deref(),
+            Self::GetSession { .. } | Self::GetLabels { .. } | Self::ListSessions(_) => None,
+        };
+        self.texts().into_iter().chain(method).map(str::len).sum()
     }
 
     /// What an error says was being done; the name of the database follows.
@@ -97,9 +94,12 @@ impl ReadRequest {
         match self {
             Self::GetSession { id } => format!("reading session {} from", Quoted(id)),
             Self::GetLabels { session_id } => format!("reading the labels of session {} from", Quoted(session_id)),
-            Self::ListSessions { .. } => String::from("listing the sessions of"),
-            Self::ListEvents { session_id, .. } => {
-                format!("reading the events of session {} from", Quoted(session_id))
+            Self::ListSessions(_) => String::from("listing the sessions of"),
+            Self::ListEvents(request) => {
+                format!(
+                    "reading the events of session {} from",
+                    Quoted(&request.list.session_id)
+                )
             }
         }
     }

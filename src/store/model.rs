@@ -1,6 +1,6 @@
 //! Session records and events: from the JSON text that JavaScript hands over, to columns, and back to JSON text.
 //!
-//! Both backends use it. The store never interprets a payload: the values that only the SDK understands
+//! Both backends use it. The store never interprets a payload, but for its method when somebody asks for one: the values that only the SDK understands
 //! (`payload`, `sessionInit`, `configOptions`, `modes`, and fields it does not know) stay the JSON text they came in.
 
 mod json;
@@ -11,7 +11,7 @@ use thiserror::Error;
 
 pub use self::json::checked_json;
 pub(super) use self::json::push_string;
-use self::json::{Fields, push_extra, push_integer};
+use self::json::{Fields, push_extra, push_integer, string_field};
 use super::error::{Quoted, StoreError};
 
 /// The largest integer that a JavaScript number holds exactly, `Number.MAX_SAFE_INTEGER`.
@@ -180,6 +180,13 @@ impl<'a> SessionEvent<'a> {
             return Err(StoreError::invalid("event.sender must be \"client\" or \"agent\""));
         }
         Ok(event)
+    }
+
+    /// The method of the JSON-RPC message that the payload is, if it is one with a method. It is the one part of a payload
+    /// that the store ever reads.
+    #[must_use]
+    pub fn method(&self) -> Option<Cow<'_, str>> {
+        string_field(&self.payload, "method")
     }
 
     /// Appends the event's JSON text to `out`.

@@ -1,6 +1,6 @@
-//! Pages and cursors: what a list call asks for and the JSON text it gets. Both backends read through it.
+//! Pages: how many items a list call gets, and the JSON text that it gets them in. Both backends read through it.
 
-use super::error::StoreError;
+use super::cursor::{Cursors, EventKey, Key, SessionKey};
 use super::model::{SessionEvent, SessionRecord, push_string};
 
 /// How many items a page has when the caller does not say (docs/sdk-contract.md, "The interface").
@@ -21,92 +21,6 @@ pub fn limit(number: f64) -> u32 {
     }
 }
 
-/// Where a page begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Position<K> {
-    /// After so many rows: the cursors of the SDK's own drivers. Zero is the start.
-    Offset(i64),
-    /// After the row with this key, so that rows which come or go before it do not shift the page.
-    After(K),
-}
-
-/// The key that orders a list, and its text in a cursor.
-pub trait Key: Sized {
-    /// Kind and version of the cursor, so that a cursor of another list or release is an error and not a wrong page.
-    const TAG: &'static str;
-    /// The key's text.
-    fn encode(&self) -> String;
-    /// The key of that text.
-    fn decode(text: &str) -> Option<Self>;
-}
-
-/// Events of a session are in order of their index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventKey(pub i64);
-
-/// Sessions are in order of `(created_at, id)`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionKey {
-    /// Milliseconds since 1970.
-    pub created_at: i64,
-    /// The session's id.
-    pub id: String,
-}
-
-impl Key for EventKey {
-    const TAG: &'static str = "e1:";
-
-    fn encode(&self) -> String {
-        self.0.to_string()
-    }
-
-    fn decode(text: &str) -> Option<Self> {
-        text.parse().ok().map(Self)
-    }
-}
-
-impl Key for SessionKey {
-    const TAG: &'static str = "s1:";
-
-    fn encode(&self) -> String {
-        format!("{}:{}", self.created_at, self.id)
-    }
-
-    fn decode(text: &str) -> Option<Self> {
-        let (created_at, id) = text.split_once(':')?;
-        Some(Self {
-            created_at: created_at.parse().ok()?,
-            id: id.to_owned(),
-        })
-    }
-}
-
-impl<K: Key> Position<K> {
-    /// The position that a cursor names; no cursor is the start.
-    pub fn parse(cursor: Option<&str>) -> Result<Self, StoreError> {
-        let Some(cursor) = cursor else {
-            return Ok(Self::Offset(0));
-        };
-        if !cursor.is_empty() && cursor.bytes().all(|byte| byte.is_ascii_digit()) {
-            // More digits than an i64 holds are past the end of every list.
-            return Ok(Self::Offset(cursor.parse().unwrap_or(i64::MAX)));
-        }
-        cursor
-            .strip_prefix(K::TAG)
-            .and_then(K::decode)
-            .map(Self::After)
-            .ok_or_else(wrong_cursor)
-    }
-}
-
-/// The error for a cursor that no page of the list can have had.
-#[must_use]
-pub fn wrong_cursor() -> StoreError {
-    StoreError::invalid(
-        "the cursor is not one of this list: pass `nextCursor` of the page before, unchanged, or none to start",
-    )
-}
-
 /// A page: its JSON text, and the key after which the next one begins, if there is a next one.
 #[derive(Debug)]
 pub struct Page<K> {
@@ -119,6 +33,7 @@ pub struct Page<K> {
 /// A page in the making: its JSON text, item by item.
 pub struct PageText<K> {
     text: String,
+    cursors: Cursors<K>,
     limit: u32,
     max_bytes: usize,
     items: u32,
@@ -126,15 +41,16 @@ pub struct PageText<K> {
 }
 
 impl<K: Key> PageText<K> {
-    /// An empty page for at most `limit` items.
+    /// An empty page for at most `limit` items, of a list with such cursors.
     #[must_use]
-    pub fn new(limit: u32) -> Self {
-        Self::with_max_bytes(limit, MAX_PAGE_BYTES)
+    pub fn new(cursors: Cursors<K>, limit: u32) -> Self {
+        Self::with_max_bytes(cursors, limit, MAX_PAGE_BYTES)
     }
 
-    fn with_max_bytes(limit: u32, max_bytes: usize) -> Self {
+    fn with_max_bytes(cursors: Cursors<K>, limit: u32, max_bytes: usize) -> Self {
         Self {
             text: String::from(r#"{"items":["#),
+            cursors,
             limit,
             max_bytes,
             items: 0,
@@ -169,7 +85,7 @@ impl<K: Key> PageText<K> {
         let next = self.last.filter(|_| more);
         if let Some(last) = &next {
             self.text.push_str(r#","nextCursor":"#);
-            push_string(&mut self.text, &format!("{}{}", K::TAG, last.encode()));
+            push_string(&mut self.text, &self.cursors.after(last));
         }
         self.text.push('}');
         Page { text: self.text, next }
@@ -209,29 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_names_the_key_it_was_made_of() {
-        let key = SessionKey {
-            created_at: -5,
-            id: "a:b\"c".into(),
-        };
-        let cursor = format!("{}{}", SessionKey::TAG, key.encode());
-        assert_eq!(Position::parse(Some(&cursor)).unwrap(), Position::After(key));
-    }
-
-    #[test]
-    fn garbage_and_cursors_of_the_other_list_are_errors() {
-        for cursor in ["", "x", "-1", "1.5", "e1:", "e1:x", "e2:5", "s1:5:a"] {
-            assert!(Position::<EventKey>::parse(Some(cursor)).is_err(), "{cursor}");
-        }
-        assert_eq!(
-            Position::<EventKey>::parse(Some("99999999999999999999")).unwrap(),
-            Position::Offset(i64::MAX)
-        );
-    }
-
-    #[test]
     fn a_page_ends_early_before_it_is_too_long_but_never_empty() {
-        let mut page = PageText::with_max_bytes(10, 30);
+        let mut page = PageText::with_max_bytes(Cursors::plain(), 10, 30);
         assert!(page.push(EventKey(1), |out| out.push_str(&"1".repeat(100))));
         assert!(!page.push(EventKey(2), |out| out.push('2')));
         let text = page.finish(true).text;

@@ -16,9 +16,11 @@ import type {
   SessionPersistDriver as OldSessionPersistDriver,
 } from "sandbox-agent-0.4.0";
 import {
+  type EventListRequest,
   PostgresSessionPersistDriver,
   type PostgresSessionPersistDriverOptions,
   type PostgresSslOptions,
+  type SessionListRequest,
   SQLiteSessionPersistDriver,
   type SQLiteSessionPersistDriverOptions,
 } from "../../../index.js";
@@ -49,9 +51,10 @@ export const nothing: SessionPersistDriver = {};
 export const nothingOld: OldSessionPersistDriver = {};
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
-type Method = keyof SessionPersistDriver;
+// The lists take more than the SDK asks for.
+type Method = Exclude<keyof SessionPersistDriver, "listSessions" | "listEvents">;
 type Methods<Driver extends SessionPersistDriver> = { [M in Method]: Same<Driver[M], SessionPersistDriver[M]> };
-const ALL = { getSession: true, listSessions: true, updateSession: true, listEvents: true, insertEvent: true } as const;
+const ALL = { getSession: true, updateSession: true, insertEvent: true } as const;
 export const methods: Methods<SQLiteSessionPersistDriver> = ALL;
 export const postgresMethods: Methods<PostgresSessionPersistDriver> = ALL;
 
@@ -60,7 +63,30 @@ export const results: [
   Same<ReturnType<typeof persist.close>, Promise<void>>,
   Same<ReturnType<typeof persist.getSession>, Promise<SessionRecord | undefined>>,
   Same<ReturnType<typeof persist.listEvents>, Promise<ListPage<SessionEvent>>>,
-] = [true, true, true, true];
+  Same<ReturnType<typeof persist.listSessions>, Promise<ListPage<SessionRecord>>>,
+] = [true, true, true, true, true];
+
+export const eventList: Required<EventListRequest> = {
+  sessionId: "s",
+  cursor: "",
+  limit: 50,
+  order: "desc",
+  afterIndex: 0,
+  beforeIndex: 9,
+  sender: "client",
+  method: "session/prompt",
+};
+
+export const sessionList: Required<SessionListRequest> = {
+  cursor: "",
+  limit: 50,
+  order: "asc",
+  agent: "claude",
+  sandboxId: "local/1",
+  destroyed: false,
+  createdAfter: 0,
+  createdBefore: 9,
+};
 
 export const options: Required<SQLiteSessionPersistDriverOptions> = {
   filename: ":memory:",
@@ -110,6 +136,12 @@ export async function wrongUse(): Promise<void> {
   (await persist.getSession("id")).agent;
   // @ts-expect-error the request is required
   await persist.listEvents();
+  // @ts-expect-error an unknown field
+  await persist.listEvents({ sessionId: "id", session: "id" });
+  // @ts-expect-error an unknown value
+  await persist.listEvents({ sessionId: "id", order: "newest" });
+  // @ts-expect-error a filter of events
+  await persist.listSessions({ sender: "agent" });
   // @ts-expect-error an event is more than its id
   await persist.insertEvent("id", { id: "event" });
   // @ts-expect-error a record is more than its id

@@ -19,6 +19,21 @@ pub fn checked_json(text: &str) -> Option<&str> {
     serde_json::from_str::<&RawValue>(text).ok().map(RawValue::get)
 }
 
+/// The text that a field of a JSON object holds, as `JSON.parse` reads it: the last of two with one name counts. None if
+/// the JSON text is of no object, or the field of no well-formed text.
+pub(super) fn string_field<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    let Entries(fields) = serde_json::from_str::<Entries<'a, &RawValue>>(text).ok()?;
+    let (_, value) = fields
+        .into_iter()
+        .rfind(|(key, _)| string(key).is_some_and(|key| key == name))?;
+    string(value)
+}
+
+/// The text that a JSON string stands for, if it is one and the text is well formed.
+fn string(json: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Text<'_>>(json.get()).ok().map(|Text(text)| text)
+}
+
 /// The top-level fields of one JSON object, taken out one by one.
 pub(super) struct Fields<'a> {
     what: &'static str,
@@ -46,12 +61,10 @@ impl<'a> Fields<'a> {
 
     pub(super) fn string(&mut self, name: &str) -> Result<Cow<'a, str>, StoreError> {
         let raw = self.take(name);
-        raw.and_then(|raw| serde_json::from_str::<Text<'a>>(raw.get()).ok())
-            .map(|text| text.0)
-            .ok_or_else(|| match kind_of(raw) {
-                "a string" => self.wrong(name, "well-formed Unicode", "a string with a lone surrogate"),
-                kind => self.wrong(name, "a string", kind),
-            })
+        raw.and_then(string).ok_or_else(|| match kind_of(raw) {
+            "a string" => self.wrong(name, "well-formed Unicode", "a string with a lone surrogate"),
+            kind => self.wrong(name, "a string", kind),
+        })
     }
 
     pub(super) fn integer(&mut self, name: &str) -> Result<i64, StoreError> {
@@ -188,8 +201,7 @@ pub(super) fn push_extra(out: &mut String, extra: Option<&str>, columns: &[&str]
     };
     for (name, value) in fields {
         // A name that is no well-formed text is none of ours.
-        let read: Option<Text<'_>> = serde_json::from_str(name.get()).ok();
-        if read.is_some_and(|Text(name)| columns.contains(&&*name)) {
+        if string(name).is_some_and(|name| columns.contains(&&*name)) {
             continue;
         }
         out.push(',');
@@ -208,5 +220,26 @@ mod tests {
         assert_eq!(checked_json(" {\"a\":1} "), Some("{\"a\":1}"));
         assert_eq!(checked_json("1,\"x\":2"), None);
         assert_eq!(checked_json(""), None);
+    }
+
+    #[test]
+    fn a_field_is_read_as_json_parse_does() {
+        let method = |text| string_field(text, "method");
+        for (text, expected) in [
+            (r#"{"method":"a/b"}"#, Some("a/b")),
+            (r#" { "id" : 1 , "m\u0065thod" : "a\/\u0062" } "#, Some("a/b")),
+            (r#"{"method":"first","method":"last"}"#, Some("last")),
+            (r#"{"method":"first","method":1}"#, None),
+            (r#"{"method":"a\u0000b","x":"\ud800","\ud800":1}"#, Some("a\0b")),
+            (r#"{"method":"\ud83d\ude00"}"#, Some("😀")),
+            (r#"{"method":"a\ud800"}"#, None),
+            (r#"{"params":{"method":"deep"}}"#, None),
+            (r#"["method","a"]"#, None),
+            (r#""method""#, None),
+            ("null", None),
+            (r#"{"method":"a"} x"#, None),
+        ] {
+            assert_eq!(method(text).as_deref(), expected, "{text}");
+        }
     }
 }

@@ -17,7 +17,9 @@ use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::error::Failure;
 use super::read::{self, Span};
-use crate::store::page::{EventKey, Page, Position};
+use crate::store::cursor::{EventKey, Position};
+use crate::store::list::EventList;
+use crate::store::page::Page;
 
 /// How long before its call a page may have been read.
 const MAX_AGE: Duration = Duration::from_millis(500);
@@ -57,7 +59,8 @@ struct Scan {
 /// What a scan is of.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct List {
-    pub(super) session_id: String,
+    /// All of a session, in ascending order.
+    pub(super) events: EventList,
     /// How many events a page has.
     pub(super) limit: u32,
 }
@@ -98,7 +101,7 @@ impl Scans {
     pub(super) fn end_those_of(&self, session_id: &str) {
         self.running
             .borrow_mut()
-            .retain(|scan| scan.list.session_id != session_id);
+            .retain(|scan| scan.list.events.session_id != session_id);
     }
 
     fn end(&self, number: u64) {
@@ -113,7 +116,7 @@ impl Scans {
     /// Begins a scan whose caller reads a page itself, unless there are too many, or the session is being written to.
     pub(super) fn begin(self: &Rc<Self>, list: &Rc<List>) -> Option<Waiting> {
         let mut scans = self.running.borrow_mut();
-        if scans.len() == MAX_SCANS || (self.is_written)(&list.session_id) {
+        if scans.len() == MAX_SCANS || (self.is_written)(&list.events.session_id) {
             return None;
         }
         let number = self.last.get() + 1;
@@ -325,7 +328,7 @@ impl ReadAhead {
                     _taken: first.take(),
                 });
             };
-            let last = read::events(connection, tables, &self.list.session_id, &position, span, &mut put).await?;
+            let last = read::events(connection, tables, &self.list.events, &position, span, &mut put).await?;
             put(last);
             Ok(())
         };

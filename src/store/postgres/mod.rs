@@ -12,6 +12,7 @@ mod connection;
 mod database;
 mod depth;
 mod error;
+mod list;
 mod login;
 mod lookup;
 mod options;

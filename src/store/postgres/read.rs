@@ -3,30 +3,22 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::pin::pin;
-use std::sync::LazyLock;
 
 use futures_util::TryStreamExt;
-use tokio_postgres::types::{FromSql, ToSql, Type};
+use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::connection::Connection;
 use super::error::{Failure, Remedy};
+use super::list::{self, ListStatement};
 use super::tables::Tables;
+use crate::store::cursor::{EventKey, Position, SessionKey};
 use crate::store::error::ErrorKind;
 use crate::store::labels;
+use crate::store::list::{EventList, List, ListRequest, SessionList};
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
-use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
-use crate::store::tables::columns::{self, Column, Data};
-
-static SESSION_COLUMNS: LazyLock<String> = LazyLock::new(|| columns::names(&columns::SESSIONS));
-
-/// An index may be a smaller integer in a table of the field.
-static EVENT_COLUMNS: LazyLock<String> = LazyLock::new(|| {
-    columns::join(columns::of_one_session(), |Column { name, data, .. }| match data {
-        Data::Index => format!("{name}::bigint"),
-        _ => (*name).to_owned(),
-    })
-});
+use crate::store::page::{Page, PageText};
+use crate::store::tables::columns;
 
 /// How much one statement reads.
 #[derive(Debug, Clone, Copy)]
@@ -56,9 +48,13 @@ impl Span {
     }
 }
 
+/// How many rows are read at a time when it is not known how many of them are wanted.
+const CHUNK: i64 = 500;
+
 /// The session's JSON text, if there is one.
 pub(super) async fn session(client: &Client, tables: &Tables, id: &str) -> Result<Option<String>, Failure> {
-    let sql = format!("SELECT {} FROM {} WHERE id = $1", *SESSION_COLUMNS, tables.sessions);
+    let columns = columns::names(&columns::SESSIONS);
+    let sql = format!("SELECT {columns} FROM {} WHERE id = $1", tables.sessions);
     let rows = client.query_typed(&sql, &[(&id, Type::TEXT)]).await?;
     let Some(row) = rows.first() else {
         return Ok(None);
@@ -85,74 +81,85 @@ pub(super) async fn labels(client: &Client, tables: &Tables, session_id: &str) -
 pub(super) async fn sessions(
     connection: &Connection,
     tables: &Tables,
-    position: &Position<SessionKey>,
-    limit: u32,
+    request: &ListRequest<SessionList>,
 ) -> Result<Page<SessionKey>, Failure> {
-    let select = format!("SELECT {} FROM {}", *SESSION_COLUMNS, tables.sessions);
-    let order = "ORDER BY created_at, id COLLATE pg_catalog.\"C\" LIMIT $1";
-    let span = Span::page(limit);
-    let wanted = span.rows();
+    let statement = list::sessions(tables, request);
     let push = |row: &Row, page: &mut PageText<SessionKey>| Ok(page.push_session(&session_of(row)?));
-    match position {
-        Position::Offset(offset) => {
-            let sql = format!("{select} {order} OFFSET $2");
-            let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&wanted, Type::INT8), (offset, Type::INT8)];
-            pages(connection, &sql, &parameters, span, push, drop).await
-        }
-        Position::After(key) => {
-            let sql = format!("{select} WHERE (created_at, id COLLATE pg_catalog.\"C\") > ($2, $3) {order}");
-            let parameters: [(&(dyn ToSql + Sync), Type); 3] = [
-                (&wanted, Type::INT8),
-                (&key.created_at, Type::INT8),
-                (&key.id, Type::TEXT),
-            ];
-            pages(connection, &sql, &parameters, span, push, drop).await
-        }
-    }
+    pages(
+        connection,
+        &statement,
+        &request.list,
+        Span::page(request.limit),
+        push,
+        drop,
+    )
+    .await
 }
 
 /// Pages of a session's events. Gives the last one back, and passes on those before it as soon as they are there.
 pub(super) async fn events(
     connection: &Connection,
     tables: &Tables,
-    session_id: &str,
+    events: &EventList,
     position: &Position<EventKey>,
     span: Span,
     pass_on: impl FnMut(Page<EventKey>),
 ) -> Result<Page<EventKey>, Failure> {
-    // A limit that the planner cannot know makes it go through the index in order. One that it knows, and that is more than it
-    // believes the session to have, makes it fetch the whole rest of the session, and sort that, for each page.
-    let (condition, offset, start) = match position {
-        Position::Offset(offset) => ("", "OFFSET $3", offset),
-        Position::After(EventKey(index)) => ("AND event_index > $3", "", index),
-    };
-    let sql = format!(
-        "SELECT {} FROM {} WHERE session_id = $2 {condition} ORDER BY event_index LIMIT (SELECT $1) {offset}",
-        *EVENT_COLUMNS, tables.events
-    );
-    let wanted = span.rows();
-    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&wanted, Type::INT8), (&session_id, Type::TEXT), (start, Type::INT8)];
-    let push = |row: &Row, page: &mut PageText<EventKey>| Ok(page.push_event(&event_of(row, session_id)?));
-    pages(connection, &sql, &parameters, span, push, pass_on).await
+    let statement = list::events(tables, events, position, span.rows());
+    let push = |row: &Row, page: &mut PageText<EventKey>| Ok(page.push_event(&event_of(row, &events.session_id)?));
+    pages(connection, &statement, events, span, push, pass_on).await
+}
+
+/// A page of the events with the method that the list asks for, which is known of an event only once it is here. So it reads
+/// chunks of a size that nothing of is left unread, until the page is full.
+pub(super) async fn events_with_method(
+    connection: &Connection,
+    tables: &Tables,
+    request: &ListRequest<EventList>,
+) -> Result<Page<EventKey>, Failure> {
+    let list = &request.list;
+    let mut page = request.empty_page();
+    let mut position = request.position.clone();
+    // Most of what the server lets through has the method: then this is exactly what fills the page.
+    let mut wanted = request.rows();
+    loop {
+        let statement = list::events(tables, list, &position, wanted);
+        let mut rows = pin!(statement.rows(connection).await?);
+        let mut unread = wanted;
+        while let Some(row) = rows.try_next().await? {
+            unread -= 1;
+            let pushed = event_of(&row, &list.session_id).map(|event| {
+                position = Position::After(EventKey(event.event_index));
+                !list.selects(&event) || page.push_event(&event)
+            });
+            if matches!(pushed, Ok(true)) {
+                continue;
+            }
+            if unread > 0 {
+                connection.leave_unread();
+            }
+            pushed?;
+            return Ok(page.finish(true));
+        }
+        if unread > 0 {
+            return Ok(page.finish(false));
+        }
+        wanted = CHUNK;
+    }
 }
 
 /// Puts rows on pages, each until it is full; `push` says whether its row still belongs to the page. Gives the last page back,
 /// and passes on those before it.
-async fn pages<K: Key>(
+async fn pages<L: List>(
     connection: &Connection,
-    sql: &str,
-    parameters: &[(&(dyn ToSql + Sync), Type)],
+    statement: &ListStatement<'_>,
+    list: &L,
     span: Span,
-    mut push: impl FnMut(&Row, &mut PageText<K>) -> Result<bool, Failure>,
-    mut pass_on: impl FnMut(Page<K>),
-) -> Result<Page<K>, Failure> {
-    let rows = connection.query_typed_raw(
-        sql,
-        parameters.iter().map(|(value, data_type)| (*value, data_type.clone())),
-    );
-    let mut rows = pin!(rows.await?);
-    let mut page = PageText::new(span.limit);
+    mut push: impl FnMut(&Row, &mut PageText<L::Key>) -> Result<bool, Failure>,
+    mut pass_on: impl FnMut(Page<L::Key>),
+) -> Result<Page<L::Key>, Failure> {
+    let mut rows = pin!(statement.rows(connection).await?);
+    let mut page = PageText::new(list.cursors(), span.limit);
     let mut bytes: usize = 0;
     let mut unread = span.rows();
     let mut left = span.pages;
@@ -165,7 +172,7 @@ async fn pages<K: Key>(
             && bytes <= span.max_bytes
         {
             left -= 1;
-            pass_on(std::mem::replace(&mut page, PageText::new(span.limit)).finish(true));
+            pass_on(std::mem::replace(&mut page, PageText::new(list.cursors(), span.limit)).finish(true));
             pushed = push(&row, &mut page);
         }
         if matches!(pushed, Ok(true)) && bytes <= span.max_bytes {

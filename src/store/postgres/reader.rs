@@ -10,9 +10,11 @@ use super::database::{Database, Purpose};
 use super::error::Failure;
 use super::read::{self, Span};
 use super::tables::Preparation;
+use crate::store::cursor::{EventKey, Position, wrong_cursor};
 use crate::store::error::StoreError;
 use crate::store::labels;
-use crate::store::page::{self, EventKey, PageText, Position};
+use crate::store::list::{EventList, ListRequest};
+use crate::store::page::Page;
 use crate::store::{Answer, ReadRequest};
 
 /// See the module's description.
@@ -35,7 +37,7 @@ impl Reader {
     pub(super) async fn answer(&self, request: &ReadRequest) -> Result<Answer, StoreError> {
         self.preparation.done().await?;
         // Postgres has no text that holds U+0000.
-        if request.text().contains('\0') {
+        if request.texts().iter().any(|text| text.contains('\0')) {
             return nothing(request);
         }
         let tables = &self.database.options.tables;
@@ -50,22 +52,12 @@ impl Reader {
                 let work = async |connection: &Connection| read::labels(connection, tables, session_id).await;
                 self.database.run_lookup(deadline, work).await.map(Answer::Json)
             }
-            ReadRequest::ListSessions { position, limit } => {
-                let work = async |connection: &Connection| read::sessions(connection, tables, position, *limit).await;
+            ReadRequest::ListSessions(request) => {
+                let work = async |connection: &Connection| read::sessions(connection, tables, request).await;
                 let page = self.database.run(Purpose::Read, deadline, work).await;
                 page.map(|page| Answer::Json(page.text))
             }
-            ReadRequest::ListEvents {
-                session_id,
-                position,
-                limit,
-            } => {
-                let list = Rc::new(List {
-                    session_id: session_id.clone(),
-                    limit: *limit,
-                });
-                self.events(list, position, deadline).await.map(Answer::Json)
-            }
+            ReadRequest::ListEvents(request) => self.events(request, deadline).await.map(Answer::Json),
         };
         match answer {
             // An id that the database's encoding does not have is the id of nothing in it.
@@ -78,8 +70,36 @@ impl Reader {
         }
     }
 
+    async fn events(&self, request: &ListRequest<EventList>, deadline: Instant) -> Result<String, Failure> {
+        if !request.list.is_of_all() {
+            return Ok(self.selected_events(request, deadline).await?.text);
+        }
+        let list = Rc::new(List {
+            events: request.list.clone(),
+            limit: request.limit,
+        });
+        self.all_events(list, &request.position, deadline).await
+    }
+
+    /// A page of events that is read when it is asked for.
+    async fn selected_events(
+        &self,
+        request: &ListRequest<EventList>,
+        deadline: Instant,
+    ) -> Result<Page<EventKey>, Failure> {
+        let tables = &self.database.options.tables;
+        let work = async |connection: &Connection| {
+            if request.list.filter.method.is_some() {
+                return read::events_with_method(connection, tables, request).await;
+            }
+            let span = Span::page(request.limit);
+            read::events(connection, tables, &request.list, &request.position, span, drop).await
+        };
+        self.database.run(Purpose::Read, deadline, work).await
+    }
+
     /// A page of events: one that was read ahead, or else what is there now.
-    async fn events(
+    async fn all_events(
         &self,
         list: Rc<List>,
         position: &Position<EventKey>,
@@ -100,15 +120,7 @@ impl Reader {
         };
         let work = async |connection: &Connection| {
             let tables = &self.database.options.tables;
-            read::events(
-                connection,
-                tables,
-                &list.session_id,
-                position,
-                Span::page(list.limit),
-                drop,
-            )
-            .await
+            read::events(connection, tables, &list.events, position, Span::page(list.limit), drop).await
         };
         let page = self.database.run(Purpose::Read, deadline, work).await?;
         if let Some(next) = page.next {
@@ -121,13 +133,17 @@ impl Reader {
     }
 }
 
-/// The answer when the request names a session by what the database cannot have as an id.
+/// The answer when the request names something by what the database cannot have as a text.
 fn nothing(request: &ReadRequest) -> Result<Answer, StoreError> {
     match request {
         ReadRequest::GetSession { .. } => Ok(Answer::Absent),
         ReadRequest::GetLabels { .. } => Ok(Answer::Json(labels::json([]))),
-        // No page of this database had that cursor.
-        ReadRequest::ListSessions { .. } => Err(page::wrong_cursor()),
-        ReadRequest::ListEvents { limit, .. } => Ok(Answer::Json(PageText::<EventKey>::new(*limit).finish(false).text)),
+        // No page of this database had a cursor with such an id, and a list with such a filter has no other page.
+        ReadRequest::ListSessions(ListRequest {
+            position: Position::After(_),
+            ..
+        }) => Err(wrong_cursor()),
+        ReadRequest::ListSessions(request) => Ok(Answer::Json(request.empty_page().finish(false).text)),
+        ReadRequest::ListEvents(request) => Ok(Answer::Json(request.empty_page().finish(false).text)),
     }
 }

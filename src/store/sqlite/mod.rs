@@ -7,6 +7,7 @@
 mod ahead;
 mod connection;
 mod error;
+mod list;
 mod read;
 mod readers;
 mod shared;

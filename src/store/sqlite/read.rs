@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::fmt;
 
 use rusqlite::types::{FromSql, Type, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::connection::Target;
+use super::list::{ListStatement, Lists};
 use super::tables::Tables;
 use crate::store::error::StoreError;
 use crate::store::labels;
+use crate::store::list::{EventList, List, ListRequest, SessionList};
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
-use crate::store::page::{EventKey, Key, Page, PageText, Position, SessionKey};
+use crate::store::page::{Page, PageText};
 use crate::store::tables::columns;
 use crate::store::{Answer, ReadRequest};
 
@@ -36,38 +38,25 @@ pub(super) struct Reader {
     connection: Connection,
     target: Target,
     get_session: String,
-    labels: String,
-    sessions_from: String,
-    sessions_after: String,
-    events_from: String,
-    events_after: String,
+    get_labels: String,
+    lists: Lists,
 }
 
 impl Reader {
     pub(super) fn open(target: &Target, tables: &Tables) -> Result<Self, StoreError> {
-        let (sessions, events) = (&tables.sessions, &tables.events);
-        let session_columns = columns::names(&columns::SESSIONS);
-        let event_columns = columns::names(columns::of_one_session());
         Ok(Self {
             connection: target.open_reader()?,
             target: target.clone(),
-            get_session: format!("SELECT {session_columns} FROM {sessions} WHERE id = ?1"),
-            labels: format!(
+            get_session: format!(
+                "SELECT {} FROM {} WHERE id = ?1",
+                columns::names(&columns::SESSIONS),
+                tables.sessions
+            ),
+            get_labels: format!(
                 "SELECT name, value FROM {} WHERE session_id = ?1 ORDER BY name",
                 tables.labels
             ),
-            sessions_from: format!(
-                "SELECT {session_columns} FROM {sessions} ORDER BY created_at, id LIMIT ?1 OFFSET ?2"
-            ),
-            sessions_after: format!(
-                "SELECT {session_columns} FROM {sessions} WHERE (created_at, id) > (?2, ?3) ORDER BY created_at, id LIMIT ?1"
-            ),
-            events_from: format!(
-                "SELECT {event_columns} FROM {events} WHERE session_id = ?2 ORDER BY event_index LIMIT ?1 OFFSET ?3"
-            ),
-            events_after: format!(
-                "SELECT {event_columns} FROM {events} WHERE session_id = ?2 AND event_index > ?3 ORDER BY event_index LIMIT ?1"
-            ),
+            lists: Lists::new(tables),
         })
     }
 
@@ -89,12 +78,8 @@ impl Reader {
         match request {
             ReadRequest::GetSession { id } => self.session(id),
             ReadRequest::GetLabels { session_id } => self.labels(session_id),
-            ReadRequest::ListSessions { position, limit } => self.sessions(position, *limit),
-            ReadRequest::ListEvents {
-                session_id,
-                position,
-                limit,
-            } => self.events(session_id, position, *limit),
+            ReadRequest::ListSessions(request) => self.sessions(request),
+            ReadRequest::ListEvents(request) => self.events(request),
         }
     }
 
@@ -114,7 +99,7 @@ impl Reader {
     }
 
     fn labels(&self, session_id: &str) -> rusqlite::Result<Found> {
-        let mut statement = self.connection.prepare_cached(&self.labels)?;
+        let mut statement = self.connection.prepare_cached(&self.get_labels)?;
         let found = statement.query_map([session_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let found = found.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
         let found = found.iter().map(|(name, value)| (&**name, &**value));
@@ -124,60 +109,45 @@ impl Reader {
         })
     }
 
-    fn sessions(&self, position: &Position<SessionKey>, limit: u32) -> rusqlite::Result<Found> {
-        let wanted = i64::from(limit) + 1;
-        let sql = match position {
-            Position::Offset(_) => &self.sessions_from,
-            Position::After(_) => &self.sessions_after,
-        };
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = match position {
-            Position::Offset(offset) => statement.query(params![wanted, offset])?,
-            Position::After(key) => statement.query(params![wanted, key.created_at, key.id])?,
-        };
-        let page = page(rows, limit, |row, page| Ok(page.push_session(&session(row)?)))?;
+    fn sessions(&self, request: &ListRequest<SessionList>) -> rusqlite::Result<Found> {
+        let page = self.page(request, &self.lists.sessions(request), |row, page| {
+            Ok(page.push_session(&session(row)?))
+        })?;
         Ok(Found {
             answer: Answer::Json(page.text),
-            next: page.next.map(|key| ReadRequest::ListSessions {
-                position: Position::After(key),
-                limit,
-            }),
+            next: page.next.map(|key| ReadRequest::ListSessions(request.after(key))),
         })
     }
 
-    fn events(&self, session_id: &str, position: &Position<EventKey>, limit: u32) -> rusqlite::Result<Found> {
-        let wanted = i64::from(limit) + 1;
-        let (sql, start) = match position {
-            Position::Offset(offset) => (&self.events_from, offset),
-            Position::After(EventKey(index)) => (&self.events_after, index),
-        };
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query(params![wanted, session_id, start])?;
-        let page = page(rows, limit, |row, page| Ok(page.push_event(&event(row, session_id)?)))?;
+    fn events(&self, request: &ListRequest<EventList>) -> rusqlite::Result<Found> {
+        let list = &request.list;
+        let page = self.page(request, &self.lists.events(request), |row, page| {
+            let event = event(row, &list.session_id)?;
+            Ok(!list.selects(&event) || page.push_event(&event))
+        })?;
         Ok(Found {
             answer: Answer::Json(page.text),
-            next: page.next.map(|key| ReadRequest::ListEvents {
-                session_id: session_id.to_owned(),
-                position: Position::After(key),
-                limit,
-            }),
+            next: page.next.map(|key| ReadRequest::ListEvents(request.after(key))),
         })
     }
-}
 
-/// Puts rows on a page until it is full; `push` says whether its row still belongs to it.
-fn page<K: Key>(
-    mut rows: Rows<'_>,
-    limit: u32,
-    mut push: impl FnMut(&Row<'_>, &mut PageText<K>) -> rusqlite::Result<bool>,
-) -> rusqlite::Result<Page<K>> {
-    let mut page = PageText::new(limit);
-    while let Some(row) = rows.next()? {
-        if !push(row, &mut page)? {
-            return Ok(page.finish(true));
+    /// Puts rows on a page until it is full; `push` says whether its row still belongs to it.
+    fn page<L: List>(
+        &self,
+        request: &ListRequest<L>,
+        statement: &ListStatement<'_>,
+        mut push: impl FnMut(&Row<'_>, &mut PageText<L::Key>) -> rusqlite::Result<bool>,
+    ) -> rusqlite::Result<Page<L::Key>> {
+        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
+        let mut rows = prepared.query(params_from_iter(&statement.parameters))?;
+        let mut page = request.empty_page();
+        while let Some(row) = rows.next()? {
+            if !push(row, &mut page)? {
+                return Ok(page.finish(true));
+            }
         }
+        Ok(page.finish(false))
     }
-    Ok(page.finish(false))
 }
 
 fn session<'a>(row: &'a Row<'_>) -> rusqlite::Result<SessionRecord<'a>> {

@@ -21,8 +21,8 @@ impl ReaderId {
     pub(super) fn of(request: &ReadRequest) -> Self {
         let list = match request {
             ReadRequest::GetSession { .. } | ReadRequest::GetLabels { .. } => return Self::LOOKUPS,
-            ReadRequest::ListSessions { .. } => None,
-            ReadRequest::ListEvents { session_id, .. } => Some(session_id),
+            ReadRequest::ListSessions(_) => None,
+            ReadRequest::ListEvents(request) => Some(&request.list.session_id),
         };
         let mut hasher = DefaultHasher::new();
         list.hash(&mut hasher);

@@ -1,0 +1,22 @@
+//! The conditions on a list's rows, for a backend to write in SQL.
+
+use crate::store::cursor::SessionKey;
+
+/// What a row must meet. The names are those of columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition<'a> {
+    /// The column holds this text, byte by byte.
+    Equal(&'static str, &'a str),
+    /// The column holds a larger number.
+    Above(&'static str, i64),
+    /// The column holds a smaller number.
+    Below(&'static str, i64),
+    /// The session comes after this one in ascending order.
+    SessionAbove(&'a SessionKey),
+    /// The session comes before this one in ascending order.
+    SessionBelow(&'a SessionKey),
+    /// The column holds anything.
+    Present(&'static str),
+    /// The column holds nothing.
+    Absent(&'static str),
+}
