@@ -106,6 +106,14 @@ interface SessionListRequest extends ListPageRequest {
    * @default all sessions
    */
   createdBefore?: number;
+  /**
+   * Only sessions that have all these labels: names and values, at most 64 of them. Found by an index when fewer than about 5,000
+   * sessions have one of the labels; otherwise the database goes through the sessions, and looks at the labels of each, until
+   * the page is full. A value that is `undefined` is an error.
+   *
+   * @default all sessions
+   */
+  labels?: Record<string, string>;
 }
 
 /** The options that both drivers have, and that mean the same to both. All may be left out. */

@@ -34,16 +34,14 @@ impl<'env> Fields<'env> {
             return Ok(());
         };
         let names = object.get_property_names().map_err(|_| self.names_threw())?;
-        for position in 0..names.get_array_length().unwrap_or_default() {
-            // By the name as JavaScript has it: our own text of it may be another one.
-            let Ok(key) = names.get_element::<Unknown<'_>>(position) else {
-                continue;
-            };
-            let name = read::<String>(&key, ValueType::String).unwrap_or_default();
-            if known.contains(&&*name) {
+        for position in 0..names.get_array_length().map_err(|_| self.names_threw())? {
+            let name: Unknown<'_> = names.get_element(position).map_err(|_| self.names_threw())?;
+            let text = read::<String>(&name, ValueType::String).unwrap_or_default();
+            if known.contains(&&*text) {
                 continue;
             }
-            let value: Unknown<'_> = object.get_property(key).map_err(|_| {
+            // By the name as JavaScript has it: our text of it may be another one.
+            let value: Unknown<'_> = object.get_property(name).map_err(|_| {
                 let error = StoreError::invalid(format!("reading a field of {} threw (see `cause`)", self.path));
                 Failure::thrown(&Env::from_raw(object.value().env), error)
             })?;
@@ -51,7 +49,7 @@ impl<'env> Fields<'env> {
                 return Err(StoreError::invalid(format!(
                     "{}.{} is not a field of {of}; the fields are {}",
                     self.path,
-                    shown(&name),
+                    shown(&text),
                     known.join(", ")
                 ))
                 .into());

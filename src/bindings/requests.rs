@@ -6,6 +6,7 @@ use napi::bindgen_prelude::Unknown;
 use super::arguments::{self, wrong};
 use super::error::Failure;
 use super::fields::Fields;
+use super::labels;
 use crate::store::ReadRequest;
 use crate::store::list::{EventFilter, EventList, List, ListRequest, Order, Sender, SessionFilter, SessionList};
 use crate::store::page::{self, DEFAULT_LIMIT};
@@ -24,7 +25,7 @@ const EVENT_FIELDS: [&str; 8] = [
     "method",
 ];
 
-const SESSION_FIELDS: [&str; 8] = [
+const SESSION_FIELDS: [&str; 9] = [
     "cursor",
     "limit",
     "order",
@@ -33,6 +34,7 @@ const SESSION_FIELDS: [&str; 8] = [
     "destroyed",
     "createdAfter",
     "createdBefore",
+    "labels",
 ];
 
 /// The argument of `listEvents`.
@@ -66,6 +68,11 @@ pub(super) fn sessions(request: Option<Unknown<'_>>) -> Result<ReadRequest, Fail
             destroyed: fields.boolean("destroyed")?,
             created_after: fields.safe_integer("createdAfter")?,
             created_before: fields.safe_integer("createdBefore")?,
+            labels: fields
+                .given("labels")?
+                .map(labels::wanted)
+                .transpose()?
+                .unwrap_or_default(),
         },
         order: order(&fields)?,
     };

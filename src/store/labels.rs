@@ -77,6 +77,16 @@ pub fn check(name: &str, value: Option<&str>) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Refuses to look for sessions with more labels than any has.
+pub fn check_wanted(labels: usize) -> Result<(), StoreError> {
+    if i64::try_from(labels).is_ok_and(|labels| labels <= MAX_LABELS) {
+        return Ok(());
+    }
+    Err(StoreError::invalid(format!(
+        "request.labels must have at most {MAX_LABELS} labels, as a session does; it has {labels}"
+    )))
+}
+
 /// Refuses a change after which a session has more labels than before, and too many.
 pub fn check_count(session_id: &str, before: i64, after: i64) -> Result<(), StoreError> {
     if after > MAX_LABELS && after > before {

@@ -1,25 +1,16 @@
 /** Lists with filters, and in descending order: what they hold, and whose cursors they take. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import type { TestContext } from "node:test";
 import fc from "fast-check";
-import type { ListPage, SessionEvent, SessionRecord } from "sandbox-agent";
+import type { SessionRecord } from "sandbox-agent";
 import type { EventListRequest, SessionListRequest } from "../../../index.js";
 import type { ContractDriver, Suite } from "./driver.mts";
 import { event, indexes, MAX, range, record, scan } from "./records.mts";
 
-/** A driver whose lists have filters. */
-type ListDriver = ContractDriver & {
-  listEvents(request: EventListRequest): Promise<ListPage<SessionEvent>>;
-  listSessions(request?: SessionListRequest): Promise<ListPage<SessionRecord>>;
-};
-
-export function lists({ name, fresh, oursOnly }: Suite): void {
-  const opened = async (t: TestContext): Promise<ListDriver> => fresh(t);
-
+export function lists({ name, ours, oursOnly }: Suite): void {
   describe(`${name}: lists`, () => {
     oursOnly("a session is read back from its newest event, also while events come", async (t) => {
-      const driver = await opened(t);
+      const driver = await ours(t);
       await insert(driver, range(1, 121));
       const request = { sessionId: "s", order: "desc", limit: 50 } as const;
       const newest = await driver.listEvents(request);
@@ -33,7 +24,7 @@ export function lists({ name, fresh, oursOnly }: Suite): void {
     });
 
     oursOnly("afterIndex and beforeIndex leave out the index itself, in both orders", async (t) => {
-      const driver = await opened(t);
+      const driver = await ours(t);
       await insert(driver, [0, 2, 4, 6, MAX]);
       for (const [filter, expected] of [
         [{ afterIndex: 2 }, [4, 6, MAX]],
@@ -55,7 +46,7 @@ export function lists({ name, fresh, oursOnly }: Suite): void {
     });
 
     oursOnly("a method is what JSON.parse finds at the top of a message, and nothing else", async (t) => {
-      const driver = await opened(t);
+      const driver = await ours(t);
       const odd = 'a"\\/\u0000\n\u2028é😀';
       const payloads: [unknown, string | undefined][] = [
         [{ method: "session/prompt" }, "session/prompt"],
@@ -80,7 +71,7 @@ export function lists({ name, fresh, oursOnly }: Suite): void {
     });
 
     oursOnly("a page is full however few of the events it looks at are listed", async (t) => {
-      const driver = await opened(t);
+      const driver = await ours(t);
       const rare = [3, 4, 700, 1_249, 1_250];
       // What a terminal shows is full of escapes, which hide from a database what a text means.
       const payload = (index: number) => ({ method: rare.includes(index) ? "a" : "b", text: "\u001b[31m" });
@@ -106,7 +97,7 @@ export function lists({ name, fresh, oursOnly }: Suite): void {
     });
 
     oursOnly("sessions are found by each of their filters", async (t) => {
-      const driver = await opened(t);
+      const driver = await ours(t);
       await driver.updateSession(record("a", { createdAt: 1, agent: "claude" }));
       await driver.updateSession(record("b", { createdAt: 2, agent: "Claude", sandboxId: "local/1" }));
       await driver.updateSession(record("c", { createdAt: 2, sandboxId: "local/1", destroyedAt: 0 }));
@@ -145,7 +136,7 @@ export function lists({ name, fresh, oursOnly }: Suite): void {
     });
 
     oursOnly("what no database can hold is in no list", async (t) => {
-      const driver = await opened(t);
+      const driver = await ours(t);
       await driver.updateSession(record("s"));
       await driver.insertEvent("s", event("s", 1));
       for (const text of ["\u0000", "a\u0000b"]) {
@@ -156,7 +147,7 @@ export function lists({ name, fresh, oursOnly }: Suite): void {
     });
 
     oursOnly("a cursor is taken by the list that it came from, and by no other", async (t) => {
-      const driver = await opened(t);
+      const driver = await ours(t);
       await insert(driver, range(0, 6));
       await Promise.all(range(0, 6).map((n) => driver.updateSession(record(`s${n}`))));
       const wrong = {
@@ -210,7 +201,7 @@ export function lists({ name, fresh, oursOnly }: Suite): void {
     });
 
     oursOnly("any filters of events, in any order and pages of any sizes, are a filter over all", async (t) => {
-      const driver = await opened(t);
+      const driver = await ours(t);
       const given = <T,>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
       const methods = ["session/update", "session/prompt", 'odd"\\\u0000\u001f', "é"];
       let run = 0;
@@ -267,7 +258,7 @@ export function lists({ name, fresh, oursOnly }: Suite): void {
     });
 
     oursOnly("any filters of sessions, in any order and pages of any sizes, are a filter over all", async (t) => {
-      const driver = await opened(t);
+      const driver = await ours(t);
       const given = <T,>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
       const make = (n: number) =>
         record(`s${(n * 7) % 64}${n}`, {

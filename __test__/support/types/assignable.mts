@@ -86,6 +86,7 @@ export const sessionList: Required<SessionListRequest> = {
   destroyed: false,
   createdAfter: 0,
   createdBefore: 9,
+  labels: { tenant: "a" },
 };
 
 export const options: Required<SQLiteSessionPersistDriverOptions> = {

@@ -19,4 +19,11 @@ pub enum Condition<'a> {
     Present(&'static str),
     /// The column holds nothing.
     Absent(&'static str),
+    /// The session has the label. The database is to look for it when it comes to the session.
+    Label(Label<'a>),
+    /// The session has the label. The database is to begin with those that have it, which are few.
+    RareLabel(Label<'a>),
 }
+
+/// A label: its name and its value.
+pub type Label<'a> = (&'a str, &'a str);

@@ -5,9 +5,9 @@ mod condition;
 mod events;
 mod sessions;
 
-pub use self::condition::Condition;
+pub use self::condition::{Condition, Label};
 pub use self::events::{EventFilter, EventList, Sender};
-pub use self::sessions::{SessionFilter, SessionList};
+pub use self::sessions::{RARE, SessionFilter, SessionList};
 use super::cursor::{Cursors, Fingerprint, Key, Position};
 use super::error::StoreError;
 use super::page::PageText;

@@ -1,6 +1,8 @@
 //! Lists of sessions.
 
-use super::condition::Condition;
+use std::collections::BTreeMap;
+
+use super::condition::{Condition, Label};
 use super::{List, Order, cursors};
 use crate::store::cursor::{Cursors, Position, SessionKey};
 
@@ -26,12 +28,32 @@ pub struct SessionFilter {
     pub created_after: Option<i64>,
     /// Created earlier, in milliseconds since 1970.
     pub created_before: Option<i64>,
+    /// With these labels: names and values.
+    pub labels: BTreeMap<String, String>,
 }
 
+/// Up to how many sessions with a label are found, and sorted, sooner than one comes across enough of them by going through all
+/// sessions in their order. With this many among a million, a page of 50 costs about the same either way.
+pub const RARE: i64 = 5_000;
+
 impl SessionList {
-    /// What the rows of a page must meet.
+    /// The labels that sessions must have.
+    pub fn labels(&self) -> impl Iterator<Item = Label<'_>> {
+        self.filter.labels.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The label that the fewest sessions have, if those are few. `counts` has for each label how many have it, or [`RARE`] when
+    /// there are as many or more.
     #[must_use]
-    pub fn conditions<'a>(&'a self, position: &'a Position<SessionKey>) -> Vec<Condition<'a>> {
+    pub fn rare_label(&self, counts: &[i64]) -> Option<Label<'_>> {
+        let counted = self.labels().zip(counts);
+        let (label, count) = counted.min_by_key(|(_, count)| **count)?;
+        (*count < RARE).then_some(label)
+    }
+
+    /// What the rows of a page must meet. `rare` is the label to begin with, if there is a rare one.
+    #[must_use]
+    pub fn conditions<'a>(&'a self, position: &'a Position<SessionKey>, rare: Option<Label<'a>>) -> Vec<Condition<'a>> {
         const TIME: &str = "created_at";
         let SessionFilter {
             agent,
@@ -39,6 +61,7 @@ impl SessionList {
             destroyed,
             created_after,
             created_before,
+            labels: _,
         } = &self.filter;
         let mut after = created_after.map(|time| Condition::Above(TIME, time));
         let mut before = created_before.map(|time| Condition::Below(TIME, time));
@@ -62,16 +85,21 @@ impl SessionList {
                 Condition::Absent("destroyed_at")
             }
         });
-        [
+        let labels = self.labels().map(|label| {
+            if Some(label) == rare {
+                Condition::RareLabel(label)
+            } else {
+                Condition::Label(label)
+            }
+        });
+        let columns = [
             after,
             before,
             equal("agent", agent),
             equal("sandbox_id", sandbox_id),
             destroyed,
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        ];
+        columns.into_iter().flatten().chain(labels).collect()
     }
 }
 
@@ -89,19 +117,24 @@ impl List for SessionList {
             destroyed,
             created_after,
             created_before,
+            labels,
         } = &self.filter;
+        let one = |text: &str| format!("{}:{text}", text.len());
+        let all_labels = || labels.iter().map(|(name, value)| one(name) + &one(value)).collect();
         let filters = [
             ("agent", agent.clone()),
             ("sandboxId", sandbox_id.clone()),
             ("destroyed", destroyed.map(|destroyed| destroyed.to_string())),
             ("createdAfter", created_after.map(|time| time.to_string())),
             ("createdBefore", created_before.map(|time| time.to_string())),
+            ("labels", (!labels.is_empty()).then(all_labels)),
         ];
         cursors(self.order, &filters)
     }
 
     fn texts(&self) -> Vec<&str> {
         let SessionFilter { agent, sandbox_id, .. } = &self.filter;
-        [agent, sandbox_id].into_iter().filter_map(Option::as_deref).collect()
+        let columns = [agent, sandbox_id].into_iter().filter_map(Option::as_deref);
+        columns.chain(self.labels().flat_map(<[&str; 2]>::from)).collect()
     }
 }

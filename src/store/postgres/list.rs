@@ -8,7 +8,7 @@ use tokio_postgres::{Client, RowStream};
 use super::error::Failure;
 use super::tables::Tables;
 use crate::store::cursor::{EventKey, Position, SessionKey};
-use crate::store::list::{Condition, EventList, List, ListRequest, Order, SessionList};
+use crate::store::list::{Condition, EventList, Label, List, ListRequest, Order, RARE, SessionList};
 use crate::store::tables::TableName;
 use crate::store::tables::columns::{self, Column, Data};
 
@@ -49,13 +49,46 @@ impl ListStatement<'_> {
     }
 }
 
-/// What reads a page of sessions.
-pub(super) fn sessions<'a>(tables: &Tables, request: &'a ListRequest<SessionList>) -> ListStatement<'a> {
+/// What counts for each label of the list how many sessions have it, up to [`RARE`]. The planner's own estimate may be of a table
+/// that was never analyzed, and takes the name and the value for independent.
+pub(super) fn label_counts<'a>(tables: &Tables, list: &'a SessionList) -> ListStatement<'a> {
+    let mut parameters = Parameters(vec![Parameter::Integer(RARE)]);
+    let counts: Vec<String> = list
+        .labels()
+        .map(|label| {
+            let labelled = labelled("session_id", tables, label, &mut parameters);
+            format!("(SELECT pg_catalog.count(*) FROM ({labelled} LIMIT $1) AS labelled)")
+        })
+        .collect();
+    ListStatement {
+        sql: format!("SELECT {}", counts.join(", ")),
+        parameters: parameters.0,
+    }
+}
+
+/// What reads a page of sessions. `rare` is the label to begin with.
+pub(super) fn sessions<'a>(
+    tables: &Tables,
+    request: &'a ListRequest<SessionList>,
+    rare: Option<Label<'a>>,
+) -> ListStatement<'a> {
     let ListRequest { list, position, .. } = request;
-    let mut statement = Unfinished::new(&SESSION_COLUMNS, &tables.sessions, request.rows());
-    statement.conditions(&list.conditions(position));
-    statement.order(&["created_at", "id COLLATE pg_catalog.\"C\""], list.order());
-    statement.limit("$1", position)
+    let mut parameters = Parameters(vec![Parameter::Integer(request.rows())]);
+    let conditions = list.conditions(position, rare);
+    let conditions = conditions.iter().map(|each| condition(tables, *each, &mut parameters));
+    let select = Select {
+        columns: &SESSION_COLUMNS,
+        table: &tables.sessions,
+        conditions: conditions.collect(),
+        order: &["created_at", "id COLLATE pg_catalog.\"C\""],
+        // The planner takes a label that it looks for in each row for a rare one, and would read all rows and sort them.
+        limit: if list.filter.labels.is_empty() {
+            "$1"
+        } else {
+            "(SELECT $1)"
+        },
+    };
+    select.statement(list.order(), position, parameters)
 }
 
 /// What reads so many rows of a session's events.
@@ -65,103 +98,140 @@ pub(super) fn events<'a>(
     position: &Position<EventKey>,
     rows: i64,
 ) -> ListStatement<'a> {
-    let mut statement = Unfinished::new(&EVENT_COLUMNS, &tables.events, rows);
-    statement.conditions(&list.conditions(position));
-    if let Some(literal) = list.method_literal() {
-        statement.payload_may_hold(literal);
-    }
-    statement.order(&["event_index"], list.order());
-    // A limit that the planner cannot know makes it go through the index in order. One that it knows, and that is more than it
-    // believes the session to have, makes it fetch the whole rest of the session, and sort that, for each page.
-    statement.limit("(SELECT $1)", position)
+    let mut parameters = Parameters(vec![Parameter::Integer(rows)]);
+    let conditions = list.conditions(position);
+    let conditions = conditions.iter().map(|each| condition(tables, *each, &mut parameters));
+    let mut conditions: Vec<String> = conditions.collect();
+    conditions.extend(
+        list.method_literal()
+            .map(|literal| payload_may_hold(literal, &mut parameters)),
+    );
+    let select = Select {
+        columns: &EVENT_COLUMNS,
+        table: &tables.events,
+        conditions,
+        order: &["event_index"],
+        // A limit that the planner cannot know makes it go through the index in order. One that it knows, and that is more than
+        // it believes the session to have, makes it fetch the whole rest of the session, and sort that, for each page.
+        limit: "(SELECT $1)",
+    };
+    select.statement(list.order(), position, parameters)
 }
 
-/// A statement in the making.
-struct Unfinished<'a> {
-    statement: ListStatement<'a>,
-    has_condition: bool,
+/// The parts of a statement.
+struct Select<'a> {
+    columns: &'a str,
+    table: &'a TableName,
+    conditions: Vec<String>,
+    /// In ascending order.
+    order: &'a [&'a str],
+    limit: &'a str,
 }
 
-impl<'a> Unfinished<'a> {
-    /// Its first parameter is how many rows it reads.
-    fn new(columns: &str, table: &TableName, rows: i64) -> Self {
-        Self {
-            statement: ListStatement {
-                sql: format!("SELECT {columns} FROM {table}"),
-                parameters: vec![Parameter::Integer(rows)],
-            },
-            has_condition: false,
+impl Select<'_> {
+    fn statement<'a, K>(
+        self,
+        order: Order,
+        position: &Position<K>,
+        mut parameters: Parameters<'a>,
+    ) -> ListStatement<'a> {
+        let mut sql = format!("SELECT {} FROM {}", self.columns, self.table);
+        if !self.conditions.is_empty() {
+            sql.push_str(" WHERE ");
+            sql.push_str(&self.conditions.join(" AND "));
         }
-    }
-
-    fn parameter(&mut self, value: Parameter<'a>) -> String {
-        self.statement.parameters.push(value);
-        format!("${}", self.statement.parameters.len())
-    }
-
-    fn and(&mut self, condition: &str) {
-        let first = !std::mem::replace(&mut self.has_condition, true);
-        self.statement.sql.push_str(if first { " WHERE " } else { " AND " });
-        self.statement.sql.push_str(condition);
-    }
-
-    fn conditions(&mut self, conditions: &[Condition<'a>]) {
-        for condition in conditions {
-            let condition = match *condition {
-                Condition::Equal(column, text) => format!("{column} = {}", self.parameter(Parameter::Text(text))),
-                Condition::Above(column, number) => {
-                    format!("{column} > {}", self.parameter(Parameter::Integer(number)))
-                }
-                Condition::Below(column, number) => {
-                    format!("{column} < {}", self.parameter(Parameter::Integer(number)))
-                }
-                Condition::SessionAbove(key) => self.beside(">", key),
-                Condition::SessionBelow(key) => self.beside("<", key),
-                Condition::Present(column) => format!("{column} IS NOT NULL"),
-                Condition::Absent(column) => format!("{column} IS NULL"),
-            };
-            self.and(&condition);
-        }
-    }
-
-    /// Leaves out rows whose payload cannot have the string of that JSON literal anywhere. Where the payload writes a character
-    /// as `\u` and digits, or a slash with a backslash, it is not known.
-    fn payload_may_hold(&mut self, literal: String) {
-        let literal = self.parameter(Parameter::Owned(literal));
-        let payload = "payload_json::pg_catalog.text COLLATE pg_catalog.\"C\"";
-        let holds = |text: &str| format!("pg_catalog.strpos({payload}, {text}) > 0");
-        self.and(&format!(
-            "({} OR {} OR {})",
-            holds(&literal),
-            holds(r"E'\\u'"),
-            holds(r"E'\\/'")
-        ));
-    }
-
-    fn beside(&mut self, side: &str, key: &'a SessionKey) -> String {
-        let created_at = self.parameter(Parameter::Integer(key.created_at));
-        let id = self.parameter(Parameter::Text(&key.id));
-        format!("(created_at, id COLLATE pg_catalog.\"C\") {side} ({created_at}, {id})")
-    }
-
-    fn order(&mut self, expressions: &[&str], order: Order) {
         let direction = match order {
             Order::Ascending => "",
             Order::Descending => " DESC",
         };
-        let expressions: Vec<String> = expressions.iter().map(|each| format!("{each}{direction}")).collect();
-        self.statement.sql.push_str(" ORDER BY ");
-        self.statement.sql.push_str(&expressions.join(", "));
+        let order: Vec<String> = self.order.iter().map(|each| format!("{each}{direction}")).collect();
+        sql.push_str(" ORDER BY ");
+        sql.push_str(&order.join(", "));
+        sql.push_str(" LIMIT ");
+        sql.push_str(self.limit);
+        if let Position::Offset(offset) = position {
+            sql.push_str(" OFFSET ");
+            sql.push_str(&parameters.integer(*offset));
+        }
+        ListStatement {
+            sql,
+            parameters: parameters.0,
+        }
+    }
+}
+
+fn condition<'a>(tables: &Tables, condition: Condition<'a>, parameters: &mut Parameters<'a>) -> String {
+    match condition {
+        Condition::Equal(column, text) => format!("{column} = {}", parameters.text(text)),
+        Condition::Above(column, number) => format!("{column} > {}", parameters.integer(number)),
+        Condition::Below(column, number) => format!("{column} < {}", parameters.integer(number)),
+        Condition::SessionAbove(key) => {
+            format!("(created_at, id COLLATE pg_catalog.\"C\") > {}", parameters.key(key))
+        }
+        Condition::SessionBelow(key) => {
+            format!("(created_at, id COLLATE pg_catalog.\"C\") < {}", parameters.key(key))
+        }
+        Condition::Present(column) => format!("{column} IS NOT NULL"),
+        Condition::Absent(column) => format!("{column} IS NULL"),
+        // A subquery that has one value is run for each row, and never made a join.
+        Condition::Label((name, value)) => format!(
+            "(SELECT value FROM {} WHERE session_id = {}.id COLLATE pg_catalog.\"C\" AND name = {}) = {}",
+            tables.labels,
+            tables.sessions,
+            parameters.text(name),
+            parameters.text(value)
+        ),
+        // Ids of an older table have another collation, and an index of that. JSON has none: what comes out of it is compared by
+        // that of the column.
+        Condition::RareLabel(label) => {
+            let ids = labelled("pg_catalog.to_json(session_id) #>> '{}'", tables, label, parameters);
+            format!("id = ANY (ARRAY({ids}))")
+        }
+    }
+}
+
+/// What reads an expression of the rows of a label.
+fn labelled<'a>(
+    expression: &str,
+    tables: &Tables,
+    (name, value): Label<'a>,
+    parameters: &mut Parameters<'a>,
+) -> String {
+    format!(
+        "SELECT {expression} FROM {} WHERE name = {} AND value = {}",
+        tables.labels,
+        parameters.text(name),
+        parameters.text(value)
+    )
+}
+
+/// Leaves out rows whose payload cannot have the string of that JSON literal anywhere. Where the payload writes a character
+/// as `\u` and digits, or a slash with a backslash, it is not known.
+fn payload_may_hold(literal: String, parameters: &mut Parameters<'_>) -> String {
+    let literal = parameters.add(Parameter::Owned(literal));
+    let payload = "payload_json::pg_catalog.text COLLATE pg_catalog.\"C\"";
+    let holds = |text: &str| format!("pg_catalog.strpos({payload}, {text}) > 0");
+    format!("({} OR {} OR {})", holds(&literal), holds(r"E'\\u'"), holds(r"E'\\/'"))
+}
+
+/// The values of parameters. Each is added with its placeholder.
+struct Parameters<'a>(Vec<Parameter<'a>>);
+
+impl<'a> Parameters<'a> {
+    fn add(&mut self, value: Parameter<'a>) -> String {
+        self.0.push(value);
+        format!("${}", self.0.len())
     }
 
-    fn limit<K>(mut self, limit: &str, position: &Position<K>) -> ListStatement<'a> {
-        self.statement.sql.push_str(" LIMIT ");
-        self.statement.sql.push_str(limit);
-        if let Position::Offset(offset) = position {
-            let offset = self.parameter(Parameter::Integer(*offset));
-            self.statement.sql.push_str(" OFFSET ");
-            self.statement.sql.push_str(&offset);
-        }
-        self.statement
+    fn integer(&mut self, number: i64) -> String {
+        self.add(Parameter::Integer(number))
+    }
+
+    fn text(&mut self, text: &'a str) -> String {
+        self.add(Parameter::Text(text))
+    }
+
+    fn key(&mut self, key: &'a SessionKey) -> String {
+        format!("({}, {})", self.integer(key.created_at), self.text(&key.id))
     }
 }

@@ -15,7 +15,7 @@ use super::tables::Tables;
 use crate::store::cursor::{EventKey, Position, SessionKey};
 use crate::store::error::ErrorKind;
 use crate::store::labels;
-use crate::store::list::{EventList, List, ListRequest, SessionList};
+use crate::store::list::{EventList, Label, List, ListRequest, SessionList};
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
 use crate::store::page::{Page, PageText};
 use crate::store::tables::columns;
@@ -83,7 +83,8 @@ pub(super) async fn sessions(
     tables: &Tables,
     request: &ListRequest<SessionList>,
 ) -> Result<Page<SessionKey>, Failure> {
-    let statement = list::sessions(tables, request);
+    let rare = rare_label(connection, tables, &request.list).await?;
+    let statement = list::sessions(tables, request, rare);
     let push = |row: &Row, page: &mut PageText<SessionKey>| Ok(page.push_session(&session_of(row)?));
     pages(
         connection,
@@ -94,6 +95,23 @@ pub(super) async fn sessions(
         drop,
     )
     .await
+}
+
+async fn rare_label<'a>(
+    connection: &Connection,
+    tables: &Tables,
+    list: &'a SessionList,
+) -> Result<Option<Label<'a>>, Failure> {
+    if list.filter.labels.is_empty() {
+        return Ok(None);
+    }
+    let statement = list::label_counts(tables, list);
+    let rows: Vec<Row> = statement.rows(connection).await?.try_collect().await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let counts = (0..row.len()).map(|label| get(row, label));
+    Ok(list.rare_label(&counts.collect::<Result<Vec<i64>, Failure>>()?))
 }
 
 /// Pages of a session's events. Gives the last one back, and passes on those before it as soon as they are there.

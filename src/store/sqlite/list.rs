@@ -4,14 +4,15 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Result, ToSql};
 
 use super::tables::Tables;
-use crate::store::cursor::Position;
-use crate::store::list::{Condition, EventList, List, ListRequest, Order, SessionList};
+use crate::store::cursor::{Position, SessionKey};
+use crate::store::list::{Condition, EventList, Label, List, ListRequest, Order, RARE, SessionList};
 use crate::store::tables::columns;
 
-/// What the statements begin with.
+/// The lists of one store.
 pub(super) struct Lists {
-    sessions: String,
-    events: String,
+    tables: Tables,
+    select_sessions: String,
+    select_events: String,
 }
 
 /// A statement, and the values of its parameters.
@@ -36,27 +37,47 @@ impl ToSql for Parameter<'_> {
 }
 
 impl Lists {
-    pub(super) fn new(tables: &Tables) -> Self {
+    pub(super) fn of(tables: &Tables) -> Self {
+        let sessions = columns::names(&columns::SESSIONS);
+        let events = columns::names(columns::of_one_session());
         Self {
-            sessions: format!("SELECT {} FROM {}", columns::names(&columns::SESSIONS), tables.sessions),
-            events: format!(
-                "SELECT {} FROM {}",
-                columns::names(columns::of_one_session()),
-                tables.events
-            ),
+            tables: tables.clone(),
+            select_sessions: format!("SELECT {sessions} FROM {}", tables.sessions),
+            select_events: format!("SELECT {events} FROM {}", tables.events),
         }
     }
 
-    /// What reads a page of sessions.
-    pub(super) fn sessions<'a>(&self, request: &'a ListRequest<SessionList>) -> ListStatement<'a> {
-        let conditions = request.list.conditions(&request.position);
-        statement(
-            &self.sessions,
-            request,
-            request.rows(),
-            &conditions,
-            &columns::SESSION_ORDER,
-        )
+    /// What counts for each label of the list how many sessions have it, up to [`RARE`]. There are no statistics to ask.
+    pub(super) fn label_counts<'a>(&self, list: &'a SessionList) -> ListStatement<'a> {
+        let mut parameters = Parameters(vec![Parameter::Integer(RARE)]);
+        let counts: Vec<String> = list
+            .labels()
+            .map(|label| {
+                format!(
+                    "(SELECT count(*) FROM ({} LIMIT ?1))",
+                    self.labelled(label, &mut parameters)
+                )
+            })
+            .collect();
+        ListStatement {
+            sql: format!("SELECT {}", counts.join(", ")),
+            parameters: parameters.0,
+        }
+    }
+
+    /// What reads a page of sessions. `rare` is the label to begin with.
+    pub(super) fn sessions<'a>(
+        &self,
+        request: &'a ListRequest<SessionList>,
+        rare: Option<Label<'a>>,
+    ) -> ListStatement<'a> {
+        let conditions = request.list.conditions(&request.position, rare);
+        let order = match rare {
+            None => columns::SESSION_ORDER,
+            // The plus keeps SQLite from going through the index in this order.
+            Some(_) => ["+created_at", "+id"],
+        };
+        self.statement(&self.select_sessions, request, request.rows(), &conditions, &order)
     }
 
     /// What reads a page of events.
@@ -64,55 +85,90 @@ impl Lists {
         let conditions = request.list.conditions(&request.position);
         // The rows that are none of the list are known only once they are read. The reader stops when its page is full.
         let rows = request.list.filter.method.as_ref().map_or(request.rows(), |_| i64::MAX);
-        statement(&self.events, request, rows, &conditions, &["event_index"])
+        self.statement(&self.select_events, request, rows, &conditions, &["event_index"])
+    }
+
+    fn statement<'a, L: List>(
+        &self,
+        select: &str,
+        request: &ListRequest<L>,
+        rows: i64,
+        conditions: &[Condition<'a>],
+        order: &[&str],
+    ) -> ListStatement<'a> {
+        let mut parameters = Parameters(vec![Parameter::Integer(rows)]);
+        let mut sql = select.to_owned();
+        for (position, condition) in conditions.iter().enumerate() {
+            sql.push_str(if position == 0 { " WHERE " } else { " AND " });
+            sql.push_str(&self.condition(*condition, &mut parameters));
+        }
+        let direction = match request.list.order() {
+            Order::Ascending => "",
+            Order::Descending => " DESC",
+        };
+        let order: Vec<String> = order.iter().map(|column| format!("{column}{direction}")).collect();
+        sql.push_str(" ORDER BY ");
+        sql.push_str(&order.join(", "));
+        sql.push_str(" LIMIT ?1");
+        if let Position::Offset(offset) = request.position {
+            sql.push_str(" OFFSET ");
+            sql.push_str(&parameters.integer(offset));
+        }
+        ListStatement {
+            sql,
+            parameters: parameters.0,
+        }
+    }
+
+    fn condition<'a>(&self, condition: Condition<'a>, parameters: &mut Parameters<'a>) -> String {
+        match condition {
+            Condition::Equal(column, text) => format!("{column} = {}", parameters.text(text)),
+            Condition::Above(column, number) => format!("{column} > {}", parameters.integer(number)),
+            Condition::Below(column, number) => format!("{column} < {}", parameters.integer(number)),
+            Condition::SessionAbove(key) => format!("(created_at, id) > {}", parameters.key(key)),
+            Condition::SessionBelow(key) => format!("(created_at, id) < {}", parameters.key(key)),
+            Condition::Present(column) => format!("{column} IS NOT NULL"),
+            Condition::Absent(column) => format!("{column} IS NULL"),
+            Condition::Label((name, value)) => format!(
+                "(SELECT value FROM {} WHERE session_id = {}.id AND name = {}) = {}",
+                self.tables.labels,
+                self.tables.sessions,
+                parameters.text(name),
+                parameters.text(value)
+            ),
+            Condition::RareLabel(label) => format!("id IN ({})", self.labelled(label, parameters)),
+        }
+    }
+
+    /// What reads the ids of the sessions with a label.
+    fn labelled<'a>(&self, (name, value): Label<'a>, parameters: &mut Parameters<'a>) -> String {
+        format!(
+            "SELECT session_id FROM {} WHERE name = {} AND value = {}",
+            self.tables.labels,
+            parameters.text(name),
+            parameters.text(value)
+        )
     }
 }
 
-fn statement<'a, L: List>(
-    select: &str,
-    request: &ListRequest<L>,
-    rows: i64,
-    conditions: &[Condition<'a>],
-    order: &[&str],
-) -> ListStatement<'a> {
-    let mut parameters = vec![Parameter::Integer(rows)];
-    let mut parameter = |value| {
-        parameters.push(value);
-        format!("?{}", parameters.len())
-    };
-    let mut sql = select.to_owned();
-    for (position, condition) in conditions.iter().enumerate() {
-        let condition = match *condition {
-            Condition::Equal(column, text) => format!("{column} = {}", parameter(Parameter::Text(text))),
-            Condition::Above(column, number) => format!("{column} > {}", parameter(Parameter::Integer(number))),
-            Condition::Below(column, number) => format!("{column} < {}", parameter(Parameter::Integer(number))),
-            Condition::SessionAbove(key) => format!(
-                "(created_at, id) > ({}, {})",
-                parameter(Parameter::Integer(key.created_at)),
-                parameter(Parameter::Text(&key.id))
-            ),
-            Condition::SessionBelow(key) => format!(
-                "(created_at, id) < ({}, {})",
-                parameter(Parameter::Integer(key.created_at)),
-                parameter(Parameter::Text(&key.id))
-            ),
-            Condition::Present(column) => format!("{column} IS NOT NULL"),
-            Condition::Absent(column) => format!("{column} IS NULL"),
-        };
-        sql.push_str(if position == 0 { " WHERE " } else { " AND " });
-        sql.push_str(&condition);
+/// The values of parameters. Each is added with its placeholder.
+struct Parameters<'a>(Vec<Parameter<'a>>);
+
+impl<'a> Parameters<'a> {
+    fn add(&mut self, value: Parameter<'a>) -> String {
+        self.0.push(value);
+        format!("?{}", self.0.len())
     }
-    let direction = match request.list.order() {
-        Order::Ascending => "",
-        Order::Descending => " DESC",
-    };
-    sql.push_str(" ORDER BY ");
-    let order: Vec<String> = order.iter().map(|column| format!("{column}{direction}")).collect();
-    sql.push_str(&order.join(", "));
-    sql.push_str(" LIMIT ?1");
-    if let Position::Offset(offset) = request.position {
-        sql.push_str(" OFFSET ");
-        sql.push_str(&parameter(Parameter::Integer(offset)));
+
+    fn integer(&mut self, number: i64) -> String {
+        self.add(Parameter::Integer(number))
     }
-    ListStatement { sql, parameters }
+
+    fn text(&mut self, text: &'a str) -> String {
+        self.add(Parameter::Text(text))
+    }
+
+    fn key(&mut self, key: &'a SessionKey) -> String {
+        format!("({}, {})", self.integer(key.created_at), self.text(&key.id))
+    }
 }

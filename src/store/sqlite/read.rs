@@ -11,7 +11,7 @@ use super::list::{ListStatement, Lists};
 use super::tables::Tables;
 use crate::store::error::StoreError;
 use crate::store::labels;
-use crate::store::list::{EventList, List, ListRequest, SessionList};
+use crate::store::list::{EventList, Label, List, ListRequest, SessionList};
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
 use crate::store::page::{Page, PageText};
 use crate::store::tables::columns;
@@ -56,7 +56,7 @@ impl Reader {
                 "SELECT name, value FROM {} WHERE session_id = ?1 ORDER BY name",
                 tables.labels
             ),
-            lists: Lists::new(tables),
+            lists: Lists::of(tables),
         })
     }
 
@@ -110,13 +110,26 @@ impl Reader {
     }
 
     fn sessions(&self, request: &ListRequest<SessionList>) -> rusqlite::Result<Found> {
-        let page = self.page(request, &self.lists.sessions(request), |row, page| {
+        let rare = self.rare_label(&request.list)?;
+        let page = self.page(request, &self.lists.sessions(request, rare), |row, page| {
             Ok(page.push_session(&session(row)?))
         })?;
         Ok(Found {
             answer: Answer::Json(page.text),
             next: page.next.map(|key| ReadRequest::ListSessions(request.after(key))),
         })
+    }
+
+    fn rare_label<'a>(&self, list: &'a SessionList) -> rusqlite::Result<Option<Label<'a>>> {
+        if list.filter.labels.is_empty() {
+            return Ok(None);
+        }
+        let statement = self.lists.label_counts(list);
+        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
+        let counts: Vec<i64> = prepared.query_row(params_from_iter(&statement.parameters), |row| {
+            (0..list.filter.labels.len()).map(|label| row.get(label)).collect()
+        })?;
+        Ok(list.rare_label(&counts))
     }
 
     fn events(&self, request: &ListRequest<EventList>) -> rusqlite::Result<Found> {
