@@ -10,24 +10,6 @@ import type {
 } from "sandbox-agent" with { "resolution-mode": "import" };
 
 /**
- * What went wrong, as the `code` of an error of this package. docs/errors.md says what each means, and what to do.
- */
-type PersistErrorCode =
-  | "ERR_PERSIST_INVALID_ARGUMENT"
-  | "ERR_PERSIST_CLOSED"
-  | "ERR_PERSIST_INDEX_CONFLICT"
-  | "ERR_PERSIST_SCHEMA"
-  | "ERR_PERSIST_FOREIGN_TABLE"
-  | "ERR_PERSIST_BUSY"
-  | "ERR_PERSIST_TIMEOUT"
-  | "ERR_PERSIST_UNAVAILABLE"
-  | "ERR_PERSIST_READONLY"
-  | "ERR_PERSIST_FULL"
-  | "ERR_PERSIST_CORRUPT"
-  | "ERR_PERSIST_NO_BINARY"
-  | "ERR_PERSIST_INTERNAL";
-
-/**
  * Which events `listEvents` lists, and in which order: the SDK's own request, and what may be left out of it. An event is
  * listed if it meets all that is given.
  */
@@ -134,6 +116,19 @@ interface PersistDriverOptions {
    * @default 60000
    */
   drainTimeoutMs?: number;
+}
+/** What `tailEvents` is asked for. */
+interface TailEventsRequest {
+  /** The session that is followed. It need not exist yet. */
+  sessionId: string;
+  /**
+   * The index of the last event that the caller has: those after it are yielded. An integer from -1.
+   *
+   * @default -1, which is all events
+   */
+  afterIndex?: number;
+  /** Ends the iterator: `next()` rejects with an `AbortError` then. */
+  signal?: AbortSignal;
 }
 /**
  * The methods of `SQLiteSessionPersistDriver` and `PostgresSessionPersistDriver`, which are the same.
@@ -263,6 +258,31 @@ declare abstract class PersistDriver implements SessionPersistDriver {
    */
   getLabels(sessionId: string): Promise<Record<string, string>>;
   /**
+   * Follows a session: yields its stored events after `afterIndex`, then new ones as they are committed, by whichever
+   * process, in order of `eventIndex`, none missing and none twice. A session that does not exist yet is waited for.
+   *
+   * Events of one session that several processes write may become visible out of order for a moment. So where an index
+   * is missing before a new event, the iterator waits 250 ms for it, then goes on: indexes may be missing for good. Before an
+   * event that was created more than a minute ago it does not wait. What arrives there later is yielded when it arrives,
+   * after events with higher indexes; the last 1,000 places where indexes were missing are watched.
+   *
+   * It ends when the session is deleted or the driver closed; `next()` that waits then gets what was stored before. A `break` or
+   * `return()` ends it, and so does `signal`. An iterator that nobody waits for keeps nothing alive and holds at most a page
+   * of events, about 1 MiB; a `next()` that is awaited keeps the process alive.
+   *
+   * It never throws: the first `next()` rejects. After an error the iterator has ended; go on with a new one, after the last
+   * event that it yielded.
+   *
+   * @throws `AbortError` when `signal` is aborted. `ERR_PERSIST_INVALID_ARGUMENT`, `ERR_PERSIST_CLOSED`, and what `listEvents` rejects with.
+   * @example
+   * ```ts
+   * for await (const event of persist.tailEvents({ sessionId: "my-session", afterIndex: 41 })) {
+   *   response.write(`id: ${event.eventIndex}\ndata: ${JSON.stringify(event)}\n\n`);
+   * }
+   * ```
+   */
+  tailEvents(request: TailEventsRequest): AsyncIterableIterator<SessionEvent>;
+  /**
    * Resolves once everything that was prompted is stored. Call it when the prompts are answered, before the SDK's
    * `dispose()`: the SDK answers a prompt while the last updates are still on their way to the driver, and `dispose()` cuts
    * that way off.
@@ -302,6 +322,24 @@ declare abstract class PersistDriver implements SessionPersistDriver {
    */
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+/**
+ * What went wrong, as the `code` of an error of this package. docs/errors.md says what each means, and what to do.
+ */
+type PersistErrorCode =
+  | "ERR_PERSIST_INVALID_ARGUMENT"
+  | "ERR_PERSIST_CLOSED"
+  | "ERR_PERSIST_INDEX_CONFLICT"
+  | "ERR_PERSIST_SCHEMA"
+  | "ERR_PERSIST_FOREIGN_TABLE"
+  | "ERR_PERSIST_BUSY"
+  | "ERR_PERSIST_TIMEOUT"
+  | "ERR_PERSIST_UNAVAILABLE"
+  | "ERR_PERSIST_READONLY"
+  | "ERR_PERSIST_FULL"
+  | "ERR_PERSIST_CORRUPT"
+  | "ERR_PERSIST_NO_BINARY"
+  | "ERR_PERSIST_INTERNAL";
 
 /** The options of `PostgresSessionPersistDriver`. All may be left out. */
 interface PostgresSessionPersistDriverOptions extends PersistDriverOptions {
@@ -561,4 +599,5 @@ export type {
   PostgresSslOptions,
   SQLiteSessionPersistDriverOptions,
   SessionListRequest,
+  TailEventsRequest,
 };

@@ -98,9 +98,9 @@ async function askPassword(ask, settle) {
     if (/[\0\p{Surrogate}]/u.test(password))
       throw new TypeError("options.password returned a string with a NUL character or a lone surrogate");
     settle(password, 0);
-  } catch (failure) {
+  } catch (failure2) {
     count += 1;
-    failures.set(count, failure);
+    failures.set(count, failure2);
     if (!settle(void 0, count)) failures.delete(count);
   }
 }
@@ -125,6 +125,12 @@ function createError(code, message, details = {}) {
   OwnError.captureStackTrace?.(error, createError);
   define(error, "code", code);
   for (const [name, value] of entries(details)) define(error, name, value);
+  return error;
+}
+function abortError(cause) {
+  const error = new OwnError("The operation was aborted");
+  OwnError.captureStackTrace?.(error, abortError);
+  for (const [name, value] of entries({ name: "AbortError", code: "ABORT_ERR", cause })) define(error, name, value);
   return error;
 }
 function databaseError(message) {
@@ -218,6 +224,128 @@ var Drain = class {
     });
   }
 };
+
+// lib/tail.ts
+var Tail = class {
+  /** None once the iterator has ended. */
+  #follower;
+  #signal;
+  /** Why it could not begin, until the first `next()` has said so. */
+  #refusal;
+  #page = [];
+  /** How many events of the page were given. */
+  #given = 0;
+  /** The last call that waits. */
+  #last;
+  /** `follow` may throw, and so may what the caller's request does when it is read. */
+  constructor(follow, request) {
+    try {
+      const follower = follow();
+      this.#signal = signalOf(request);
+      this.#follower = follower;
+    } catch (error) {
+      this.#refusal = { error };
+    }
+  }
+  async next() {
+    if (!this.#last) {
+      const taken = this.#take();
+      if (taken) return taken;
+    }
+    const turn = this.#takeAfter(this.#last);
+    this.#last = turn;
+    try {
+      return await turn;
+    } finally {
+      if (this.#last === turn) this.#last = void 0;
+    }
+  }
+  async return() {
+    await this.#end();
+    return { done: true, value: void 0 };
+  }
+  async throw(error) {
+    await this.#end();
+    throw error;
+  }
+  async [Symbol.asyncDispose]() {
+    await this.#end();
+  }
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+  /** What can be said at once: the next event of the page, the end, or why there is none. */
+  #take() {
+    if (this.#refusal) {
+      const { error } = this.#refusal;
+      this.#refusal = void 0;
+      throw error;
+    }
+    if (!this.#follower) return { done: true, value: void 0 };
+    if (this.#signal?.aborted) {
+      this.#page = [];
+      this.#follower.end();
+      throw abortError(this.#signal.reason);
+    }
+    const value = this.#page[this.#given];
+    if (!value) return void 0;
+    this.#given += 1;
+    return { done: false, value };
+  }
+  /** Takes an event once the call before has taken its own: calls that wait at the same time keep their order. */
+  async #takeAfter(before) {
+    await settled(before);
+    for (; ; ) {
+      const taken = this.#take();
+      if (taken) return taken;
+      await this.#nextPage();
+    }
+  }
+  async #nextPage() {
+    const follower = this.#follower;
+    if (!follower) return;
+    const signal = this.#signal;
+    const abort = () => follower.end();
+    signal?.addEventListener("abort", abort);
+    try {
+      this.#page = [];
+      this.#given = 0;
+      const page = await follower.nextEvents();
+      if (page) this.#page = page;
+      else if (!signal?.aborted) this.#follower = void 0;
+    } catch (error) {
+      this.#follower = void 0;
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+  /** Ends the iterator, and waits for the calls that wait: they have nothing more to come. */
+  async #end() {
+    this.#refusal = void 0;
+    this.#follower?.end();
+    this.#follower = void 0;
+    this.#page = [];
+    await settled(this.#last);
+  }
+};
+async function settled(call) {
+  try {
+    await call;
+  } catch {
+  }
+}
+function signalOf(request) {
+  let signal;
+  try {
+    ({ signal } = request);
+  } catch (cause) {
+    throw createError("ERR_PERSIST_INVALID_ARGUMENT", "reading the field signal threw (see `cause`)", { cause });
+  }
+  if (signal === void 0 || signal === null) return void 0;
+  if (typeof signal === "object" && "aborted" in signal && "addEventListener" in signal) return signal;
+  throw createError("ERR_PERSIST_INVALID_ARGUMENT", "request.signal must be an AbortSignal");
+}
 
 // lib/driver.ts
 var isDriver;
@@ -400,6 +528,37 @@ var PersistDriver = class {
     }
   }
   /**
+   * Follows a session: yields its stored events after `afterIndex`, then new ones as they are committed, by whichever
+   * process, in order of `eventIndex`, none missing and none twice. A session that does not exist yet is waited for.
+   *
+   * Events of one session that several processes write may become visible out of order for a moment. So where an index
+   * is missing before a new event, the iterator waits 250 ms for it, then goes on: indexes may be missing for good. Before an
+   * event that was created more than a minute ago it does not wait. What arrives there later is yielded when it arrives,
+   * after events with higher indexes; the last 1,000 places where indexes were missing are watched.
+   *
+   * It ends when the session is deleted or the driver closed; `next()` that waits then gets what was stored before. A `break` or
+   * `return()` ends it, and so does `signal`. An iterator that nobody waits for keeps nothing alive and holds at most a page
+   * of events, about 1 MiB; a `next()` that is awaited keeps the process alive.
+   *
+   * It never throws: the first `next()` rejects. After an error the iterator has ended; go on with a new one, after the last
+   * event that it yielded.
+   *
+   * @throws `AbortError` when `signal` is aborted. `ERR_PERSIST_INVALID_ARGUMENT`, `ERR_PERSIST_CLOSED`, and what `listEvents` rejects with.
+   * @example
+   * ```ts
+   * for await (const event of persist.tailEvents({ sessionId: "my-session", afterIndex: 41 })) {
+   *   response.write(`id: ${event.eventIndex}\ndata: ${JSON.stringify(event)}\n\n`);
+   * }
+   * ```
+   */
+  tailEvents(request) {
+    const follow = () => {
+      if (!isDriver(this)) throw failure(this, "tailEvents");
+      return this.#native.follow(request);
+    };
+    return new Tail(follow, request);
+  }
+  /**
    * Resolves once everything that was prompted is stored. Call it when the prompts are answered, before the SDK's
    * `dispose()`: the SDK answers a prompt while the last updates are still on their way to the driver, and `dispose()` cuts
    * that way off.
@@ -470,7 +629,10 @@ async function drainAndClose(native) {
   return native.close();
 }
 function refusal(driver, method, cause) {
-  const error = isDriver(driver) ? createError(
+  return Promise.reject(failure(driver, method, cause));
+}
+function failure(driver, method, cause) {
+  return isDriver(driver) ? createError(
     "ERR_PERSIST_INTERNAL",
     `${method} failed for a mistake of sandbox-agent-persist (see \`cause\`); please report it`,
     { cause }
@@ -478,7 +640,6 @@ function refusal(driver, method, cause) {
     "ERR_PERSIST_INVALID_ARGUMENT",
     `${method} was called without its driver: call it as driver.${method}(...), on the driver itself and not on a Proxy`
   );
-  return Promise.reject(error);
 }
 
 // lib/native.ts

@@ -8,6 +8,7 @@ import { Drain, QUIET_MS } from "./drain.ts";
 import type { NativeDriver } from "./native.ts";
 import { createError } from "./realm.ts";
 import type { EventListRequest, SessionListRequest } from "./requests.ts";
+import { Tail } from "./tail.ts";
 
 /** The options that both drivers have, and that mean the same to both. All may be left out. */
 export interface PersistDriverOptions {
@@ -27,6 +28,20 @@ export interface PersistDriverOptions {
    * @default 60000
    */
   drainTimeoutMs?: number;
+}
+
+/** What `tailEvents` is asked for. */
+export interface TailEventsRequest {
+  /** The session that is followed. It need not exist yet. */
+  sessionId: string;
+  /**
+   * The index of the last event that the caller has: those after it are yielded. An integer from -1.
+   *
+   * @default -1, which is all events
+   */
+  afterIndex?: number;
+  /** Ends the iterator: `next()` rejects with an `AbortError` then. */
+  signal?: AbortSignal;
 }
 
 let isDriver: (value: unknown) => boolean;
@@ -227,6 +242,38 @@ export abstract class PersistDriver implements SessionPersistDriver {
   }
 
   /**
+   * Follows a session: yields its stored events after `afterIndex`, then new ones as they are committed, by whichever
+   * process, in order of `eventIndex`, none missing and none twice. A session that does not exist yet is waited for.
+   *
+   * Events of one session that several processes write may become visible out of order for a moment. So where an index
+   * is missing before a new event, the iterator waits 250 ms for it, then goes on: indexes may be missing for good. Before an
+   * event that was created more than a minute ago it does not wait. What arrives there later is yielded when it arrives,
+   * after events with higher indexes; the last 1,000 places where indexes were missing are watched.
+   *
+   * It ends when the session is deleted or the driver closed; `next()` that waits then gets what was stored before. A `break` or
+   * `return()` ends it, and so does `signal`. An iterator that nobody waits for keeps nothing alive and holds at most a page
+   * of events, about 1 MiB; a `next()` that is awaited keeps the process alive.
+   *
+   * It never throws: the first `next()` rejects. After an error the iterator has ended; go on with a new one, after the last
+   * event that it yielded.
+   *
+   * @throws `AbortError` when `signal` is aborted. `ERR_PERSIST_INVALID_ARGUMENT`, `ERR_PERSIST_CLOSED`, and what `listEvents` rejects with.
+   * @example
+   * ```ts
+   * for await (const event of persist.tailEvents({ sessionId: "my-session", afterIndex: 41 })) {
+   *   response.write(`id: ${event.eventIndex}\ndata: ${JSON.stringify(event)}\n\n`);
+   * }
+   * ```
+   */
+  tailEvents(request: TailEventsRequest): AsyncIterableIterator<SessionEvent> {
+    const follow = () => {
+      if (!isDriver(this)) throw failure(this, "tailEvents");
+      return this.#native.follow(request);
+    };
+    return new Tail(follow, request);
+  }
+
+  /**
    * Resolves once everything that was prompted is stored. Call it when the prompts are answered, before the SDK's
    * `dispose()`: the SDK answers a prompt while the last updates are still on their way to the driver, and `dispose()` cuts
    * that way off.
@@ -304,7 +351,11 @@ async function drainAndClose(native: NativeDriver): Promise<void> {
 
 /** What a method rejects with when it could not even be called. */
 function refusal(driver: unknown, method: string, cause?: unknown): Promise<never> {
-  const error = isDriver(driver)
+  return Promise.reject(failure(driver, method, cause));
+}
+
+function failure(driver: unknown, method: string, cause?: unknown): Error {
+  return isDriver(driver)
     ? createError(
         "ERR_PERSIST_INTERNAL",
         `${method} failed for a mistake of sandbox-agent-persist (see \`cause\`); please report it`,
@@ -314,5 +365,4 @@ function refusal(driver: unknown, method: string, cause?: unknown): Promise<neve
         "ERR_PERSIST_INVALID_ARGUMENT",
         `${method} was called without its driver: call it as driver.${method}(...), on the driver itself and not on a Proxy`,
       );
-  return Promise.reject(error);
 }

@@ -1,4 +1,5 @@
 // The public front of the package: all names that it exports, and nothing else.
+export type { TailEventsRequest } from "./driver.ts";
 export type { PersistErrorCode } from "./errors.ts";
 export {
   PostgresSessionPersistDriver,

@@ -18,9 +18,18 @@ export interface NativeDriver {
   insertEvent(sessionId: unknown, event: unknown): Promise<void>;
   setLabels(sessionId: unknown, labels: unknown): Promise<void>;
   getLabels(sessionId: unknown): Promise<Record<string, string>>;
+  /** A follower of the session. Throws when the request is wrong, or the driver closed. */
+  follow(request: unknown): NativeFollower;
   /** Sends the store what was written in this turn. */
   send(): void;
   close(): Promise<void>;
+}
+
+/** The native class of src/bindings/follower.rs. It ends when it is collected, too. */
+export interface NativeFollower {
+  /** The next events, at least one; `undefined` once there will be no more. Called when the one before has settled. */
+  nextEvents(): Promise<SessionEvent[] | undefined>;
+  end(): void;
 }
 
 interface Addon {

@@ -33,6 +33,14 @@ export function createError(code: PersistErrorCode, message: string, details: De
   return error;
 }
 
+/** What Node's own iterators reject with when their signal is aborted. */
+export function abortError(cause: unknown): Error {
+  const error = new OwnError("The operation was aborted");
+  OwnError.captureStackTrace?.(error, abortError);
+  for (const [name, value] of entries({ name: "AbortError", code: "ABORT_ERR", cause })) define(error, name, value);
+  return error;
+}
+
 /** The `cause` of an error that the database caused. */
 function databaseError(message: string): Error {
   return new OwnError(message);

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import type { OpenDriver, OurDriver, Remove, Suite } from "./contract/driver.mts";
 import { events } from "./contract/events.mts";
 import { labels } from "./contract/labels.mts";
+import { following } from "./contract/following.mts";
 import { lists } from "./contract/lists.mts";
 import { model } from "./contract/model.mts";
 import { pages } from "./contract/pages.mts";
@@ -39,5 +40,5 @@ export function contract(name: string, open: OpenDriver, { ours, remove }: Contr
     },
     remove,
   };
-  for (const register of [sessions, events, pages, lists, labels, values, model]) register(suite);
+  for (const register of [sessions, events, pages, lists, labels, values, model, following]) register(suite);
 }

@@ -12,9 +12,11 @@ use napi::{Env, JsValue, Result};
 use napi_derive::napi;
 
 use super::arguments;
-use super::environment::{self, Release};
+use super::environment;
 use super::error::Failure;
+use super::follower::Follower;
 use super::labels;
+use super::open::Open;
 use super::options;
 use super::outgoing::Outgoing;
 use super::promises::{Promises, Ticket};
@@ -34,20 +36,6 @@ pub struct Driver {
     drain_timeout: Duration,
 }
 
-/// What a driver holds.
-struct Open {
-    realm: Rc<Realm>,
-    promises: Promises,
-    store: Outgoing,
-}
-
-impl Release for Open {
-    fn release(&self) {
-        self.promises.abandon();
-        self.store.close(None);
-    }
-}
-
 impl Driver {
     /// A driver over the store that `open` begins to open.
     fn open<O>(
@@ -62,7 +50,7 @@ impl Driver {
         let store = open(options.store, Arc::new(promises.deliver()))
             .map_err(|error| Failure::from(error).into_exception(env, &realm))?;
         let store = Outgoing::to(store);
-        let open = Rc::new(Open { realm, promises, store });
+        let open = Rc::new(Open::new(realm, promises, store));
         environment::release_at_end(&open);
         Ok(Self {
             open,
@@ -216,6 +204,19 @@ impl Driver {
         })
     }
 
+    /// A follower of a session. Throws when the request is wrong, or the driver closed.
+    #[napi(catch_unwind)]
+    pub fn follow(&self, env: &Env, request: Unknown) -> Result<Follower> {
+        let request = arguments::follow(request).and_then(|request| {
+            self.open.check_not_closed()?;
+            Ok(request)
+        });
+        match request {
+            Ok((session_id, after)) => Ok(Follower::of(&self.open, &session_id, after)),
+            Err(failure) => Err(failure.into_exception(env, &self.open.realm)),
+        }
+    }
+
     /// Sends the store what was written in this turn. `lib/realm.ts` calls it at its end.
     #[napi(catch_unwind)]
     pub fn send(&self) {
@@ -233,7 +234,7 @@ impl Driver {
     #[napi(catch_unwind)]
     pub fn close<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         let (ticket, promise) = self.open.promises.promise(env, None)?;
-        self.open.store.close(Some(ticket));
+        self.open.close(ticket);
         Ok(promise)
     }
 }

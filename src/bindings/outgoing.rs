@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 
 use super::promises::Ticket;
 use crate::store::commit::WriteRequest;
+use crate::store::follow::FollowerId;
 use crate::store::{ReadRequest, Store};
 
 /// How many writes wait for the end of the turn. When there are more, the store may begin beside the JavaScript thread.
@@ -64,6 +65,18 @@ impl Outgoing {
     pub(super) fn ready(&self, ticket: Ticket) {
         self.send();
         self.store.ready(ticket);
+    }
+
+    pub(super) fn follow(&self, follower: FollowerId, session_id: &str, after: i64) {
+        self.store.follow(follower, session_id, after);
+    }
+
+    pub(super) fn next_events(&self, follower: FollowerId, ticket: Ticket) {
+        self.store.next_events(follower, ticket);
+    }
+
+    pub(super) fn unfollow(&self, follower: FollowerId) {
+        self.store.unfollow(follower);
     }
 
     pub(super) fn close(&self, ticket: Option<Ticket>) {

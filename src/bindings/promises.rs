@@ -29,10 +29,20 @@ const MOST_A_TURN: usize = 512;
 /// How long a turn settles promises before it leaves the others to the next: a page takes milliseconds to parse.
 const LONGEST: Duration = Duration::from_millis(5);
 
-/// A call's promise, and the event whose index may change, on their way through the store and back.
+/// A promise, and the event whose index may change, on their way through the store and back.
 pub(super) struct Ticket {
     deferred: sys::napi_deferred,
     event: Option<ObjectRef<false>>,
+    waits: Waits,
+}
+
+/// What a promise waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// A call, which the store works off by itself.
+    ForCall,
+    /// New events, which may never come.
+    ForEvents,
 }
 
 // SAFETY: other threads only carry a ticket, or drop it, which does nothing to the handles inside: only the JavaScript thread
@@ -52,8 +62,10 @@ pub(super) struct Promises {
 #[derive(Default)]
 struct Calls {
     answers: Mutex<Answers>,
-    /// How many promises are not settled. The process stays alive while there are any.
+    /// How many promises of calls are not settled.
     pending: AtomicUsize,
+    /// How many promises, of calls and of followers, are not settled. The process stays alive while there are any.
+    unsettled: AtomicUsize,
     // Weak, since the function that the handle releases owns this.
     handle: OnceLock<Weak<ThreadsafeFunctionHandle>>,
 }
@@ -91,12 +103,26 @@ impl Promises {
         })
     }
 
-    /// A new promise, and the ticket that settles it. `event` gets the index it is stored at.
+    /// A call's promise, and the ticket that settles it. `event` gets the index it is stored at.
     pub(super) fn promise<'env>(&self, env: &'env Env, event: Option<Object<'_>>) -> Result<(Ticket, Unknown<'env>)> {
         let event = event.map(|event| event.create_ref()).transpose()?;
+        self.new_ticket(env, event, Waits::ForCall)
+    }
+
+    /// A promise of new events, which does not count as a pending call.
+    pub(super) fn of_events<'env>(&self, env: &'env Env) -> Result<(Ticket, Unknown<'env>)> {
+        self.new_ticket(env, None, Waits::ForEvents)
+    }
+
+    fn new_ticket<'env>(
+        &self,
+        env: &'env Env,
+        event: Option<ObjectRef<false>>,
+        waits: Waits,
+    ) -> Result<(Ticket, Unknown<'env>)> {
         let (deferred, promise) = new_promise(env)?;
-        self.calls.add(env);
-        Ok((Ticket { deferred, event }, promise))
+        self.calls.add(env, waits);
+        Ok((Ticket { deferred, event, waits }, promise))
     }
 
     /// A promise that is rejected already.
@@ -106,18 +132,22 @@ impl Promises {
         Ok(promise)
     }
 
-    /// How many promises are not settled.
+    /// How many calls are not settled.
     pub(super) fn pending(&self) -> usize {
         self.calls.pending.load(Ordering::Relaxed)
     }
 
-    /// A promise that resolves as soon as no other is pending.
+    /// A promise that resolves as soon as no call is pending.
     pub(super) fn when_idle<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         let (deferred, promise) = new_promise(env)?;
         if self.pending() == 0 {
             resolve(env, deferred, undefined(env)?)?;
         } else {
-            self.calls.answers().idle.push(Ticket { deferred, event: None });
+            self.calls.answers().idle.push(Ticket {
+                deferred,
+                event: None,
+                waits: Waits::ForCall,
+            });
         }
         Ok(promise)
     }
@@ -179,13 +209,16 @@ impl Calls {
         let count = answers.waiting.len().min(MOST_A_TURN);
         let mut slice: VecDeque<_> = answers.waiting.drain(..count).collect();
         drop(answers);
+        let mut calls = 0;
         while let Some((ticket, result)) = slice.pop_front() {
+            calls += usize::from(ticket.waits == Waits::ForCall);
             // A promise that cannot be settled belongs to an environment that is going away.
             let _ = ticket.settle(env, realm, result);
             if started.elapsed() >= LONGEST {
                 break;
             }
         }
+        self.pending.fetch_sub(calls, Ordering::Relaxed);
         self.remove(env, count - slice.len());
 
         let mut answers = self.answers();
@@ -217,8 +250,11 @@ impl Calls {
         realm.set_immediate(env, settle.raw())
     }
 
-    fn add(&self, env: &Env) {
-        if self.pending.fetch_add(1, Ordering::Relaxed) == 0 {
+    fn add(&self, env: &Env, waits: Waits) {
+        if waits == Waits::ForCall {
+            self.pending.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.unsettled.fetch_add(1, Ordering::Relaxed) == 0 {
             self.each_handle(env, |env, raw| {
                 // SAFETY: called on the JavaScript thread with a function that is not released.
                 unsafe { sys::napi_ref_threadsafe_function(env, raw) }
@@ -227,7 +263,7 @@ impl Calls {
     }
 
     fn remove(&self, env: &Env, settled: usize) {
-        if settled > 0 && self.pending.fetch_sub(settled, Ordering::Relaxed) == settled {
+        if settled > 0 && self.unsettled.fetch_sub(settled, Ordering::Relaxed) == settled {
             self.each_handle(env, |env, raw| {
                 // SAFETY: called on the JavaScript thread with a function that is not released.
                 unsafe { sys::napi_unref_threadsafe_function(env, raw) }
@@ -253,7 +289,7 @@ impl Calls {
 
 impl Ticket {
     fn settle(self, env: &Env, realm: &Realm, result: std::result::Result<Answer, StoreError>) -> Result<()> {
-        let Self { deferred, event } = self;
+        let Self { deferred, event, .. } = self;
         let settled = match result {
             Ok(answer) => value_of(env, realm, answer, event.as_ref()),
             Err(error) => {
@@ -290,7 +326,8 @@ fn value_of(
             }
             undefined(env)
         }
-        Answer::Json(text) => realm.parse(env, text),
+        Answer::Json(text) => realm.parse(env, &text),
+        Answer::Events(text) => realm.parse(env, &text),
     };
     value.map_err(|_| {
         let error = StoreError::new(

@@ -60,8 +60,8 @@ impl Realm {
     }
 
     /// The value of a JSON text.
-    pub(super) fn parse(&self, env: &Env, text: String) -> Result<sys::napi_value> {
-        let text = env.create_string_from_std(text)?;
+    pub(super) fn parse(&self, env: &Env, text: &str) -> Result<sys::napi_value> {
+        let text = env.create_string(text)?;
         call(env, self.parse.borrow_back(env)?.raw(), &[text.raw()])
     }
 

@@ -13,6 +13,8 @@ pub enum Answer {
     Reassigned(i64),
     /// The JSON text of a record or of a page.
     Json(String),
+    /// The JSON text of an array of events, for all followers that get the same.
+    Events(Arc<str>),
     /// There is no such record.
     Absent,
 }

@@ -128,18 +128,21 @@ impl AdmittedWrite {
     #[must_use]
     pub fn session_of_events(&self) -> Option<&str> {
         match self {
-            Self::Row(request) => match &**request {
-                RowRequest::InsertEvent { session_id, .. } => Some(session_id),
-                RowRequest::UpdateSession { .. } => None,
-            },
-            Self::Single(request) => match &**request {
-                SingleRequest::SetLabels { .. } => None,
-            },
+            Self::Row(request) => request.session_of_events(),
+            Self::Single(request) => request.session_of_events(),
         }
     }
 }
 
 impl RowRequest {
+    /// The session whose events it changes, if it does.
+    fn session_of_events(&self) -> Option<&str> {
+        match self {
+            Self::InsertEvent { session_id, .. } => Some(session_id),
+            Self::UpdateSession { .. } => None,
+        }
+    }
+
     /// How long its JSON text is.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -208,6 +211,20 @@ pub enum Batch<T> {
     Rows(Vec<QueuedRow<T>>),
     /// One that is a transaction of its own.
     Single(Admitted<SingleRequest>, T),
+}
+
+impl<T> Batch<T> {
+    /// The sessions whose events it changes, each as often as it has a write to it.
+    #[must_use]
+    pub fn sessions_of_events(&self) -> Vec<String> {
+        match self {
+            Self::Rows(rows) => {
+                let sessions = rows.iter().filter_map(|(request, _)| request.session_of_events());
+                sessions.map(str::to_owned).collect()
+            }
+            Self::Single(request, _) => request.session_of_events().map(str::to_owned).into_iter().collect(),
+        }
+    }
 }
 
 /// The writes that wait for the next batch, in the order of their calls.

@@ -11,6 +11,7 @@ pub mod backlog;
 pub mod commit;
 pub mod cursor;
 pub mod error;
+pub mod follow;
 pub mod labels;
 pub mod list;
 pub mod message;
@@ -28,6 +29,7 @@ use commit::WriteRequest;
 use cursor::Position;
 use error::Quoted;
 use list::{EventList, List, ListRequest, SessionList};
+use follow::FollowerId;
 
 /// A database that is open, or being opened, in the background. All calls return at once; their completions arrive
 /// through the [`Deliver`] that the store was opened with, on a thread of the store.
@@ -40,6 +42,14 @@ pub trait Store<T> {
     fn write(&self, writes: Vec<(WriteRequest, T)>);
     /// Reads from the database, and shows at least what was answered as stored before the call.
     fn read(&self, request: ReadRequest, ticket: T);
+    /// Adds a follower of the session, which is given its events after index `after`.
+    fn follow(&self, follower: FollowerId, session_id: &str, after: i64);
+    /// Answers with the follower's next events ([`Answer::Events`]) as soon as there are some, or with [`Answer::Done`] once
+    /// there will be no more: the session is deleted, the store closed, or the follower forgotten. After an error it has
+    /// ended too. A follower asks again when it was answered.
+    fn next_events(&self, follower: FollowerId, ticket: T);
+    /// Forgets the follower, and answers it if it waits.
+    fn unfollow(&self, follower: FollowerId);
     /// Refuses new calls, commits and answers what waits, releases everything, and then answers, if anybody wants to hear
     /// of it. May be called again.
     fn close(&self, ticket: Option<T>);

@@ -25,6 +25,14 @@ impl SingleRequest {
         }
     }
 
+    /// The session whose events it changes, if it does.
+    #[must_use]
+    pub fn session_of_events(&self) -> Option<&str> {
+        match self {
+            Self::SetLabels { .. } => None,
+        }
+    }
+
     /// How much text it keeps in memory.
     #[must_use]
     pub fn text_bytes(&self) -> usize {

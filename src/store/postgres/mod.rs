@@ -56,6 +56,7 @@ use write::Writer;
 use super::backlog::{Admitted, Backlog};
 use super::commit::{AdmittedWrite, WriteRequest};
 use super::error::{ErrorKind, StoreError, catching_async};
+use super::follow::FollowerId;
 use super::{Answer, Deliver, ReadRequest, Store};
 
 /// How long connections get, once the last call is answered, to say goodbye to the server.
@@ -141,6 +142,15 @@ impl<T: Send + 'static> Store<T> for PostgresStore<T> {
             Err(refusal) => (self.deliver)(vec![(ticket, Err(refusal))]),
         }
     }
+
+    fn follow(&self, _: FollowerId, _: &str, _: i64) {}
+
+    fn next_events(&self, _: FollowerId, ticket: T) {
+        let refusal = StoreError::new(ErrorKind::Internal, "this release cannot follow sessions in Postgres");
+        (self.deliver)(vec![(ticket, Err(refusal))]);
+    }
+
+    fn unfollow(&self, _: FollowerId) {}
 
     fn close(&self, ticket: Option<T>) {
         self.call(Call::Close(ticket));

@@ -8,6 +8,8 @@ mod ahead;
 mod connection;
 mod error;
 mod list;
+mod follow;
+mod following;
 mod read;
 mod readers;
 mod shared;
@@ -17,11 +19,14 @@ mod write;
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 pub use connection::{Access, Durability, Location, Target};
 pub use tables::Tables;
 
 use ahead::ReaderAhead;
+use follow::FollowReader;
+use following::FollowTask;
 use read::Reader;
 use readers::{ReaderId, ReaderTask};
 use shared::{Shared, WriterTask};
@@ -29,6 +34,7 @@ use write::Writer;
 
 use super::commit::{WriteRequest, commit_batch};
 use super::error::{ErrorKind, StoreError, catching};
+use super::follow::{FollowerId, Look};
 use super::message::{StoreOption, message};
 use super::{Answer, Deliver, IndexConflict, ReadRequest, Store};
 
@@ -95,6 +101,24 @@ impl<T: Send + 'static> Store<T> for SqliteStore<T> {
         }
     }
 
+    fn follow(&self, follower: FollowerId, session_id: &str, after: i64) {
+        self.shared.following.follow(follower, session_id, after);
+    }
+
+    fn next_events(&self, follower: FollowerId, ticket: T) {
+        if self.shared.push_next_events(follower, ticket) {
+            let (shared, options) = (Arc::clone(&self.shared), self.options.clone());
+            if let Err(error) = start_thread("persist-follow", move || follow_all(&shared, &options)) {
+                self.shared.follower_not_started(&error);
+            }
+        }
+    }
+
+    fn unfollow(&self, follower: FollowerId) {
+        self.shared
+            .deliver_all(Vec::from_iter(self.shared.following.unfollow(follower)));
+    }
+
     fn close(&self, ticket: Option<T>) {
         self.shared.push_close(ticket);
     }
@@ -133,7 +157,9 @@ fn write_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
             },
             WriterTask::Commit(batch) => {
                 if let Some(writer) = &mut writer {
+                    let sessions = shared.following.sessions_of(&batch);
                     shared.deliver_all(commit_batch(writer, batch));
+                    shared.following.written(&sessions);
                 }
             }
             WriterTask::Close => {
@@ -192,4 +218,58 @@ fn answer(
         None => ReaderAhead::new(Reader::open(&options.target, &options.tables)?),
     };
     reader.insert(opened).read(request)
+}
+
+/// How many questions of followers are answered at once, so that what was found need not all be kept.
+const ASKS_AT_ONCE: usize = 64;
+
+/// The followers' thread: looks for what they wait for until the store is closed.
+fn follow_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
+    let mut reader = None;
+    // Nobody else can write to a database in memory.
+    let polls = matches!(options.target.location, Location::File(_));
+    loop {
+        let done = match shared.following.next_task(polls) {
+            FollowTask::Look(look) => catching("following", || {
+                look_for(shared, follow_reader(&mut reader, options)?, look)
+            }),
+            FollowTask::Poll => catching("following", || {
+                if follow_reader(&mut reader, options)?.has_changed()? {
+                    shared.following.changed();
+                }
+                Ok(())
+            }),
+            FollowTask::End => break,
+        };
+        if let Err(error) = done {
+            shared.deliver_all(shared.following.all_failed(&error));
+        }
+    }
+    shared.deliver_all(shared.following.close());
+    drop(reader);
+    shared.follower_ended();
+}
+
+fn follow_reader<'a>(
+    reader: &'a mut Option<FollowReader>,
+    options: &SqliteOptions,
+) -> Result<&'a mut FollowReader, StoreError> {
+    let opened = match reader.take() {
+        Some(opened) => opened,
+        None => FollowReader::open(&options.target, &options.tables)?,
+    };
+    Ok(reader.insert(opened))
+}
+
+fn look_for<T: Send>(shared: &Shared<T>, reader: &FollowReader, look: Look) -> Result<(), StoreError> {
+    let started = Instant::now();
+    for asks in look.asks.chunks(ASKS_AT_ONCE) {
+        let found = asks.iter().cloned().zip(reader.events(asks)?).collect();
+        shared.deliver_all(shared.following.found(found));
+    }
+    for session in reader.deleted(look.sessions)? {
+        shared.deliver_all(shared.following.ended(&session));
+    }
+    shared.following.looked_for(started.elapsed());
+    Ok(())
 }

@@ -28,6 +28,7 @@ impl Found {
     pub(super) fn bytes(&self) -> usize {
         match &self.answer {
             Answer::Json(text) => text.len(),
+            Answer::Events(text) => text.len(),
             Answer::Done | Answer::Reassigned(_) | Answer::Absent => 0,
         }
     }
@@ -179,7 +180,7 @@ fn session<'a>(row: &'a Row<'_>) -> rusqlite::Result<SessionRecord<'a>> {
     })
 }
 
-fn event<'a>(row: &'a Row<'_>, session_id: &'a str) -> rusqlite::Result<SessionEvent<'a>> {
+pub(super) fn event<'a>(row: &'a Row<'_>, session_id: &'a str) -> rusqlite::Result<SessionEvent<'a>> {
     Ok(SessionEvent {
         id: text(row, 0)?,
         event_index: integer(row, 1)?,

@@ -3,10 +3,12 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::following::Following;
 use super::readers::{ReaderId, ReaderTask, Reads};
 use crate::store::backlog::Backlog;
 use crate::store::commit::{Batch, WriteQueue, WriteRequest};
 use crate::store::error::StoreError;
+use crate::store::follow::FollowerId;
 use crate::store::{Answer, Completion, Deliver, ReadRequest};
 
 /// Where a store is in its life.
@@ -30,6 +32,8 @@ struct State<T> {
     waiting_for_close: Vec<T>,
     writes: WriteQueue<T>,
     readers: [Reads<T>; ReaderId::COUNT],
+    /// Whether the followers' thread runs: it is started by the first follower that waits.
+    follower_runs: bool,
 }
 
 impl<T> State<T> {
@@ -52,6 +56,7 @@ pub(super) struct Shared<T> {
     state: Mutex<State<T>>,
     writer_wakes: Condvar,
     readers_wake: [Condvar; ReaderId::COUNT],
+    pub(super) following: Following<T>,
     backlog: Arc<Backlog>,
     deliver: Deliver<T>,
 }
@@ -76,9 +81,11 @@ impl<T> Shared<T> {
                 waiting_for_close: Vec::new(),
                 writes: WriteQueue::default(),
                 readers: std::array::from_fn(|_| Reads::new()),
+                follower_runs: false,
             }),
             writer_wakes: Condvar::new(),
             readers_wake: std::array::from_fn(|_| Condvar::new()),
+            following: Following::new(),
             backlog: Backlog::new(),
             deliver,
         }
@@ -181,6 +188,32 @@ impl<T> Shared<T> {
         self.deliver_all(failed);
     }
 
+    /// A follower waits for events; true when the thread that answers it has to be started.
+    pub(super) fn push_next_events(&self, follower: FollowerId, ticket: T) -> bool {
+        let mut state = self.state();
+        if state.phase == Phase::NotOpen && !state.closing {
+            state.phase = Phase::Opening;
+            self.writer_wakes.notify_one();
+        }
+        let answered = self.following.next(follower, ticket);
+        let start = answered.is_none() && !std::mem::replace(&mut state.follower_runs, true);
+        drop(state);
+        self.deliver_all(Vec::from_iter(answered));
+        start
+    }
+
+    /// The followers' thread could not be started: those that wait fail.
+    pub(super) fn follower_not_started(&self, error: &StoreError) {
+        self.deliver_all(self.following.all_failed(error));
+        self.follower_ended();
+    }
+
+    /// The followers' thread has released its connection.
+    pub(super) fn follower_ended(&self) {
+        self.state().follower_runs = false;
+        self.writer_wakes.notify_one();
+    }
+
     /// Begins to close; the ticket is answered when everything is released.
     pub(super) fn push_close(&self, ticket: Option<T>) {
         let mut state = self.state();
@@ -212,8 +245,11 @@ impl<T> Shared<T> {
                 Phase::NotOpen => {}
                 Phase::Closed => return WriterTask::Close,
             }
-            if state.closing && !state.reader_runs() {
-                return WriterTask::Close;
+            if state.closing {
+                self.following.finish();
+                if !state.reader_runs() && !state.follower_runs {
+                    return WriterTask::Close;
+                }
             }
             state = self.writer_wakes.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -226,6 +262,7 @@ impl<T> Shared<T> {
         let waiting = std::mem::take(&mut state.waiting_for_open);
         drop(state);
         self.wake_readers();
+        self.following.opened();
         self.deliver_all(done(waiting));
     }
 
@@ -236,8 +273,10 @@ impl<T> Shared<T> {
         let mut failed = std::mem::take(&mut state.waiting_for_open);
         failed.extend(state.writes.drain());
         failed.extend(state.drain_reads());
+        let following = self.following.all_failed(error);
         drop(state);
         self.wake_readers();
+        self.deliver_all(following);
         self.deliver_all(failed.into_iter().map(|ticket| (ticket, Err(error.clone()))).collect());
     }
 

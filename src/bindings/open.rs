@@ -1,0 +1,57 @@
+//! What a native driver holds, and its followers with it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::environment::Release;
+use super::outgoing::Outgoing;
+use super::promises::{Promises, Ticket};
+use super::realm::Realm;
+use crate::store::error::StoreError;
+use crate::store::follow::FollowerId;
+
+/// An open driver.
+pub(super) struct Open {
+    pub(super) realm: Rc<Realm>,
+    pub(super) promises: Promises,
+    pub(super) store: Outgoing,
+    followers: Cell<u64>,
+    is_closed: Cell<bool>,
+}
+
+impl Open {
+    pub(super) fn new(realm: Rc<Realm>, promises: Promises, store: Outgoing) -> Self {
+        Self {
+            realm,
+            promises,
+            store,
+            followers: Cell::new(0),
+            is_closed: Cell::new(false),
+        }
+    }
+
+    /// An id that no other follower of the driver has.
+    pub(super) fn next_follower(&self) -> FollowerId {
+        self.followers.set(self.followers.get() + 1);
+        FollowerId(self.followers.get())
+    }
+
+    pub(super) fn check_not_closed(&self) -> Result<(), StoreError> {
+        if self.is_closed.get() {
+            return Err(StoreError::closed());
+        }
+        Ok(())
+    }
+
+    pub(super) fn close(&self, ticket: Ticket) {
+        self.is_closed.set(true);
+        self.store.close(Some(ticket));
+    }
+}
+
+impl Release for Open {
+    fn release(&self) {
+        self.promises.abandon();
+        self.store.close(None);
+    }
+}

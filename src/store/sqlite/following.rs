@@ -1,0 +1,230 @@
+//! The followers of a store, and what their thread does next. The store's handle, its writer and that thread share it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::store::commit::Batch;
+use crate::store::error::StoreError;
+use crate::store::follow::{Ask, Events, FollowerId, Followers, Look, Moment};
+use crate::store::{Answer, Completion};
+
+/// How often the database is asked whether another process has written, while anybody waits.
+const POLL_EVERY: Duration = Duration::from_millis(10);
+
+/// How much of its time the thread may spend on looking at all sessions when other processes write: one part in so many.
+const SHARE_OF_LOOKS: u32 = 10;
+
+/// See the module's description.
+pub(super) struct Following<T> {
+    state: Mutex<State<T>>,
+    wakes: Condvar,
+    /// Whether anybody ever followed: until then the writer has nothing to tell.
+    used: AtomicBool,
+}
+
+struct State<T> {
+    followers: Followers<T>,
+    stage: Stage,
+    next_poll: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The database is not open yet.
+    Opening,
+    Open,
+    /// All writes are done, and the store closes: those that wait get what is stored, and then nobody gets anything.
+    Ending,
+}
+
+/// What the followers' thread does next.
+pub(super) enum FollowTask {
+    /// Ask the database for this.
+    Look(Look),
+    /// Ask it whether another process has written.
+    Poll,
+    /// Release everything and end.
+    End,
+}
+
+impl<T> Following<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                followers: Followers::default(),
+                stage: Stage::Opening,
+                next_poll: Instant::now(),
+            }),
+            wakes: Condvar::new(),
+            used: AtomicBool::new(false),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        // No code under this lock can leave the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn follow(&self, follower: FollowerId, session_id: &str, after: i64) {
+        self.used.store(true, Ordering::Release);
+        self.state().followers.follow(follower, session_id, after);
+    }
+
+    /// The follower waits. Comes back with what is answered at once.
+    pub(super) fn next(&self, follower: FollowerId, ticket: T) -> Option<Completion<T>> {
+        let mut state = self.state();
+        if state.stage == Stage::Ending {
+            return Some((ticket, Ok(Answer::Done)));
+        }
+        let nobody_waited = !state.followers.wait();
+        let answered = state.followers.next(follower, ticket);
+        let wake = nobody_waited || state.followers.have_to_look();
+        drop(state);
+        if wake {
+            self.wakes.notify_one();
+        }
+        answered
+    }
+
+    pub(super) fn unfollow(&self, follower: FollowerId) -> Option<Completion<T>> {
+        self.state().followers.unfollow(follower)
+    }
+
+    /// The sessions of a batch, for [`Self::written`]; none if nobody follows anything.
+    pub(super) fn sessions_of(&self, batch: &Batch<T>) -> Vec<String> {
+        if !self.used.load(Ordering::Acquire) || self.state().followers.is_empty() {
+            return Vec::new();
+        }
+        let mut sessions = batch.sessions_of_events();
+        sessions.sort_unstable();
+        sessions.dedup();
+        sessions
+    }
+
+    /// This driver has stored events of these sessions.
+    pub(super) fn written(&self, sessions: &[String]) {
+        if sessions.is_empty() {
+            return;
+        }
+        let mut state = self.state();
+        for session in sessions {
+            state.followers.written(session);
+        }
+        let wake = state.followers.have_to_look();
+        drop(state);
+        if wake {
+            self.wakes.notify_one();
+        }
+    }
+
+    /// Another process has written.
+    pub(super) fn changed(&self) {
+        self.state().followers.changed();
+    }
+
+    /// The session was deleted.
+    #[must_use]
+    pub(super) fn ended(&self, session_id: &str) -> Vec<Completion<T>> {
+        self.state().followers.ended(session_id)
+    }
+
+    /// What a look has found.
+    #[must_use]
+    pub(super) fn found(&self, found: Vec<(Ask, Result<Events, StoreError>)>) -> Vec<Completion<T>> {
+        let now = moment();
+        let mut state = self.state();
+        let answers = found.into_iter().map(|(ask, found)| match found {
+            Ok(events) => state.followers.found(&ask, &events, now),
+            Err(error) => state.followers.failed(&ask, &error),
+        });
+        answers.collect::<Vec<_>>().into_iter().flatten().collect()
+    }
+
+    /// A look took so long: the next poll comes the later.
+    pub(super) fn looked_for(&self, duration: Duration) {
+        let mut state = self.state();
+        let next = Instant::now() + duration * SHARE_OF_LOOKS;
+        state.next_poll = state.next_poll.max(next);
+    }
+
+    #[must_use]
+    pub(super) fn all_failed(&self, error: &StoreError) -> Vec<Completion<T>> {
+        self.state().followers.all_failed(error)
+    }
+
+    /// The database is open.
+    pub(super) fn opened(&self) {
+        self.state().stage = Stage::Open;
+        self.wakes.notify_one();
+    }
+
+    /// All writes are done, and the store closes.
+    pub(super) fn finish(&self) {
+        let mut state = self.state();
+        if state.stage != Stage::Ending {
+            // What the writer stored last, or another process, is looked for once more.
+            if state.stage == Stage::Open {
+                state.followers.changed();
+            }
+            state.stage = Stage::Ending;
+            drop(state);
+            self.wakes.notify_one();
+        }
+    }
+
+    /// Nothing is left to look at: those that still wait have nothing more to come.
+    #[must_use]
+    pub(super) fn close(&self) -> Vec<Completion<T>> {
+        self.state().followers.close()
+    }
+
+    /// Waits for the thread's next task. `polls`: whether other processes may write.
+    pub(super) fn next_task(&self, polls: bool) -> FollowTask {
+        let mut state = self.state();
+        loop {
+            let now = Instant::now();
+            let mut wake = None;
+            if state.stage != Stage::Opening && state.followers.wait() {
+                if state.followers.have_to_look() || state.followers.due().is_some_and(|due| due <= now) {
+                    let look = state.followers.look(now);
+                    if !look.is_empty() {
+                        return FollowTask::Look(look);
+                    }
+                    continue;
+                }
+                if state.stage == Stage::Open {
+                    if polls && state.next_poll <= now {
+                        state.next_poll = now + POLL_EVERY;
+                        return FollowTask::Poll;
+                    }
+                    wake = state.followers.due();
+                    if polls {
+                        wake = Some(wake.map_or(state.next_poll, |due| due.min(state.next_poll)));
+                    }
+                }
+            }
+            if state.stage == Stage::Ending {
+                return FollowTask::End;
+            }
+            state = match wake {
+                None => self.wakes.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(end) => {
+                    let left = end.saturating_duration_since(now);
+                    let waited = self.wakes.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}
+
+fn moment() -> Moment {
+    let since_1970 = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Moment {
+        instant: Instant::now(),
+        millis: i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX),
+    }
+}
