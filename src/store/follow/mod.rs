@@ -414,3 +414,7 @@ impl Stage {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

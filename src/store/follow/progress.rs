@@ -104,7 +104,7 @@ impl Progress {
 
     /// The gap that is waited for now, and until when.
     pub(super) fn waits_at(&self, now: Instant) -> Option<(Gap, Instant)> {
-        let beyond = self.beyond.filter(|beyond| beyond.first > self.position)?;
+        let beyond = self.beyond.filter(|beyond| beyond.first > self.position + 1)?;
         let end = beyond.seen + PATIENCE;
         let gap = Gap {
             after: self.position,
