@@ -22,11 +22,18 @@ pub struct Ask {
 }
 
 /// The events that an [`Ask`] found, in order of their index: the text of each, and what decides who gets it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Events {
+    limit: u32,
     text: String,
     rows: Vec<Row>,
     full: bool,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self::with_limit(MAX_EVENTS)
+    }
 }
 
 /// One event that was found.
@@ -39,9 +46,20 @@ pub(super) struct Row {
 }
 
 impl Events {
+    /// Holds at most so many events, where less than a page of them was asked for.
+    #[must_use]
+    pub fn with_limit(limit: u32) -> Self {
+        Self {
+            limit,
+            text: String::new(),
+            rows: Vec::new(),
+            full: false,
+        }
+    }
+
     /// Adds the next event; false when the page is full, and this event belongs to the next one.
     pub fn push(&mut self, event: &SessionEvent<'_>) -> bool {
-        if self.rows.len() >= MAX_EVENTS as usize {
+        if self.rows.len() >= self.limit as usize {
             self.full = true;
             return false;
         }

@@ -7,6 +7,7 @@
 //! nothing is read for it.
 
 mod events;
+mod moment;
 mod progress;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use events::{Ask, Events, MAX_EVENTS};
-pub use progress::Moment;
+pub use moment::Moment;
 
 use super::answer::{Answer, Completion};
 use super::error::StoreError;
@@ -55,7 +56,7 @@ pub struct Followers<T> {
     changed: bool,
     /// Those that wait, and that something new may be there for.
     to_ask: HashSet<FollowerId>,
-    /// Those that wait, and that read what was stored long before. One a look, so that the others need not wait for them.
+    /// Those that wait, and that read what was stored long before. A few a look, so that the others need not wait for them.
     to_read: VecDeque<FollowerId>,
     /// When one must be asked for again, though nothing is written.
     due: BTreeSet<(Instant, FollowerId)>,
@@ -198,9 +199,10 @@ impl<T> Followers<T> {
         self.due.first().map(|(due, _)| *due).filter(|_| self.wait())
     }
 
-    /// What is to be asked of the database now. What comes of it goes to [`Self::found`], ask by ask, before the next look.
+    /// What is to be asked of the database now, for at most `reading` followers that read what was stored long before and for
+    /// all others that have to ask. What comes of it goes to [`Self::found`], ask by ask, before the next look.
     #[must_use]
-    pub fn look(&mut self, now: Instant) -> Look {
+    pub fn look(&mut self, now: Instant, reading: usize) -> Look {
         let mut sessions = std::mem::take(&mut self.new_sessions);
         if self.changed {
             sessions.extend(self.sessions.keys().cloned());
@@ -214,13 +216,14 @@ impl<T> Followers<T> {
         for id in std::mem::take(&mut self.to_ask) {
             self.ask_for(id, now, &mut asks);
         }
-        while let Some(id) = self.to_read.pop_front() {
+        let mut left = reading;
+        while left > 0
+            && let Some(id) = self.to_read.pop_front()
+        {
             if let Some(follower) = self.by_id.get_mut(&id) {
                 follower.in_line = false;
             }
-            if self.ask_for(id, now, &mut asks) {
-                break;
-            }
+            left -= usize::from(self.ask_for(id, now, &mut asks));
         }
         Look {
             asks: asks.into_iter().collect(),

@@ -9,6 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::events::Row;
+use super::moment::Moment;
 
 /// How long a follower waits for the events that are missing before one that it sees. Whoever has chosen an index commits
 /// it within a few fsyncs or round trips.
@@ -23,15 +24,6 @@ const MAX_GAPS: usize = 1_000;
 /// How often passed gaps are looked into: each time a tenth of the youngest one's age has gone by, within these bounds.
 const LOOK_AT_LEAST: Duration = Duration::from_millis(100);
 const LOOK_AT_MOST: Duration = Duration::from_secs(10);
-
-/// Now, by the clock that never jumps, and as milliseconds since 1970.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    /// For how long things take.
-    pub instant: Instant,
-    /// For when events were created.
-    pub millis: i64,
-}
 
 /// The indexes between two, both excluded, in which no event has been seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -70,7 +70,7 @@ impl Store {
         let mut answers = Vec::new();
         loop {
             let now = self.moment();
-            let look = self.followers.look(now.instant);
+            let look = self.followers.look(now.instant, 1);
             if look.is_empty() {
                 return answers;
             }
@@ -277,7 +277,7 @@ fn those_that_read_history_take_turns_and_do_not_hold_up_the_others() {
         assert!(store.followers.next(follower, id).is_none());
     }
     store.write([2_001], LONG_AGO);
-    let asks = store.followers.look(store.start).asks;
+    let asks = store.followers.look(store.start, 1).asks;
     assert_eq!(asks.len(), 2);
     assert!(asks.iter().any(|ask| ask.after == 2_000), "{asks:?}");
 }
@@ -293,9 +293,23 @@ fn a_deleted_session_an_error_and_the_end_of_the_store_end_those_that_they_conce
 
     let again = store.follow(3, -1);
     assert!(store.followers.next(again, 10).is_none());
-    let asks = store.followers.look(store.start).asks;
+    let asks = store.followers.look(store.start, 1).asks;
     let error = StoreError::new(ErrorKind::Unavailable, "no");
     assert_eq!(store.followers.failed(&asks[0], &error), [(10, Err(error))]);
     assert_eq!(store.followers.close(), [(2, Ok(Answer::Done))]);
     assert!(store.followers.is_empty() && !store.followers.wait());
+}
+
+#[test]
+fn as_many_followers_read_history_in_one_look_as_the_store_says() {
+    let mut store = Store::new();
+    for number in 0..5 {
+        let id = FollowerId(number);
+        store.followers.follow(id, &format!("s-{number}"), -1);
+        assert!(store.followers.next(id, number).is_none());
+    }
+    let asked: Vec<_> = [2, 2, 2]
+        .map(|reading| store.followers.look(store.start, reading).asks.len())
+        .into();
+    assert_eq!(asked, [2, 2, 1]);
 }

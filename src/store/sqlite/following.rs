@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::store::commit::Batch;
 use crate::store::error::StoreError;
@@ -11,6 +11,9 @@ use crate::store::{Answer, Completion};
 
 /// How often the database is asked whether another process has written, while anybody waits.
 const POLL_EVERY: Duration = Duration::from_millis(10);
+
+/// How many followers read at once what was stored long before.
+const READING_AT_ONCE: usize = 1;
 
 /// How much of its time the thread may spend on looking at all sessions when other processes write: one part in so many.
 const SHARE_OF_LOOKS: u32 = 10;
@@ -132,7 +135,7 @@ impl<T> Following<T> {
     /// What a look has found.
     #[must_use]
     pub(super) fn found(&self, found: Vec<(Ask, Result<Events, StoreError>)>) -> Vec<Completion<T>> {
-        let now = moment();
+        let now = Moment::now();
         let mut state = self.state();
         let answers = found.into_iter().map(|(ask, found)| match found {
             Ok(events) => state.followers.found(&ask, &events, now),
@@ -187,7 +190,7 @@ impl<T> Following<T> {
             let mut wake = None;
             if state.stage != Stage::Opening && state.followers.wait() {
                 if state.followers.have_to_look() || state.followers.due().is_some_and(|due| due <= now) {
-                    let look = state.followers.look(now);
+                    let look = state.followers.look(now, READING_AT_ONCE);
                     if !look.is_empty() {
                         return FollowTask::Look(look);
                     }
@@ -216,15 +219,5 @@ impl<T> Following<T> {
                 }
             };
         }
-    }
-}
-
-fn moment() -> Moment {
-    let since_1970 = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Moment {
-        instant: Instant::now(),
-        millis: i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX),
     }
 }
