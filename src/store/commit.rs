@@ -136,7 +136,8 @@ impl AdmittedWrite {
 
 impl RowRequest {
     /// The session whose events it changes, if it does.
-    fn session_of_events(&self) -> Option<&str> {
+    #[must_use]
+    pub fn session_of_events(&self) -> Option<&str> {
         match self {
             Self::InsertEvent { session_id, .. } => Some(session_id),
             Self::UpdateSession { .. } => None,

@@ -28,8 +28,8 @@ pub use answer::{Answer, Completion, Deliver};
 use commit::WriteRequest;
 use cursor::Position;
 use error::Quoted;
-use list::{EventList, List, ListRequest, SessionList};
 use follow::FollowerId;
+use list::{EventList, List, ListRequest, SessionList};
 
 /// A database that is open, or being opened, in the background. All calls return at once; their completions arrive
 /// through the [`Deliver`] that the store was opened with, on a thread of the store.

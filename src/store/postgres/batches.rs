@@ -10,6 +10,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
@@ -17,6 +18,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::follow::Following;
 use super::pipeline::{PATIENCE, Pipelines, Room};
 use super::progress::{Attempt, Outcome};
 use super::queue::{Batch, Concurrency, SessionQueues, Turn, WaitingSingle, Work};
@@ -40,6 +42,8 @@ const LOCKED_PART: u32 = 10;
 pub(super) struct Batches<T> {
     writer: Writer,
     singles: Singles,
+    /// They are told what was stored.
+    following: Rc<Following<T>>,
     queues: RefCell<SessionQueues<T>>,
     closing: Cell<bool>,
     wake: Notify,
@@ -171,10 +175,11 @@ impl<'a> UnderWay<'a> {
 }
 
 impl<T> Batches<T> {
-    pub(super) fn new(writer: Writer, singles: Singles) -> Self {
+    pub(super) fn new(writer: Writer, singles: Singles, following: Rc<Following<T>>) -> Self {
         Self {
             writer,
             singles,
+            following,
             queues: RefCell::new(SessionQueues::new()),
             closing: Cell::new(false),
             wake: Notify::new(),
@@ -272,6 +277,11 @@ impl<T> Batches<T> {
         match committed.unwrap_or_else(|error| Some(Err(error))) {
             None => self.queues.borrow_mut().put_back_single(single),
             Some(result) => {
+                if result.is_ok()
+                    && let Some(session_id) = single.request.session_of_events()
+                {
+                    self.following.written(session_id);
+                }
                 let session = single.session;
                 drop(single.request);
                 deliver(vec![(single.ticket, result)]);
@@ -299,7 +309,14 @@ impl<T> Batches<T> {
             Ok(committed) => {
                 for (mut waiting, outcome) in writes.into_iter().zip(committed.outcomes) {
                     match outcome {
-                        Outcome::Settled(result) => completions.push((waiting.ticket, result)),
+                        Outcome::Settled(result) => {
+                            if result.is_ok()
+                                && let Some(session_id) = waiting.request.session_of_events()
+                            {
+                                self.following.written(session_id);
+                            }
+                            completions.push((waiting.ticket, result));
+                        }
                         Outcome::Retry {
                             obstacle,
                             reassigned_to,

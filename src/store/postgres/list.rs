@@ -15,7 +15,7 @@ use crate::store::tables::columns::{self, Column, Data};
 static SESSION_COLUMNS: LazyLock<String> = LazyLock::new(|| columns::names(&columns::SESSIONS));
 
 /// An index may be a smaller integer in a table of the field.
-static EVENT_COLUMNS: LazyLock<String> = LazyLock::new(|| {
+pub(super) static EVENT_COLUMNS: LazyLock<String> = LazyLock::new(|| {
     columns::join(columns::of_one_session(), |Column { name, data, .. }| match data {
         Data::Index => format!("{name}::bigint"),
         _ => (*name).to_owned(),

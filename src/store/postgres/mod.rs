@@ -4,7 +4,8 @@
 //! with, and the defaults. `login` says where the database is and how to log in; `connection` makes connections; `database`
 //! keeps them, and tries again what a broken one left undone; `shared`, `pipeline` and `depth` let several calls use one at
 //! once. `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `text`, `rows`, `place`, `statement`,
-//! `single` and `session_lock` write; `reader`, `ahead`, `lookup` and `read` read; `error` and `refusal` say what Postgres refuses.
+//! `single` and `session_lock` write; `reader`, `ahead`, `lookup` and `read` read; `follow` tells
+//! followers what is new; `error` and `refusal` say what Postgres refuses.
 
 mod ahead;
 mod batches;
@@ -12,6 +13,7 @@ mod connection;
 mod database;
 mod depth;
 mod error;
+mod follow;
 mod list;
 mod login;
 mod lookup;
@@ -40,6 +42,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
+use tokio::time::timeout;
 
 pub use login::{ConnectionOptions, Environment, Password, PasswordSource, SslMode, SslOptions, Target};
 pub use options::{Access, PostgresOptions};
@@ -48,6 +51,7 @@ pub use tables::{DEFAULT_SCHEMA, Tables};
 use ahead::Scans;
 use batches::Batches;
 use database::Database;
+use follow::Following;
 use reader::Reader;
 use single::Singles;
 use tables::Preparation;
@@ -62,6 +66,9 @@ use super::{Answer, Deliver, ReadRequest, Store};
 /// How long connections get, once the last call is answered, to say goodbye to the server.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long followers get, once the last write is answered, to be told what was stored.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
 /// The store over a Postgres database. The writes of one session keep their order; those of different sessions may
 /// overtake each other.
 pub struct PostgresStore<T: Send + 'static> {
@@ -75,6 +82,9 @@ enum Call<T> {
     Ready(T),
     Write(Vec<(AdmittedWrite, T)>),
     Read(Admitted<ReadRequest>, T),
+    Follow(FollowerId, String, i64),
+    NextEvents(FollowerId, T),
+    Unfollow(FollowerId),
     Close(Option<T>),
 }
 
@@ -143,14 +153,17 @@ impl<T: Send + 'static> Store<T> for PostgresStore<T> {
         }
     }
 
-    fn follow(&self, _: FollowerId, _: &str, _: i64) {}
-
-    fn next_events(&self, _: FollowerId, ticket: T) {
-        let refusal = StoreError::new(ErrorKind::Internal, "this release cannot follow sessions in Postgres");
-        (self.deliver)(vec![(ticket, Err(refusal))]);
+    fn follow(&self, follower: FollowerId, session_id: &str, after: i64) {
+        self.call(Call::Follow(follower, session_id.to_owned(), after));
     }
 
-    fn unfollow(&self, _: FollowerId) {}
+    fn next_events(&self, follower: FollowerId, ticket: T) {
+        self.call(Call::NextEvents(follower, ticket));
+    }
+
+    fn unfollow(&self, follower: FollowerId) {
+        self.call(Call::Unfollow(follower));
+    }
 
     fn close(&self, ticket: Option<T>) {
         self.call(Call::Close(ticket));
@@ -186,9 +199,15 @@ async fn serve<T: 'static>(
     let (working, mut idle) = mpsc::channel::<()>(1);
     let database = Rc::new(Database::new(options));
     let preparation = Rc::new(Preparation::new(Rc::clone(&database)));
+    let following = Rc::new(Following::new(
+        Rc::clone(&database),
+        Rc::clone(&preparation),
+        Arc::clone(deliver),
+    ));
     let batches = Rc::new(Batches::new(
         Writer::new(Rc::clone(&database), Rc::clone(&preparation)),
         Singles::new(Rc::clone(&database), Rc::clone(&preparation)),
+        Rc::clone(&following),
     ));
     let writing = Rc::clone(&batches);
     let scans = Scans::new(Rc::clone(&database), move |session_id| writing.is_written(session_id));
@@ -206,6 +225,10 @@ async fn serve<T: 'static>(
             drop(working);
         });
     }
+    let mut follower = {
+        let following = Rc::clone(&following);
+        spawn_local(async move { following.answer_all().await })
+    };
     let reaper = spawn_local(Rc::clone(&database).close_idle_connections());
     let mut closers = Vec::new();
     while let Some(call) = calls.recv().await {
@@ -235,6 +258,9 @@ async fn serve<T: 'static>(
                     batches.push(request, ticket);
                 }
             }
+            Call::Follow(follower, session_id, after) => following.follow(follower, &session_id, after),
+            Call::NextEvents(follower, ticket) => following.next_events(follower, ticket),
+            Call::Unfollow(follower) => following.unfollow(follower),
             Call::Close(ticket) => {
                 closers.extend(ticket);
                 break;
@@ -247,9 +273,18 @@ async fn serve<T: 'static>(
     loop {
         tokio::select! {
             _ = idle.recv() => break,
-            Some(call) = calls.recv() => closers.extend(refuse(call, deliver)),
+            Some(call) = calls.recv() => match call {
+                Call::NextEvents(follower, ticket) => following.next_events(follower, ticket),
+                Call::Unfollow(follower) => following.unfollow(follower),
+                call => closers.extend(refuse(call, deliver)),
+            },
         }
     }
+    following.close();
+    if timeout(LAST_LOOK, &mut follower).await.is_err() {
+        follower.abort();
+    }
+    following.end_all();
     reaper.abort();
     scans.end_all();
     calls.close();
@@ -265,6 +300,11 @@ fn refuse<T>(call: Call<T>, deliver: &Deliver<T>) -> Option<T> {
     let tickets = match call {
         Call::Ready(ticket) | Call::Read(_, ticket) => vec![ticket],
         Call::Write(writes) => writes.into_iter().map(|(_, ticket)| ticket).collect(),
+        Call::NextEvents(_, ticket) => {
+            deliver(vec![(ticket, Ok(Answer::Done))]);
+            return None;
+        }
+        Call::Follow(..) | Call::Unfollow(_) => return None,
         Call::Close(ticket) => return ticket,
     };
     let refused = tickets.into_iter().map(|ticket| (ticket, Err(StoreError::closed())));

@@ -227,7 +227,7 @@ fn session_of(row: &Row) -> Result<SessionRecord<'_>, Failure> {
     })
 }
 
-fn event_of<'a>(row: &'a Row, session_id: &'a str) -> Result<SessionEvent<'a>, Failure> {
+pub(super) fn event_of<'a>(row: &'a Row, session_id: &'a str) -> Result<SessionEvent<'a>, Failure> {
     Ok(SessionEvent {
         id: text(row, 0)?,
         event_index: safe(row, 1, get(row, 1)?)?,

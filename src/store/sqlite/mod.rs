@@ -7,9 +7,9 @@
 mod ahead;
 mod connection;
 mod error;
-mod list;
 mod follow;
 mod following;
+mod list;
 mod read;
 mod readers;
 mod shared;
