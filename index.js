@@ -225,6 +225,30 @@ var Drain = class {
   }
 };
 
+// lib/abort.ts
+var waiting = /* @__PURE__ */ new WeakMap();
+function whenAborted(signal, act) {
+  const acts = waiting.get(signal) ?? listen(signal);
+  acts.add(act);
+  return () => {
+    acts.delete(act);
+    if (acts.size === 0) stop(signal);
+  };
+}
+function listen(signal) {
+  const acts = /* @__PURE__ */ new Set();
+  waiting.set(signal, acts);
+  signal.addEventListener("abort", onAbort);
+  return acts;
+}
+function stop(signal) {
+  waiting.delete(signal);
+  signal.removeEventListener("abort", onAbort);
+}
+function onAbort() {
+  for (const act of waiting.get(this) ?? []) act();
+}
+
 // lib/tail.ts
 var Tail = class {
   /** None once the iterator has ended. */
@@ -294,7 +318,7 @@ var Tail = class {
   }
   /** Takes an event once the call before has taken its own: calls that wait at the same time keep their order. */
   async #takeAfter(before) {
-    await settled(before);
+    if (before) await settled(before);
     for (; ; ) {
       const taken = this.#take();
       if (taken) return taken;
@@ -305,8 +329,7 @@ var Tail = class {
     const follower = this.#follower;
     if (!follower) return;
     const signal = this.#signal;
-    const abort = () => follower.end();
-    signal?.addEventListener("abort", abort);
+    const stopListening = signal && whenAborted(signal, () => follower.end());
     try {
       this.#page = [];
       this.#given = 0;
@@ -317,7 +340,7 @@ var Tail = class {
       this.#follower = void 0;
       throw error;
     } finally {
-      signal?.removeEventListener("abort", abort);
+      stopListening?.();
     }
   }
   /** Ends the iterator, and waits for the calls that wait: they have nothing more to come. */
@@ -326,7 +349,7 @@ var Tail = class {
     this.#follower?.end();
     this.#follower = void 0;
     this.#page = [];
-    await settled(this.#last);
+    if (this.#last) await settled(this.#last);
   }
 };
 async function settled(call) {

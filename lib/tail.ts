@@ -2,6 +2,7 @@
 // taken them all. Nothing happens in it while nobody waits for an event.
 import type { SessionEvent } from "sandbox-agent" with { "resolution-mode": "import" };
 
+import { whenAborted } from "./abort.ts";
 import type { NativeFollower } from "./native.ts";
 import { abortError, createError } from "./realm.ts";
 
@@ -89,7 +90,7 @@ export class Tail implements AsyncIterableIterator<SessionEvent, undefined> {
 
   /** Takes an event once the call before has taken its own: calls that wait at the same time keep their order. */
   async #takeAfter(before: Promise<Result> | undefined): Promise<Result> {
-    await settled(before);
+    if (before) await settled(before);
     for (;;) {
       const taken = this.#take();
       if (taken) return taken;
@@ -102,8 +103,7 @@ export class Tail implements AsyncIterableIterator<SessionEvent, undefined> {
     if (!follower) return;
     // There is a listener only while somebody waits, so that a signal keeps no iterator that was dropped.
     const signal = this.#signal;
-    const abort = () => follower.end();
-    signal?.addEventListener("abort", abort);
+    const stopListening = signal && whenAborted(signal, () => follower.end());
     try {
       this.#page = [];
       this.#given = 0;
@@ -114,7 +114,7 @@ export class Tail implements AsyncIterableIterator<SessionEvent, undefined> {
       this.#follower = undefined;
       throw error;
     } finally {
-      signal?.removeEventListener("abort", abort);
+      stopListening?.();
     }
   }
 
@@ -124,11 +124,11 @@ export class Tail implements AsyncIterableIterator<SessionEvent, undefined> {
     this.#follower?.end();
     this.#follower = undefined;
     this.#page = [];
-    await settled(this.#last);
+    if (this.#last) await settled(this.#last);
   }
 }
 
-async function settled(call: Promise<unknown> | undefined): Promise<void> {
+async function settled(call: Promise<unknown>): Promise<void> {
   try {
     await call;
   } catch {
