@@ -81,6 +81,12 @@ impl Events {
         true
     }
 
+    /// Ends the page here, for an event that cannot be read: those before it are given first. False if there are none.
+    pub fn end_early(&mut self) -> bool {
+        self.full = !self.rows.is_empty();
+        self.full
+    }
+
     pub(super) fn rows(&self) -> &[Row] {
         &self.rows
     }

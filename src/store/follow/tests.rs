@@ -110,8 +110,8 @@ fn indexes(answer: &Answer) -> Vec<i64> {
         .collect()
 }
 
-fn range(from: i64, to: i64) -> Option<Vec<i64>> {
-    Some((from..=to).collect())
+fn all(from: i64, to: i64) -> Vec<i64> {
+    (from..=to).collect()
 }
 
 #[test]
@@ -119,13 +119,13 @@ fn history_comes_page_by_page_and_then_what_is_written() {
     let mut store = Store::new();
     let follower = store.follow(1, -1);
     store.write(1..=600, JUST_NOW);
-    assert_eq!(store.next(follower), range(1, 500));
-    assert_eq!(store.next(follower), range(501, 600));
+    assert_eq!(store.next(follower), Some(all(1, 500)));
+    assert_eq!(store.next(follower), Some(all(501, 600)));
     assert_eq!(store.next(follower), None);
     store.write([601], JUST_NOW);
     assert_eq!(store.answer().len(), 1);
     store.write([602, 603], JUST_NOW);
-    assert_eq!(store.next(follower), range(602, 603));
+    assert_eq!(store.next(follower), Some(all(602, 603)));
 }
 
 #[test]
@@ -156,14 +156,14 @@ fn a_gap_is_waited_for_and_filled_in_order() {
     let mut store = Store::new();
     let follower = store.follow(1, -1);
     store.write([1, 2, 5], JUST_NOW);
-    assert_eq!(store.next(follower), range(1, 2));
+    assert_eq!(store.next(follower), Some(all(1, 2)));
     store.wait(200);
     assert_eq!(store.next(follower), None);
     store.write([4], JUST_NOW);
     assert!(store.answer().is_empty());
     store.write([3], JUST_NOW);
     assert_eq!(indexes(store.answer()[0].1.as_ref().unwrap()), [3]);
-    assert_eq!(store.next(follower), range(4, 5));
+    assert_eq!(store.next(follower), Some(all(4, 5)));
     assert_eq!(store.next(follower), None);
 }
 
@@ -202,11 +202,11 @@ fn old_holes_and_the_indexes_before_the_first_are_not_waited_for() {
     store.write([2, 4, 8], LONG_AGO);
     store.write([9], JUST_NOW);
     assert_eq!(store.next(old), Some(vec![2, 4, 8, 9]));
-    assert_eq!(store.next(new), range(8, 9));
+    assert_eq!(store.next(new), Some(all(8, 9)));
     let mut store = Store::new();
     let follower = store.follow(1, -1);
     store.write([1], JUST_NOW);
-    assert_eq!(store.next(follower), range(1, 1));
+    assert_eq!(store.next(follower), Some(all(1, 1)));
 }
 
 #[test]
@@ -237,8 +237,8 @@ fn what_arrives_late_waits_for_a_follower_that_does_not() {
     let mut store = Store::new();
     let (slow, quick) = (store.follow(1, 0), store.follow(2, 0));
     store.write([2], LONG_AGO);
-    assert_eq!(store.next(slow), range(2, 2));
-    assert_eq!(store.next(quick), range(2, 2));
+    assert_eq!(store.next(slow), Some(all(2, 2)));
+    assert_eq!(store.next(quick), Some(all(2, 2)));
     assert_eq!(store.next(quick), None);
     store.wait(1_000);
     store.write([1, 3], LONG_AGO);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Rows, params};
 
 use super::connection::Target;
-use super::read::event;
+use super::read::{data_version, event};
 use super::tables::Tables;
 use crate::store::error::{Quoted, StoreError};
 use crate::store::follow::{Ask, Events, MAX_EVENTS};
@@ -44,11 +44,7 @@ impl FollowReader {
     pub(super) fn has_changed(&mut self) -> Result<bool, StoreError> {
         let version = self
             .target
-            .patiently(|| {
-                self.connection
-                    .prepare_cached("PRAGMA data_version")?
-                    .query_row([], |row| row.get(0))
-            })
+            .patiently(|| data_version(&self.connection))
             .map_err(|error| self.target.error("looking for new events in", &error))?;
         Ok(self.data_version.replace(version) != Some(version))
     }
@@ -105,8 +101,10 @@ impl FollowReader {
 fn page(mut rows: Rows<'_>, ask: &Ask) -> rusqlite::Result<Events> {
     let mut events = Events::default();
     while let Some(row) = rows.next()? {
-        if !events.push(&event(row, &ask.session_id)?) {
-            break;
+        match event(row, &ask.session_id) {
+            Ok(event) if events.push(&event) => {}
+            Err(error) if !events.end_early() => return Err(error),
+            Ok(_) | Err(_) => break,
         }
     }
     Ok(events)
