@@ -4,19 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::polls::Polls;
 use crate::store::commit::Batch;
 use crate::store::error::StoreError;
 use crate::store::follow::{Ask, Events, FollowerId, Followers, Look, Moment};
 use crate::store::{Answer, Completion};
 
-/// How often the database is asked whether another process has written, while anybody waits.
-const POLL_EVERY: Duration = Duration::from_millis(10);
-
 /// How many followers read at once what was stored long before.
 const READING_AT_ONCE: usize = 1;
-
-/// How much of its time the thread may spend on looking at all sessions when other processes write: one part in so many.
-const SHARE_OF_LOOKS: u32 = 10;
 
 /// See the module's description.
 pub(super) struct Following<T> {
@@ -29,7 +24,7 @@ pub(super) struct Following<T> {
 struct State<T> {
     followers: Followers<T>,
     stage: Stage,
-    next_poll: Instant,
+    polls: Polls,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +52,7 @@ impl<T> Following<T> {
             state: Mutex::new(State {
                 followers: Followers::default(),
                 stage: Stage::Opening,
-                next_poll: Instant::now(),
+                polls: Polls::new(Instant::now()),
             }),
             wakes: Condvar::new(),
             used: AtomicBool::new(false),
@@ -94,25 +89,39 @@ impl<T> Following<T> {
         self.state().followers.unfollow(follower)
     }
 
-    /// The sessions of a batch, for [`Self::written`]; none if nobody follows anything.
-    pub(super) fn sessions_of(&self, batch: &Batch<T>) -> Vec<String> {
-        if !self.used.load(Ordering::Acquire) || self.state().followers.is_empty() {
-            return Vec::new();
+    /// This driver begins to write a batch. Comes back with its sessions if anybody follows anything.
+    pub(super) fn begins_to_write(&self, batch: &Batch<T>) -> Option<Vec<String>> {
+        if !self.is_used() {
+            return None;
         }
+        let mut state = self.state();
+        if state.followers.is_empty() {
+            return None;
+        }
+        state.polls.own_write();
+        drop(state);
         let mut sessions = batch.sessions_of_events();
         sessions.sort_unstable();
         sessions.dedup();
-        sessions
+        Some(sessions)
     }
 
-    /// This driver has stored events of these sessions.
-    pub(super) fn written(&self, sessions: &[String]) {
-        if sessions.is_empty() {
-            return;
-        }
+    /// Whether anybody follows anything, or did.
+    pub(super) fn is_used(&self) -> bool {
+        self.used.load(Ordering::Acquire)
+    }
+
+    /// This driver has stored events of these sessions; of any, if nobody followed when it began to. `others`: whether
+    /// another process has written since the last time.
+    pub(super) fn written(&self, sessions: Option<&[String]>, others: bool) {
         let mut state = self.state();
-        for session in sessions {
-            state.followers.written(session);
+        state.polls.own_write();
+        if others {
+            state.polls.others_wrote(Instant::now());
+        }
+        match sessions {
+            Some(sessions) if !others => sessions.iter().for_each(|session| state.followers.written(session)),
+            _ => state.followers.changed(),
         }
         let wake = state.followers.have_to_look();
         drop(state);
@@ -121,9 +130,12 @@ impl<T> Following<T> {
         }
     }
 
-    /// Another process has written.
-    pub(super) fn changed(&self) {
-        self.state().followers.changed();
+    /// A poll told whether somebody has written since the last one, this driver included.
+    pub(super) fn polled(&self, changed: bool) {
+        let mut state = self.state();
+        if state.polls.polled(changed, Instant::now()) {
+            state.followers.changed();
+        }
     }
 
     /// The session was deleted.
@@ -146,9 +158,7 @@ impl<T> Following<T> {
 
     /// A look took so long: the next poll comes the later.
     pub(super) fn looked_for(&self, duration: Duration) {
-        let mut state = self.state();
-        let next = Instant::now() + duration * SHARE_OF_LOOKS;
-        state.next_poll = state.next_poll.max(next);
+        self.state().polls.looked_for(duration, Instant::now());
     }
 
     #[must_use]
@@ -197,13 +207,12 @@ impl<T> Following<T> {
                     continue;
                 }
                 if state.stage == Stage::Open {
-                    if polls && state.next_poll <= now {
-                        state.next_poll = now + POLL_EVERY;
+                    if polls && state.polls.due() <= now {
                         return FollowTask::Poll;
                     }
                     wake = state.followers.due();
                     if polls {
-                        wake = Some(wake.map_or(state.next_poll, |due| due.min(state.next_poll)));
+                        wake = Some(wake.map_or(state.polls.due(), |due| due.min(state.polls.due())));
                     }
                 }
             }

@@ -2,7 +2,8 @@
 //!
 //! [`SqliteStore`] is the handle that callers hold, and the threads' loops stand below it; `shared` is what they share.
 //! `connection` opens databases; `tables` makes their tables ready; `write`, `single` and `read` hold the statements,
-//! `ahead` reads the page after this one, and `error` names what SQLite refuses.
+//! `ahead` reads the page after this one, `follow` reads for followers, `following` and `polls` say when, and `error` names
+//! what SQLite refuses.
 
 mod ahead;
 mod connection;
@@ -10,6 +11,7 @@ mod error;
 mod follow;
 mod following;
 mod list;
+mod polls;
 mod read;
 mod readers;
 mod shared;
@@ -157,9 +159,11 @@ fn write_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
             },
             WriterTask::Commit(batch) => {
                 if let Some(writer) = &mut writer {
-                    let sessions = shared.following.sessions_of(&batch);
+                    let sessions = shared.following.begins_to_write(&batch);
                     shared.deliver_all(commit_batch(writer, batch));
-                    shared.following.written(&sessions);
+                    if shared.following.is_used() {
+                        shared.following.written(sessions.as_deref(), writer.others_wrote());
+                    }
                 }
             }
             WriterTask::Close => {
@@ -234,9 +238,8 @@ fn follow_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
                 look_for(shared, follow_reader(&mut reader, options)?, look)
             }),
             FollowTask::Poll => catching("following", || {
-                if follow_reader(&mut reader, options)?.has_changed()? {
-                    shared.following.changed();
-                }
+                let changed = follow_reader(&mut reader, options)?.has_changed()?;
+                shared.following.polled(changed);
                 Ok(())
             }),
             FollowTask::End => break,

@@ -70,9 +70,7 @@ impl Reader {
 
     /// A number that changes when another connection, of whatever process, has changed the database.
     pub(super) fn data_version(&self) -> rusqlite::Result<i64> {
-        self.connection
-            .prepare_cached("PRAGMA data_version")?
-            .query_row([], |row| row.get(0))
+        data_version(&self.connection)
     }
 
     fn try_read(&self, request: &ReadRequest) -> rusqlite::Result<Found> {
@@ -162,6 +160,13 @@ impl Reader {
         }
         Ok(page.finish(false))
     }
+}
+
+/// A number that changes when another connection than this one has changed the database.
+pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("PRAGMA data_version")?
+        .query_row([], |row| row.get(0))
 }
 
 fn session<'a>(row: &'a Row<'_>) -> rusqlite::Result<SessionRecord<'a>> {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, ErrorCode, params};
 
 use super::connection::Target;
 use super::error::store_error;
+use super::read::data_version;
 use super::single;
 use super::tables::Tables;
 use crate::store::commit::{Backend, Write, WriteResult};
@@ -23,6 +24,7 @@ pub(super) struct Writer {
     tables: Tables,
     index_conflict: IndexConflict,
     reassigned: ReassignedSessions,
+    data_version: Option<i64>,
     update_session: String,
     insert_event: String,
     is_stored: String,
@@ -42,6 +44,7 @@ impl Writer {
             tables: tables.clone(),
             index_conflict,
             reassigned: ReassignedSessions::default(),
+            data_version: None,
             update_session: format!(
                 "INSERT INTO {sessions} ({columns}) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
@@ -62,6 +65,12 @@ impl Writer {
             ),
             highest_index: format!("SELECT max(event_index) FROM {events} WHERE session_id = ?1"),
         }
+    }
+
+    /// Whether another process has written since the last call. No other connection of this driver writes.
+    pub(super) fn others_wrote(&mut self) -> bool {
+        let version = data_version(&self.connection).ok();
+        std::mem::replace(&mut self.data_version, version) != version
     }
 
     fn try_commit(&mut self, writes: &[Write<'_>]) -> Result<Vec<WriteResult>, rusqlite::Error> {
