@@ -365,8 +365,9 @@ function signalOf(request) {
   } catch (cause) {
     throw createError("ERR_PERSIST_INVALID_ARGUMENT", "reading the field signal threw (see `cause`)", { cause });
   }
-  if (signal === void 0 || signal === null) return void 0;
-  if (typeof signal === "object" && "aborted" in signal && "addEventListener" in signal) return signal;
+  if (signal === void 0) return void 0;
+  if (typeof signal === "object" && signal !== null && "aborted" in signal && "addEventListener" in signal)
+    return signal;
   throw createError("ERR_PERSIST_INVALID_ARGUMENT", "request.signal must be an AbortSignal");
 }
 

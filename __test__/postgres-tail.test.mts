@@ -71,112 +71,135 @@ async function polls(url: string): Promise<{ probes: number; queries: number }> 
   return counts;
 }
 
-test("three processes write to a session, and one of them is killed and started again: each event comes once, in order", PATIENCE, async (t) => {
-  const url = await server.createDatabase();
-  const driver = open(t, url);
-  await driver.ready();
-  const events = driver.tailEvents({ sessionId: "s" });
-  const begin = async (name: string, count: number) => {
-    const writer = start(t, "postgres-write-on-demand.mts");
-    assert.equal(await writer.next(), "loaded");
-    writer.send({ options: { connectionString: url }, sessions: ["s"], name, count, atOnce: 4 });
-    return writer;
-  };
-  const [one, other, killed] = await Promise.all([begin("one", 100), begin("other", 100), begin("killed", 100_000)]);
-  const followed = await take(events, 50);
-  killed.kill("SIGKILL");
-  await killed.ended;
-  const again = await begin("again", 100);
-  const reports = await Promise.all([one, other, again].map((writer) => writer.next<Report>()));
-  assert.deepEqual(
-    reports.map(({ stored, failed }) => [stored.length, failed]),
-    [1, 2, 3].map(() => [100, []]),
-  );
-  const stored = await allEvents(driver, "s");
-  followed.push(...(await take(events, stored.length - followed.length)));
-  assert.deepEqual(followed, stored);
-});
+test(
+  "three processes write to a session, and one of them is killed and started again: each event comes once, in order",
+  PATIENCE,
+  async (t) => {
+    const url = await server.createDatabase();
+    const driver = open(t, url);
+    await driver.ready();
+    const events = driver.tailEvents({ sessionId: "s" });
+    const begin = async (name: string, count: number) => {
+      const writer = start(t, "postgres-write-on-demand.mts");
+      assert.equal(await writer.next(), "loaded");
+      writer.send({ options: { connectionString: url }, sessions: ["s"], name, count, atOnce: 4 });
+      return writer;
+    };
+    const [one, other, killed] = await Promise.all([begin("one", 100), begin("other", 100), begin("killed", 100_000)]);
+    const followed = await take(events, 50);
+    killed.kill("SIGKILL");
+    await killed.ended;
+    const again = await begin("again", 100);
+    const reports = await Promise.all([one, other, again].map((writer) => writer.next<Report>()));
+    assert.deepEqual(
+      reports.map(({ stored, failed }) => [stored.length, failed]),
+      [1, 2, 3].map(() => [100, []]),
+    );
+    const stored = await allEvents(driver, "s");
+    followed.push(...(await take(events, stored.length - followed.length)));
+    assert.deepEqual(followed, stored);
+  },
+);
 
-test("a server that is stopped, crashes and is killed while followers wait: each event comes once, in order", PATIENCE, async (t) => {
-  t.after(() => server.start().catch(() => {}));
-  const url = await server.createDatabase();
-  const [writer, reader] = [open(t, url), open(t, url)];
-  // One follows what its own driver writes, the other what another driver writes.
-  const followers = [writer, reader].map((driver) => driver.tailEvents({ sessionId: "s" }));
-  let index = 0;
-  for (const stop of ["fast", "immediate", "SIGKILL"] as const) {
+test(
+  "a server that is stopped, crashes and is killed while followers wait: each event comes once, in order",
+  PATIENCE,
+  async (t) => {
+    t.after(() => server.start().catch(() => {}));
+    const url = await server.createDatabase();
+    const [writer, reader] = [open(t, url), open(t, url)];
+    // One follows what its own driver writes, the other what another driver writes.
+    const followers = [writer, reader].map((driver) => driver.tailEvents({ sessionId: "s" }));
+    let index = 0;
+    for (const stop of ["fast", "immediate", "SIGKILL"] as const) {
+      const next = followers.map((events) => take(events, 20));
+      for (const half of [1, 2]) {
+        const writes = upTo(10).map(() => writer.insertEvent("s", eventAt("s", (index += 1))));
+        await Promise.all(writes);
+        if (half === 2) break;
+        // All have come, and the followers wait.
+        if (stop === "SIGKILL") await server.kill("SIGKILL");
+        else await server.stop(stop);
+        await server.start();
+      }
+      for (const events of await Promise.all(next)) {
+        assert.deepEqual(
+          indexes(events),
+          upTo(20).map((number) => index - 20 + number),
+        );
+      }
+    }
+  },
+);
+
+test(
+  "the primary is killed and its standby promoted: each event comes once, in order, before and after",
+  PATIENCE,
+  async (t) => {
+    const primary = await startServer();
+    t.after(primary.cleanup);
+    const standby = await startStandby(primary, { synchronous: true });
+    t.after(standby.cleanup);
+    const hosts = [primary, standby].map(({ host, port }) => `${host}:${port}`).join(",");
+    const { user, password, database } = primary;
+    const url = `postgresql://${user}:${password}@${hosts}/${database}`;
+    const [writer, reader] = [open(t, url), open(t, url)];
+    const onStandby = open(t, standby.url);
+    await writer.insertEvent("s", eventAt("s", 1));
+    await standby.catchUp();
+    const followers = [writer, reader, onStandby].map((driver) => driver.tailEvents({ sessionId: "s" }));
+    for (const events of followers) assert.deepEqual(indexes(await take(events, 1)), [1]);
     const next = followers.map((events) => take(events, 20));
-    for (const half of [1, 2]) {
-      const writes = upTo(10).map(() => writer.insertEvent("s", eventAt("s", (index += 1))));
-      await Promise.all(writes);
-      if (half === 2) break;
-      // All have come, and the followers wait.
-      if (stop === "SIGKILL") await server.kill("SIGKILL");
-      else await server.stop(stop);
-      await server.start();
+    for (let index = 2; index <= 11; index += 1) await writer.insertEvent("s", eventAt("s", index));
+    await primary.kill("SIGKILL");
+    await standby.promote();
+    for (let index = 12; index <= 21; index += 1) await writer.insertEvent("s", eventAt("s", index));
+    for (const events of await Promise.all(next)) assert.deepEqual(indexes(events), upTo(21).slice(1));
+  },
+);
+
+test(
+  "connections that are ended, and answers that are lost, while a follower waits are made up for",
+  PATIENCE,
+  async (t) => {
+    const url = await server.createDatabase();
+    const proxy = await startProxy(server);
+    t.after(() => proxy.close());
+    const [writer, reader] = [open(t, url), open(t, proxy.urlOf(url))];
+    const events = reader.tailEvents({ sessionId: "s" });
+    await writer.insertEvent("s", eventAt("s", 1));
+    assert.deepEqual(indexes(await take(events, 1)), [1]);
+    for (let index = 2; index <= 10; index += 1) {
+      const next = take(events, 1);
+      if (index % 3 === 0) proxy.cut("reset");
+      const lost = index % 3 === 1 ? [proxy.dropAnswerOnce(/LATERAL/)] : [];
+      await writer.insertEvent("s", eventAt("s", index));
+      await Promise.all(lost);
+      assert.deepEqual(indexes(await next), [index]);
     }
-    for (const events of await Promise.all(next)) {
-      assert.deepEqual(indexes(events), upTo(20).map((number) => index - 20 + number));
-    }
-  }
-});
+  },
+);
 
-test("the primary is killed and its standby promoted: each event comes once, in order, before and after", PATIENCE, async (t) => {
-  const primary = await startServer();
-  t.after(primary.cleanup);
-  const standby = await startStandby(primary, { synchronous: true });
-  t.after(standby.cleanup);
-  const hosts = [primary, standby].map(({ host, port }) => `${host}:${port}`).join(",");
-  const { user, password, database } = primary;
-  const url = `postgresql://${user}:${password}@${hosts}/${database}`;
-  const [writer, reader] = [open(t, url), open(t, url)];
-  const onStandby = open(t, standby.url);
-  await writer.insertEvent("s", eventAt("s", 1));
-  await standby.catchUp();
-  const followers = [writer, reader, onStandby].map((driver) => driver.tailEvents({ sessionId: "s" }));
-  for (const events of followers) assert.deepEqual(indexes(await take(events, 1)), [1]);
-  const next = followers.map((events) => take(events, 20));
-  for (let index = 2; index <= 11; index += 1) await writer.insertEvent("s", eventAt("s", index));
-  await primary.kill("SIGKILL");
-  await standby.promote();
-  for (let index = 12; index <= 21; index += 1) await writer.insertEvent("s", eventAt("s", index));
-  for (const events of await Promise.all(next)) assert.deepEqual(indexes(events), upTo(21).slice(1));
-});
-
-test("connections that are ended, and answers that are lost, while a follower waits are made up for", PATIENCE, async (t) => {
-  const url = await server.createDatabase();
-  const proxy = await startProxy(server);
-  t.after(() => proxy.close());
-  const [writer, reader] = [open(t, url), open(t, proxy.urlOf(url))];
-  const events = reader.tailEvents({ sessionId: "s" });
-  await writer.insertEvent("s", eventAt("s", 1));
-  assert.deepEqual(indexes(await take(events, 1)), [1]);
-  for (let index = 2; index <= 10; index += 1) {
-    const next = take(events, 1);
-    if (index % 3 === 0) proxy.cut("reset");
-    const lost = index % 3 === 1 ? [proxy.dropAnswerOnce(/LATERAL/)] : [];
-    await writer.insertEvent("s", eventAt("s", index));
-    await Promise.all(lost);
-    assert.deepEqual(indexes(await next), [index]);
-  }
-});
-
-test("when the server is away for longer than queryTimeoutMs next() rejects, and another follower goes on from there", PATIENCE, async (t) => {
-  t.after(() => server.start().catch(() => {}));
-  const url = await server.createDatabase();
-  const [driver, writer] = [open(t, url, { queryTimeoutMs: 500 }), open(t, url)];
-  await writer.insertEvent("s", eventAt("s", 1));
-  const events = driver.tailEvents({ sessionId: "s" });
-  const [last] = await take(events, 1);
-  const next = events.next();
-  await server.stop("fast");
-  await assert.rejects(next, { code: /^ERR_PERSIST_(UNAVAILABLE|TIMEOUT)$/ });
-  assert.deepEqual(await events.next(), { value: undefined, done: true });
-  await server.start();
-  const again = driver.tailEvents({ sessionId: "s", afterIndex: last.eventIndex });
-  await writer.insertEvent("s", eventAt("s", 2));
-  assert.deepEqual(indexes(await take(again, 1)), [2]);
-});
+test(
+  "when the server is away for longer than queryTimeoutMs next() rejects, and another follower goes on from there",
+  PATIENCE,
+  async (t) => {
+    t.after(() => server.start().catch(() => {}));
+    const url = await server.createDatabase();
+    const [driver, writer] = [open(t, url, { queryTimeoutMs: 500 }), open(t, url)];
+    await writer.insertEvent("s", eventAt("s", 1));
+    const events = driver.tailEvents({ sessionId: "s" });
+    const [last] = await take(events, 1);
+    const next = events.next();
+    await server.stop("fast");
+    await assert.rejects(next, { code: /^ERR_PERSIST_(UNAVAILABLE|TIMEOUT)$/ });
+    assert.deepEqual(await events.next(), { value: undefined, done: true });
+    await server.start();
+    const again = driver.tailEvents({ sessionId: "s", afterIndex: last.eventIndex });
+    await writer.insertEvent("s", eventAt("s", 2));
+    assert.deepEqual(indexes(await take(again, 1)), [2]);
+  },
+);
 
 test("a driver's own events come at once: its followers do not wait for the next poll", PATIENCE, async (t) => {
   const url = await server.createDatabase();
@@ -195,42 +218,46 @@ test("a driver's own events come at once: its followers do not wait for the next
   assert.ok(probes - before.probes < 150, `${probes - before.probes} polls for 200 events`);
 });
 
-test("an event that is committed after the one that follows it is waited for, and comes late when it takes too long", PATIENCE, async (t) => {
-  const url = await server.createDatabase();
-  const driver = open(t, url);
-  await driver.ready();
-  const events = driver.tailEvents({ sessionId: "s" });
-  const other = await otherConnection(t, url);
-  const insert = (index: number) => driver.insertEvent("s", eventAt("s", index, { createdAt: Date.now() }));
-  const hold = async (index: number) => {
-    await other.run("BEGIN");
-    await other.run(
-      `INSERT INTO events (id, event_index, session_id, created_at, connection_id, sender, payload_json)
+test(
+  "an event that is committed after the one that follows it is waited for, and comes late when it takes too long",
+  PATIENCE,
+  async (t) => {
+    const url = await server.createDatabase();
+    const driver = open(t, url);
+    await driver.ready();
+    const events = driver.tailEvents({ sessionId: "s" });
+    const other = await otherConnection(t, url);
+    const insert = (index: number) => driver.insertEvent("s", eventAt("s", index, { createdAt: Date.now() }));
+    const hold = async (index: number) => {
+      await other.run("BEGIN");
+      await other.run(
+        `INSERT INTO events (id, event_index, session_id, created_at, connection_id, sender, payload_json)
        VALUES ($1, $2, 's', $3, 'c', 'agent', '{}')`,
-      [`s-${index}`, index, Date.now()],
-    );
-  };
-  let index = 0;
-  for (let took = Infinity; took > 200; ) {
-    const next = take(events, 2);
-    await hold((index += 1));
-    const began = performance.now();
-    await insert((index += 1));
+        [`s-${index}`, index, Date.now()],
+      );
+    };
+    let index = 0;
+    for (let took = Infinity; took > 200;) {
+      const next = take(events, 2);
+      await hold((index += 1));
+      const began = performance.now();
+      await insert((index += 1));
+      await other.run("COMMIT");
+      took = performance.now() - began;
+      // Where the machine took its time the follower may have gone on.
+      const expected = took > 200 ? inOrder(await next) : await next;
+      assert.deepEqual(indexes(expected), [index - 1, index]);
+    }
+    await hold(index + 1);
+    await insert(index + 2);
+    assert.deepEqual(indexes(await take(events, 1)), [index + 2]);
+    const late = take(events, 1);
     await other.run("COMMIT");
-    took = performance.now() - began;
-    // Where the machine took its time the follower may have gone on.
-    const expected = took > 200 ? inOrder(await next) : await next;
-    assert.deepEqual(indexes(expected), [index - 1, index]);
-  }
-  await hold(index + 1);
-  await insert(index + 2);
-  assert.deepEqual(indexes(await take(events, 1)), [index + 2]);
-  const late = take(events, 1);
-  await other.run("COMMIT");
-  assert.deepEqual(indexes(await late), [index + 1]);
-  await insert(index + 3);
-  assert.deepEqual(indexes(await take(events, 1)), [index + 3]);
-});
+    assert.deepEqual(indexes(await late), [index + 1]);
+    await insert(index + 3);
+    assert.deepEqual(indexes(await take(events, 1)), [index + 3]);
+  },
+);
 
 test("1,000 followers of a driver have one connection and one query a poll", PATIENCE, async (t) => {
   const url = await server.createDatabase();
@@ -313,45 +340,60 @@ test("a session that another driver has deleted ends its followers", PATIENCE, a
   assert.deepEqual(await next, { value: undefined, done: true });
 });
 
-test("a session that cannot be read, or that the database cannot have, does not end the followers of others", PATIENCE, async (t) => {
-  const url = await server.createDatabase("ENCODING 'LATIN1'");
-  const [driver, writer] = [open(t, url), open(t, url)];
-  await driver.ready();
-  const [good, damaged, ...impossible] = ["good", "damaged", "密", "a\u0000b"].map((sessionId) =>
-    driver.tailEvents({ sessionId }),
-  );
-  const pending = impossible.map((events) => events.next());
-  const failed = assert.rejects(damaged.next(), { code: "ERR_PERSIST_CORRUPT", message: /session "damaged".*created_at/ });
-  const next = take(good, 2);
-  await query(
-    url,
-    `INSERT INTO events (id, event_index, session_id, created_at, connection_id, sender, payload_json)
+test(
+  "a session that cannot be read, or that the database cannot have, does not end the followers of others",
+  PATIENCE,
+  async (t) => {
+    const url = await server.createDatabase("ENCODING 'LATIN1'");
+    const [driver, writer] = [open(t, url), open(t, url)];
+    await driver.ready();
+    const [good, damaged, ...impossible] = ["good", "damaged", "密", "a\u0000b"].map((sessionId) =>
+      driver.tailEvents({ sessionId }),
+    );
+    const pending = impossible.map((events) => events.next());
+    const failed = assert.rejects(damaged.next(), {
+      code: "ERR_PERSIST_CORRUPT",
+      message: /session "damaged".*created_at/,
+    });
+    const next = take(good, 2);
+    await query(
+      url,
+      `INSERT INTO events (id, event_index, session_id, created_at, connection_id, sender, payload_json)
      VALUES ('x', 1, 'damaged', 9007199254740993, 'c', 'agent', '{}')`,
-  );
-  await failed;
-  for (const index of [1, 2]) await writer.insertEvent("good", eventAt("good", index));
-  assert.deepEqual(indexes(await next), [1, 2]);
-  await Promise.all(impossible.map((events) => events.return!()));
-  for (const each of await Promise.all(pending)) assert.deepEqual(each, { value: undefined, done: true });
-});
+    );
+    await failed;
+    for (const index of [1, 2]) await writer.insertEvent("good", eventAt("good", index));
+    assert.deepEqual(indexes(await next), [1, 2]);
+    await Promise.all(impossible.map((events) => events.return!()));
+    for (const each of await Promise.all(pending)) assert.deepEqual(each, { value: undefined, done: true });
+  },
+);
 
-describe("through PgBouncer in transaction mode, with one connection to the server", { skip: skipWithoutPgBouncer() }, async () => {
-  const pgbouncer = await startPgBouncer(server, ["default_pool_size = 1", "server_reset_query ="]);
-  after(pgbouncer.cleanup);
+describe(
+  "through PgBouncer in transaction mode, with one connection to the server",
+  { skip: skipWithoutPgBouncer() },
+  async () => {
+    const pgbouncer = await startPgBouncer(server, ["default_pool_size = 1", "server_reset_query ="]);
+    after(pgbouncer.cleanup);
 
-  test("followers of two drivers share it with writes, also when the pooler was killed meanwhile", PATIENCE, async (t) => {
-    const url = pgbouncer.urlOf(await server.createDatabase());
-    const drivers = [open(t, url), open(t, url)];
-    await drivers[0].ready();
-    const followers = drivers.map((driver) => driver.tailEvents({ sessionId: "s" }));
-    const taken = followers.map((events) => take(events, 40));
-    for (const index of upTo(40)) {
-      if (index === 20) {
-        await pgbouncer.kill();
-        await pgbouncer.start();
-      }
-      await drivers[index % 2].insertEvent("s", eventAt("s", index));
-    }
-    for (const events of await Promise.all(taken)) assert.deepEqual(indexes(events), upTo(40));
-  });
-});
+    test(
+      "followers of two drivers share it with writes, also when the pooler was killed meanwhile",
+      PATIENCE,
+      async (t) => {
+        const url = pgbouncer.urlOf(await server.createDatabase());
+        const drivers = [open(t, url), open(t, url)];
+        await drivers[0].ready();
+        const followers = drivers.map((driver) => driver.tailEvents({ sessionId: "s" }));
+        const taken = followers.map((events) => take(events, 40));
+        for (const index of upTo(40)) {
+          if (index === 20) {
+            await pgbouncer.kill();
+            await pgbouncer.start();
+          }
+          await drivers[index % 2].insertEvent("s", eventAt("s", index));
+        }
+        for (const events of await Promise.all(taken)) assert.deepEqual(indexes(events), upTo(40));
+      },
+    );
+  },
+);

@@ -143,8 +143,9 @@ function signalOf(request: Abortable): AbortSignal | undefined {
   } catch (cause) {
     throw createError("ERR_PERSIST_INVALID_ARGUMENT", "reading the field signal threw (see `cause`)", { cause });
   }
-  if (signal === undefined || signal === null) return undefined;
+  if (signal === undefined) return undefined;
   // Not by `instanceof`: a test runner's realm has an AbortSignal of its own.
-  if (typeof signal === "object" && "aborted" in signal && "addEventListener" in signal) return signal as AbortSignal;
+  if (typeof signal === "object" && signal !== null && "aborted" in signal && "addEventListener" in signal)
+    return signal as AbortSignal;
   throw createError("ERR_PERSIST_INVALID_ARGUMENT", "request.signal must be an AbortSignal");
 }

@@ -1,12 +1,11 @@
 /** Following a session: what is stored, then what comes. A driver without `tailEvents` skips the group. */
 import assert from "node:assert/strict";
-import { describe, test, type TestContext } from "node:test";
+import { describe, type TestContext } from "node:test";
 import type { SessionEvent } from "sandbox-agent";
-import type { ContractDriver, Suite } from "./driver.mts";
+import type { OurDriver, Suite } from "./driver.mts";
 import { event, MAX, range } from "./records.mts";
 
 type Tail = AsyncIterableIterator<SessionEvent>;
-type FollowingDriver = Required<ContractDriver>;
 
 const ENDED = { done: true, value: undefined };
 
@@ -26,21 +25,20 @@ const takeIndexes = async (tail: Tail, count: number) => (await take(tail, count
 /** An event of just now: only before such a one is a gap waited for. */
 const fresh = (index: number) => event("s", index, {}, { createdAt: Date.now() });
 
-export function following({ name, fresh: open, ours }: Suite): void {
-  const opened = async (t: TestContext) => (await open(t)) as FollowingDriver;
-  const write = async (driver: ContractDriver, indexes: number[], sessionId = "s") => {
+export function following({ name, ours: opened, oursOnly }: Suite): void {
+  const write = async (driver: OurDriver, indexes: number[], sessionId = "s") => {
     await Promise.all(indexes.map((index) => driver.insertEvent(sessionId, event(sessionId, index))));
   };
   /** An iterator that is returned at the end of the test, as one that waits keeps the process alive. */
-  const follow = (t: TestContext, driver: FollowingDriver, request: Partial<Parameters<Follow>[0]> = {}): Tail => {
+  const follow = (t: TestContext, driver: OurDriver, request: Partial<Parameters<Follow>[0]> = {}): Tail => {
     const tail = driver.tailEvents({ sessionId: "s", ...request });
     t.after(() => tail.return!());
     return tail;
   };
-  type Follow = FollowingDriver["tailEvents"];
+  type Follow = OurDriver["tailEvents"];
 
-  describe(`${name}: following`, { skip: !ours && "it cannot follow" }, () => {
-    test("what is stored comes first, then what is written, each event as it was", async (t) => {
+  describe(`${name}: following`, () => {
+    oursOnly("what is stored comes first, then what is written, each event as it was", async (t) => {
       const driver = await opened(t);
       const payload = { "": [null, 1e21, 0.1, "\u0000\ud800", { b: {}, a: [] }], __proto__: null };
       const stored = range(1, 4).map((index) => event("s", index, payload, { newer: [index] } as object));
@@ -55,7 +53,7 @@ export function following({ name, fresh: open, ours }: Suite): void {
       assert.deepEqual(await next, { done: false, value: live });
     });
 
-    test("afterIndex is the last event that the caller has, stored or not", async (t) => {
+    oursOnly("afterIndex is the last event that the caller has, stored or not", async (t) => {
       const driver = await opened(t);
       await write(driver, range(0, 10));
       const after = (afterIndex?: number) => follow(t, driver, { afterIndex });
@@ -72,27 +70,30 @@ export function following({ name, fresh: open, ours }: Suite): void {
       assert.deepEqual(await never, ENDED);
     });
 
-    test("a session that does not exist yet is waited for", async (t) => {
+    oursOnly("a session that does not exist yet is waited for", async (t) => {
       const driver = await opened(t);
       const next = follow(t, driver).next();
       await write(driver, [1]);
       assert.equal((await next).value?.eventIndex, 1);
     });
 
-    test("followers of the same and of other sessions each get all events of their own, in order, while they are written", async (t) => {
-      const driver = await opened(t);
-      const sessions = ["a", "b", "c"];
-      const followers = range(0, 60).map((n) => ({ sessionId: sessions[n % 3]!, afterIndex: n % 7 }));
-      const all = followers.map(async ({ sessionId, afterIndex }) => {
-        const indexes = await takeIndexes(follow(t, driver, { sessionId, afterIndex }), 100 - afterIndex);
-        assert.deepEqual(indexes, range(afterIndex + 1, 101));
-      });
-      for (const index of range(1, 101))
-        await Promise.all(sessions.map((session) => driver.insertEvent(session, event(session, index))));
-      await Promise.all(all);
-    });
+    oursOnly(
+      "followers of the same and of other sessions each get all events of their own, in order, while they are written",
+      async (t) => {
+        const driver = await opened(t);
+        const sessions = ["a", "b", "c"];
+        const followers = range(0, 60).map((n) => ({ sessionId: sessions[n % 3]!, afterIndex: n % 7 }));
+        const all = followers.map(async ({ sessionId, afterIndex }) => {
+          const indexes = await takeIndexes(follow(t, driver, { sessionId, afterIndex }), 100 - afterIndex);
+          assert.deepEqual(indexes, range(afterIndex + 1, 101));
+        });
+        for (const index of range(1, 101))
+          await Promise.all(sessions.map((session) => driver.insertEvent(session, event(session, index))));
+        await Promise.all(all);
+      },
+    );
 
-    test("each follower gets objects of its own", async (t) => {
+    oursOnly("each follower gets objects of its own", async (t) => {
       const driver = await opened(t);
       const waiting = [follow(t, driver), follow(t, driver)].map((tail) => tail.next());
       await driver.insertEvent("s", event("s", 1, { mine: [] }));
@@ -101,7 +102,7 @@ export function following({ name, fresh: open, ours }: Suite): void {
       assert.deepEqual(second!.value, event("s", 1, { mine: [] }));
     });
 
-    test("an event that is stored again comes once, one that is moved comes where it is stored", async (t) => {
+    oursOnly("an event that is stored again comes once, one that is moved comes where it is stored", async (t) => {
       const driver = await opened(t);
       const tail = follow(t, driver);
       const indexes = takeIndexes(tail, 4);
@@ -112,7 +113,7 @@ export function following({ name, fresh: open, ours }: Suite): void {
       assert.deepEqual(await indexes, [1, 2, 3, 4]);
     });
 
-    test("an event that is missing before a new one is waited for", async (t) => {
+    oursOnly("an event that is missing before a new one is waited for", async (t) => {
       const driver = await opened(t);
       // On a machine that stands still for so long the follower has passed the gap: then once more.
       for (let tries = 1, quick = false; !quick; tries += 1) {
@@ -130,7 +131,7 @@ export function following({ name, fresh: open, ours }: Suite): void {
       }
     });
 
-    test("what stays missing is passed, and what arrives there later is yielded then, once", async (t) => {
+    oursOnly("what stays missing is passed, and what arrives there later is yielded then, once", async (t) => {
       const driver = await opened(t);
       const tail = follow(t, driver);
       const indexes = takeIndexes(tail, 3);
@@ -146,7 +147,7 @@ export function following({ name, fresh: open, ours }: Suite): void {
       assert.deepEqual(await takeIndexes(tail, 1), [7]);
     });
 
-    test("a consumer that stops reading, and goes on, gets everything in order", async (t) => {
+    oursOnly("a consumer that stops reading, and goes on, gets everything in order", async (t) => {
       const driver = await opened(t);
       const tail = follow(t, driver);
       await write(driver, range(1, 1001));
@@ -157,7 +158,7 @@ export function following({ name, fresh: open, ours }: Suite): void {
       assert.deepEqual(await takeIndexes(tail, 597), range(2504, 3101));
     });
 
-    test("calls that wait at the same time get the events in the order of the calls", async (t) => {
+    oursOnly("calls that wait at the same time get the events in the order of the calls", async (t) => {
       const driver = await opened(t);
       await write(driver, [1, 2]);
       const tail = follow(t, driver);
@@ -168,7 +169,7 @@ export function following({ name, fresh: open, ours }: Suite): void {
       assert.deepEqual(indexes, [1, 2, 3, 4, 5]);
     });
 
-    test("break, return, throw and dispose end it, and what waits", async (t) => {
+    oursOnly("break, return, throw and dispose end it, and what waits", async (t) => {
       const driver = await opened(t);
       await write(driver, [1, 2]);
       const given: number[] = [];
@@ -203,33 +204,36 @@ export function following({ name, fresh: open, ours }: Suite): void {
       assert.deepEqual(await disposed.next(), ENDED);
     });
 
-    test("a signal ends it with an AbortError: before it begins, in mid-page, while it waits, and ever after", async (t) => {
-      const driver = await opened(t);
-      await write(driver, [1, 2]);
-      const reason = new RangeError("the caller's own");
-      const aborted = { name: "AbortError", code: "ABORT_ERR", cause: reason };
-      for (const before of [0, 1, 2]) {
+    oursOnly(
+      "a signal ends it with an AbortError: before it begins, in mid-page, while it waits, and ever after",
+      async (t) => {
+        const driver = await opened(t);
+        await write(driver, [1, 2]);
+        const reason = new RangeError("the caller's own");
+        const aborted = { name: "AbortError", code: "ABORT_ERR", cause: reason };
+        for (const before of [0, 1, 2]) {
+          const controller = new AbortController();
+          const tail = driver.tailEvents({ sessionId: "s", signal: controller.signal });
+          await take(tail, before);
+          controller.abort(reason);
+          await assert.rejects(tail.next(), aborted);
+          await assert.rejects(tail.next(), aborted);
+          assert.deepEqual([await tail.return!(), await tail.next()], [ENDED, ENDED]);
+        }
+        await assert.rejects(driver.tailEvents({ sessionId: "s", signal: AbortSignal.abort(reason) }).next(), aborted);
+
         const controller = new AbortController();
-        const tail = driver.tailEvents({ sessionId: "s", signal: controller.signal });
-        await take(tail, before);
+        const tail = driver.tailEvents({ sessionId: "s", afterIndex: 2, signal: controller.signal });
+        const waiting = [tail.next(), tail.next()];
+        await write(driver, [1], "other");
         controller.abort(reason);
+        for (const call of [...waiting, tail.next()]) await assert.rejects(call, aborted);
+        await write(driver, [3]);
         await assert.rejects(tail.next(), aborted);
-        await assert.rejects(tail.next(), aborted);
-        assert.deepEqual([await tail.return!(), await tail.next()], [ENDED, ENDED]);
-      }
-      await assert.rejects(driver.tailEvents({ sessionId: "s", signal: AbortSignal.abort(reason) }).next(), aborted);
+      },
+    );
 
-      const controller = new AbortController();
-      const tail = driver.tailEvents({ sessionId: "s", afterIndex: 2, signal: controller.signal });
-      const waiting = [tail.next(), tail.next()];
-      await write(driver, [1], "other");
-      controller.abort(reason);
-      for (const call of [...waiting, tail.next()]) await assert.rejects(call, aborted);
-      await write(driver, [3]);
-      await assert.rejects(tail.next(), aborted);
-    });
-
-    test("a signal that is aborted once it has ended changes nothing", async (t) => {
+    oursOnly("a signal that is aborted once it has ended changes nothing", async (t) => {
       const driver = await opened(t);
       const controller = new AbortController();
       const tail = driver.tailEvents({ sessionId: "s", signal: controller.signal });
@@ -238,7 +242,7 @@ export function following({ name, fresh: open, ours }: Suite): void {
       assert.deepEqual(await tail.next(), ENDED);
     });
 
-    test("close ends it quietly, after what was stored, and does not wait for it", async (t) => {
+    oursOnly("close ends it quietly, after what was stored, and does not wait for it", async (t) => {
       const driver = await opened(t);
       const [waits, idle, gets] = [follow(t, driver, { sessionId: "other" }), follow(t, driver), follow(t, driver)];
       const waiting = [waits.next(), waits.next()];
@@ -257,7 +261,7 @@ export function following({ name, fresh: open, ours }: Suite): void {
       assert.deepEqual(await late.next(), ENDED);
     });
 
-    test("wrong arguments reject the first next(), and nothing throws", async (t) => {
+    oursOnly("wrong arguments reject the first next(), and nothing throws", async (t) => {
       const driver = await opened(t);
       const own = new RangeError("the caller's own");
       const getter = (field: string) => Object.defineProperty({ sessionId: "s" }, field, { get: () => { throw own; } }); // prettier-ignore
@@ -267,9 +271,9 @@ export function following({ name, fresh: open, ours }: Suite): void {
         [{}, /^request\.sessionId must be a string/],
         [{ sessionId: 5 }, /^request\.sessionId must be a string/],
         [{ sessionId: "\ud800" }, /^request\.sessionId must be well-formed/],
-        ...["1", {}, 1n].map((afterIndex) => [{ sessionId: "s", afterIndex }, /^request\.afterIndex must be a number/] as [unknown, RegExp]), // prettier-ignore
+        ...["1", {}, 1n, null].map((afterIndex) => [{ sessionId: "s", afterIndex }, /^request\.afterIndex must be a number/] as [unknown, RegExp]), // prettier-ignore
         ...[-2, 0.5, NaN, Infinity, MAX + 1].map((afterIndex) => [{ sessionId: "s", afterIndex }, /^request\.afterIndex must be a whole number/] as [unknown, RegExp]), // prettier-ignore
-        ...["stop", {}, 5].map((signal) => [{ sessionId: "s", signal }, /^request\.signal must be an AbortSignal/] as [unknown, RegExp]), // prettier-ignore
+        ...["stop", {}, 5, null].map((signal) => [{ sessionId: "s", signal }, /^request\.signal must be an AbortSignal/] as [unknown, RegExp]), // prettier-ignore
       ];
       for (const [request, message] of wrong) {
         const tail = driver.tailEvents(request as never);
@@ -282,7 +286,7 @@ export function following({ name, fresh: open, ours }: Suite): void {
       }
       const detached = driver.tailEvents.call({} as never, { sessionId: "s" });
       await assert.rejects(detached.next(), { code: "ERR_PERSIST_INVALID_ARGUMENT" });
-      const nothing = { sessionId: "s", afterIndex: null, signal: null } as never;
+      const nothing = { sessionId: "s", afterIndex: undefined, signal: undefined };
       await write(driver, [1]);
       assert.deepEqual(await takeIndexes(follow(t, driver, nothing), 1), [1]);
     });
