@@ -69,6 +69,23 @@ export function lists({ opened }: Drivers): void {
       });
     }
 
+    test("labels that are not an object of strings, or too many, are refused", async (t) => {
+      const driver = opened(t);
+      const list = (labels: unknown) => () => driver.listSessions({ labels: labels as Record<string, string> });
+      for (const [what, wrong, kind] of NOT_STRINGS) {
+        // Who passes a value that is not there must not be shown everybody's sessions.
+        await refused(list({ tenant: wrong }), /^request\.labels\["tenant"\] must be a string, it is /, kind);
+        if (wrong === undefined || what.includes("bject")) continue;
+        await refused(list(wrong), /^request\.labels must be an object, it is /, kind);
+      }
+      await refused(list({ tenant: `${SECRET}\ud800` }), /^request\.labels\["tenant"\] must be well-formed Unicode/);
+      await refused(list({ "\ud800": "a" }), /^the name of a label must be well-formed Unicode/);
+      const many = Object.fromEntries(Array.from({ length: 65 }, (_, n) => [`label-${n}`, SECRET]));
+      await refused(list(many), /^request\.labels must have at most 64 labels, as a session does; it has 65$/);
+      const { "label-0": _, ...most } = many;
+      assert.deepEqual(await driver.listSessions({ labels: most }), { items: [] });
+    });
+
     test("a text with a lone surrogate is refused, and not taken for another text", async (t) => {
       const driver = opened(t);
       const lone = `${SECRET}\ud800`;

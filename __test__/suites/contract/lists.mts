@@ -135,6 +135,51 @@ export function lists({ name, ours, oursOnly }: Suite): void {
       }
     });
 
+    oursOnly("sessions are found by their labels, of which they must have all", async (t) => {
+      const driver = await ours(t);
+      const labels: Record<string, Record<string, string>> = {
+        a: { tenant: "acme", user: "u1" },
+        b: { tenant: "acme", user: "u2" },
+        c: { tenant: "Acme", user: "u1" },
+        d: { tenant: "acme", user: "u1", "'; --": "😀\n" },
+        e: {},
+      };
+      for (const [n, id] of Object.keys(labels).entries()) {
+        await driver.updateSession(record(id, { createdAt: n, agent: n % 2 ? "odd" : "even" }));
+        await driver.setLabels(id, labels[id]!);
+      }
+      await driver.setLabels("no record", { tenant: "acme" });
+      for (const [filter, expected] of [
+        [{ labels: {} }, "abcde"],
+        [{ labels: { tenant: "acme" } }, "abd"],
+        [{ labels: { tenant: "acme", user: "u1" } }, "ad"],
+        [{ labels: { tenant: "acme", user: "u3" } }, ""],
+        [{ labels: { tenant: "" } }, ""],
+        [{ labels: { "": "" } }, ""],
+        [{ labels: { user: "acme" } }, ""],
+        [{ labels: { "'; --": "😀\n" } }, "d"],
+        [{ labels: { "a\u0000": "b" } }, ""],
+        [{ labels: { tenant: "acme\u0000" } }, ""],
+        [{ labels: { tenant: "acme" }, createdAfter: 0 }, "bd"],
+        [{ labels: { tenant: "acme" }, createdBefore: 3, agent: "even" }, "a"],
+      ] as const) {
+        for (const order of ["asc", "desc"] as const) {
+          const found = await scan(({ cursor }) => driver.listSessions({ ...filter, order, limit: 2, cursor }));
+          const inOrder = order === "asc" ? [...expected] : [...expected].toReversed();
+          assert.deepEqual(
+            found.map(({ id }) => id),
+            inOrder,
+            JSON.stringify(filter),
+          );
+        }
+      }
+      await driver.setLabels("a", { tenant: null });
+      await driver.setLabels("b", { tenant: "other" });
+      await driver.setLabels("e", { tenant: "acme" });
+      const ids = (await driver.listSessions({ labels: { tenant: "acme" } })).items.map(({ id }) => id);
+      assert.deepEqual(ids, ["d", "e"]);
+    });
+
     oursOnly("what no database can hold is in no list", async (t) => {
       const driver = await ours(t);
       await driver.updateSession(record("s"));
@@ -150,6 +195,7 @@ export function lists({ name, ours, oursOnly }: Suite): void {
       const driver = await ours(t);
       await insert(driver, range(0, 6));
       await Promise.all(range(0, 6).map((n) => driver.updateSession(record(`s${n}`))));
+      await Promise.all(range(0, 6).map((n) => driver.setLabels(`s${n}`, { a: "1", b: "2" })));
       const wrong = {
         name: "TypeError",
         code: "ERR_PERSIST_INVALID_ARGUMENT",
@@ -177,6 +223,10 @@ export function lists({ name, ours, oursOnly }: Suite): void {
         { createdAfter: 0 },
         { createdBefore: 2e12 },
         { createdAfter: 0, createdBefore: 2e12 },
+        { labels: { a: "1" } },
+        { labels: { a: "1", b: "2" } },
+        { labels: { b: "2" } },
+        { labels: { a: "1" }, order: "desc" },
       ];
       const readEvents = (request: SessionListRequest) => driver.listEvents({ sessionId: "s", ...request });
       const readSessions = (request: SessionListRequest) => driver.listSessions(request);
@@ -269,6 +319,12 @@ export function lists({ name, ours, oursOnly }: Suite): void {
         });
       const all = range(0, 48).map(make);
       await Promise.all(all.map((each) => driver.updateSession(each)));
+      const labelsOf = (n: number): Record<string, string> => ({
+        ...(n % 2 && { tenant: n % 3 ? "a" : "A" }),
+        ...(n % 3 && { user: String(n % 4) }),
+      });
+      await Promise.all(all.map(({ id }, n) => driver.setLabels(id, labelsOf(n))));
+      const labels = new Map(all.map(({ id }, n) => [id, labelsOf(n)]));
       const byKey = (a: SessionRecord, b: SessionRecord) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
       await fc.assert(
         fc.asyncProperty(
@@ -279,6 +335,12 @@ export function lists({ name, ours, oursOnly }: Suite): void {
             destroyed: given(fc.boolean()),
             createdAfter: given(fc.integer({ min: -2, max: 20 })),
             createdBefore: given(fc.integer({ min: -2, max: 20 })),
+            labels: given(
+              fc.record(
+                { tenant: fc.constantFrom("a", "A", "none"), user: fc.constantFrom("0", "1", "2") },
+                { requiredKeys: [] },
+              ),
+            ),
           }),
           fc.integer({ min: 1, max: 9 }),
           async (filter, limit) => {
@@ -289,7 +351,8 @@ export function lists({ name, ours, oursOnly }: Suite): void {
                 (filter.sandboxId === undefined || each.sandboxId === filter.sandboxId) &&
                 (filter.destroyed === undefined || (each.destroyedAt !== undefined) === filter.destroyed) &&
                 each.createdAt > (filter.createdAfter ?? -Infinity) &&
-                each.createdAt < (filter.createdBefore ?? Infinity),
+                each.createdAt < (filter.createdBefore ?? Infinity) &&
+                Object.entries(filter.labels ?? {}).every(([name, value]) => labels.get(each.id)![name] === value),
             );
             expected.sort((a, b) => byKey(a, b) * (descending ? -1 : 1));
             const seen = await scan(({ cursor }) => driver.listSessions({ ...filter, limit, cursor }));

@@ -66,7 +66,7 @@ impl EventList {
         self.filter == EventFilter::default() && self.order == Order::Ascending
     }
 
-    /// What the rows of a page must meet, but for what [`selects`](Self::selects) looks at.
+    /// What the rows of a page must meet. Whether those that do are of the list [`selects`](Self::selects) says.
     #[must_use]
     pub fn conditions(&self, position: &Position<EventKey>) -> Vec<Condition<'_>> {
         const INDEX: &str = "event_index";
@@ -87,14 +87,14 @@ impl EventList {
                 .sender
                 .map(|sender| Condition::Equal("sender", sender.name())),
         );
+        let literal = self.method_literal();
+        conditions.extend(literal.map(|literal| Condition::Holds("payload_json", literal.into())));
         conditions
     }
 
-    /// A text that the payload of each event with the method holds, unless the payload has `\u` or `\/` in it: the JSON string of the
-    /// method, which can be written in one way only without these two. There is none for what is not ASCII: a database may have to
-    /// escape that.
-    #[must_use]
-    pub fn method_literal(&self) -> Option<String> {
+    /// The method as a JSON string. Without [`ESCAPES`](super::ESCAPES) a payload can write it in this way only. There is none for
+    /// what is not ASCII, which a payload in a database of another encoding may escape.
+    fn method_literal(&self) -> Option<String> {
         let method = self.filter.method.as_deref().filter(|method| method.is_ascii())?;
         let mut literal = String::new();
         push_string(&mut literal, method);

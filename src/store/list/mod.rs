@@ -5,7 +5,7 @@ mod condition;
 mod events;
 mod sessions;
 
-pub use self::condition::{Condition, Label};
+pub use self::condition::{Condition, ESCAPES, Label};
 pub use self::events::{EventFilter, EventList, Sender};
 pub use self::sessions::{RARE, SessionFilter, SessionList};
 use super::cursor::{Cursors, Fingerprint, Key, Position};

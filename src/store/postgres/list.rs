@@ -1,5 +1,7 @@
 //! The statements that lists are read with. `read` runs them.
 
+use std::borrow::Cow;
+use std::iter;
 use std::sync::LazyLock;
 
 use tokio_postgres::types::{ToSql, Type};
@@ -8,7 +10,7 @@ use tokio_postgres::{Client, RowStream};
 use super::error::Failure;
 use super::tables::Tables;
 use crate::store::cursor::{EventKey, Position, SessionKey};
-use crate::store::list::{Condition, EventList, Label, List, ListRequest, Order, RARE, SessionList};
+use crate::store::list::{Condition, ESCAPES, EventList, Label, List, ListRequest, Order, RARE, SessionList};
 use crate::store::tables::TableName;
 use crate::store::tables::columns::{self, Column, Data};
 
@@ -31,8 +33,7 @@ pub(super) struct ListStatement<'a> {
 /// The value of a parameter.
 enum Parameter<'a> {
     Integer(i64),
-    Text(&'a str),
-    Owned(String),
+    Text(Cow<'a, str>),
 }
 
 impl ListStatement<'_> {
@@ -42,7 +43,6 @@ impl ListStatement<'_> {
             match parameter {
                 Parameter::Integer(number) => (number, Type::INT8),
                 Parameter::Text(text) => (text, Type::TEXT),
-                Parameter::Owned(text) => (text, Type::TEXT),
             }
         });
         Ok(client.query_typed_raw(&self.sql, parameters).await?)
@@ -74,19 +74,14 @@ pub(super) fn sessions<'a>(
 ) -> ListStatement<'a> {
     let ListRequest { list, position, .. } = request;
     let mut parameters = Parameters(vec![Parameter::Integer(request.rows())]);
-    let conditions = list.conditions(position, rare);
-    let conditions = conditions.iter().map(|each| condition(tables, *each, &mut parameters));
+    let conditions = list.conditions(position, rare).into_iter();
+    let conditions = conditions.map(|each| condition(tables, each, &mut parameters));
     let select = Select {
         columns: &SESSION_COLUMNS,
         table: &tables.sessions,
         conditions: conditions.collect(),
         order: &["created_at", "id COLLATE pg_catalog.\"C\""],
-        // The planner takes a label that it looks for in each row for a rare one, and would read all rows and sort them.
-        limit: if list.filter.labels.is_empty() {
-            "$1"
-        } else {
-            "(SELECT $1)"
-        },
+        limit: "$1",
     };
     select.statement(list.order(), position, parameters)
 }
@@ -99,17 +94,12 @@ pub(super) fn events<'a>(
     rows: i64,
 ) -> ListStatement<'a> {
     let mut parameters = Parameters(vec![Parameter::Integer(rows)]);
-    let conditions = list.conditions(position);
-    let conditions = conditions.iter().map(|each| condition(tables, *each, &mut parameters));
-    let mut conditions: Vec<String> = conditions.collect();
-    conditions.extend(
-        list.method_literal()
-            .map(|literal| payload_may_hold(literal, &mut parameters)),
-    );
+    let conditions = list.conditions(position).into_iter();
+    let conditions = conditions.map(|each| condition(tables, each, &mut parameters));
     let select = Select {
         columns: &EVENT_COLUMNS,
         table: &tables.events,
-        conditions,
+        conditions: conditions.collect(),
         order: &["event_index"],
         // A limit that the planner cannot know makes it go through the index in order. One that it knows, and that is more than
         // it believes the session to have, makes it fetch the whole rest of the session, and sort that, for each page.
@@ -173,9 +163,16 @@ fn condition<'a>(tables: &Tables, condition: Condition<'a>, parameters: &mut Par
         }
         Condition::Present(column) => format!("{column} IS NOT NULL"),
         Condition::Absent(column) => format!("{column} IS NULL"),
-        // A subquery that has one value is run for each row, and never made a join.
+        Condition::Holds(column, text) => {
+            let column = format!("{column}::pg_catalog.text COLLATE pg_catalog.\"C\"");
+            let texts = iter::once(text).chain(ESCAPES.map(Cow::Borrowed));
+            let holds = texts.map(|text| format!("pg_catalog.strpos({column}, {}) > 0", parameters.text(text)));
+            format!("({})", holds.collect::<Vec<_>>().join(" OR "))
+        }
+        // A subquery that is a value is run for each row that is come to, and never made a join. The planner takes it to be true for
+        // half of the rows, and so goes through them in order.
         Condition::Label((name, value)) => format!(
-            "(SELECT value FROM {} WHERE session_id = {}.id COLLATE pg_catalog.\"C\" AND name = {}) = {}",
+            "(SELECT true FROM {} WHERE session_id = {}.id COLLATE pg_catalog.\"C\" AND name = {} AND value = {})",
             tables.labels,
             tables.sessions,
             parameters.text(name),
@@ -205,15 +202,6 @@ fn labelled<'a>(
     )
 }
 
-/// Leaves out rows whose payload cannot have the string of that JSON literal anywhere. Where the payload writes a character
-/// as `\u` and digits, or a slash with a backslash, it is not known.
-fn payload_may_hold(literal: String, parameters: &mut Parameters<'_>) -> String {
-    let literal = parameters.add(Parameter::Owned(literal));
-    let payload = "payload_json::pg_catalog.text COLLATE pg_catalog.\"C\"";
-    let holds = |text: &str| format!("pg_catalog.strpos({payload}, {text}) > 0");
-    format!("({} OR {} OR {})", holds(&literal), holds(r"E'\\u'"), holds(r"E'\\/'"))
-}
-
 /// The values of parameters. Each is added with its placeholder.
 struct Parameters<'a>(Vec<Parameter<'a>>);
 
@@ -227,11 +215,11 @@ impl<'a> Parameters<'a> {
         self.add(Parameter::Integer(number))
     }
 
-    fn text(&mut self, text: &'a str) -> String {
-        self.add(Parameter::Text(text))
+    fn text(&mut self, text: impl Into<Cow<'a, str>>) -> String {
+        self.add(Parameter::Text(text.into()))
     }
 
     fn key(&mut self, key: &'a SessionKey) -> String {
-        format!("({}, {})", self.integer(key.created_at), self.text(&key.id))
+        format!("({}, {})", self.integer(key.created_at), self.text(&*key.id))
     }
 }

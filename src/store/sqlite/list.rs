@@ -1,11 +1,14 @@
 //! The statements that lists are read with. `read` runs them.
 
+use std::borrow::Cow;
+use std::iter;
+
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Result, ToSql};
 
 use super::tables::Tables;
 use crate::store::cursor::{Position, SessionKey};
-use crate::store::list::{Condition, EventList, Label, List, ListRequest, Order, RARE, SessionList};
+use crate::store::list::{Condition, ESCAPES, EventList, Label, List, ListRequest, Order, RARE, SessionList};
 use crate::store::tables::columns;
 
 /// The lists of one store.
@@ -24,14 +27,14 @@ pub(super) struct ListStatement<'a> {
 /// The value of a parameter.
 pub(super) enum Parameter<'a> {
     Integer(i64),
-    Text(&'a str),
+    Text(Cow<'a, str>),
 }
 
 impl ToSql for Parameter<'_> {
     fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
         Ok(match self {
             Self::Integer(number) => ToSqlOutput::from(*number),
-            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::from(*text)),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::from(&**text)),
         })
     }
 }
@@ -77,7 +80,7 @@ impl Lists {
             // The plus keeps SQLite from going through the index in this order.
             Some(_) => ["+created_at", "+id"],
         };
-        self.statement(&self.select_sessions, request, request.rows(), &conditions, &order)
+        self.statement(&self.select_sessions, request, request.rows(), conditions, &order)
     }
 
     /// What reads a page of events.
@@ -85,7 +88,7 @@ impl Lists {
         let conditions = request.list.conditions(&request.position);
         // The rows that are none of the list are known only once they are read. The reader stops when its page is full.
         let rows = request.list.filter.method.as_ref().map_or(request.rows(), |_| i64::MAX);
-        self.statement(&self.select_events, request, rows, &conditions, &["event_index"])
+        self.statement(&self.select_events, request, rows, conditions, &["event_index"])
     }
 
     fn statement<'a, L: List>(
@@ -93,14 +96,14 @@ impl Lists {
         select: &str,
         request: &ListRequest<L>,
         rows: i64,
-        conditions: &[Condition<'a>],
+        conditions: Vec<Condition<'a>>,
         order: &[&str],
     ) -> ListStatement<'a> {
         let mut parameters = Parameters(vec![Parameter::Integer(rows)]);
         let mut sql = select.to_owned();
-        for (position, condition) in conditions.iter().enumerate() {
+        for (position, condition) in conditions.into_iter().enumerate() {
             sql.push_str(if position == 0 { " WHERE " } else { " AND " });
-            sql.push_str(&self.condition(*condition, &mut parameters));
+            sql.push_str(&self.condition(condition, &mut parameters));
         }
         let direction = match request.list.order() {
             Order::Ascending => "",
@@ -129,6 +132,13 @@ impl Lists {
             Condition::SessionBelow(key) => format!("(created_at, id) < {}", parameters.key(key)),
             Condition::Present(column) => format!("{column} IS NOT NULL"),
             Condition::Absent(column) => format!("{column} IS NULL"),
+            Condition::Holds(column, text) => {
+                let texts = iter::once(text).chain(ESCAPES.map(Cow::Borrowed));
+                let holds: Vec<String> = texts
+                    .map(|text| format!("instr({column}, {})", parameters.text(text)))
+                    .collect();
+                format!("({})", holds.join(" OR "))
+            }
             Condition::Label((name, value)) => format!(
                 "(SELECT value FROM {} WHERE session_id = {}.id AND name = {}) = {}",
                 self.tables.labels,
@@ -164,11 +174,11 @@ impl<'a> Parameters<'a> {
         self.add(Parameter::Integer(number))
     }
 
-    fn text(&mut self, text: &'a str) -> String {
-        self.add(Parameter::Text(text))
+    fn text(&mut self, text: impl Into<Cow<'a, str>>) -> String {
+        self.add(Parameter::Text(text.into()))
     }
 
     fn key(&mut self, key: &'a SessionKey) -> String {
-        format!("({}, {})", self.integer(key.created_at), self.text(&key.id))
+        format!("({}, {})", self.integer(key.created_at), self.text(&*key.id))
     }
 }
