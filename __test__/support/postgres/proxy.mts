@@ -9,7 +9,8 @@ const HEAD_LENGTH = 4_096;
 
 const SSL_REQUEST = 80_877_103;
 const GSS_REQUEST = 80_877_104;
-const TLS_HANDSHAKE = 22;
+/** PostgreSQL takes no longer start-up message. */
+const MAX_START_LENGTH = 10_000;
 
 type From = "client" | "server";
 
@@ -43,7 +44,7 @@ export interface Target {
   port: number;
 }
 
-/** Starts a proxy on a free port. Clients that speak TLS through it can only be silenced or cut, not understood. */
+/** Starts a proxy on a free port. Clients that speak TLS through it, or HTTP, can only be silenced or cut, not understood. */
 export async function startProxy(target: Target): Promise<NetworkProxy> {
   const proxy = new NetworkProxy(target);
   await proxy.accept();
@@ -364,9 +365,10 @@ class Messages {
       if (this.#header.length < headerLength) {
         this.#header = Buffer.concat([this.#header, take(headerLength - this.#header.length)]);
         if (this.#header.length < headerLength) break;
-        // A client that begins with TLS at once.
-        if (!this.typed && this.#header[0] === TLS_HANDSHAKE) this.opaque = true;
-        this.#missing = this.#header.readInt32BE(headerLength - 4) - 4;
+        const length = this.#header.readInt32BE(headerLength - 4);
+        // A client that begins with TLS at once, or speaks something else.
+        if (!this.typed && length > MAX_START_LENGTH) this.opaque = true;
+        this.#missing = length - 4;
         this.#head = Buffer.alloc(0);
       }
       const part = take(this.#missing);
