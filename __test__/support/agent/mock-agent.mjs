@@ -6,9 +6,11 @@
  * - `stream 2000` or `stream 2000 LABEL`: answers in 2,000 updates, each with its number (and the label).
  * - `ask`: asks for permission first, and answers with what was chosen.
  * - `mode plan`: switches the session to the mode `plan`.
+ * - `Run npm test`: thinks, runs that as a tool call, and says what came of it: word by word, as a real agent does.
  * - anything else: says how much of the session's history came with the prompt, and what it remembers of it.
  */
 import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
 
 // How the SDK's replay of a resumed session begins, in the prompt's first block.
 const REPLAY_PREFIX = "Previous session history is replayed below";
@@ -23,6 +25,7 @@ const sessions = new Map();
 const pendingRequests = new Map();
 let lastSession = 0;
 let lastRequest = 0;
+let lastCall = 0;
 /** How many updates were sent since the client had read all; and, if it is asked for that, the wait for it. */
 let sinceRoom = 0;
 /** @type {Promise<void> | undefined} */
@@ -66,6 +69,17 @@ async function update(sessionId, update) {
 
 function say(sessionId, text) {
   return update(sessionId, { sessionUpdate: "agent_message_chunk", content: { type: "text", text } });
+}
+
+/** Sends a text as chunks of one word each, at the pace at which a quick model writes. */
+async function write(sessionId, sessionUpdate, text) {
+  let count = 0;
+  for (const word of text.split(/(?<= )/)) {
+    await delay(20);
+    await update(sessionId, { sessionUpdate, content: { type: "text", text: word } });
+    count += 1;
+  }
+  return count;
 }
 
 function modes(session) {
@@ -139,6 +153,22 @@ async function answer(sessionId, session, prompt) {
     const outcome = response.result?.outcome;
     await say(sessionId, `Permission: ${outcome?.optionId ?? outcome?.outcome}`);
     return 1;
+  }
+
+  if (command === "Run" && argument) {
+    const title = text.slice(command.length + 1);
+    const call = { toolCallId: `run-${(lastCall += 1)}`, title, kind: "execute" };
+    const thought = "I run it first, and look at what it prints before I say anything.";
+    const thoughts = await write(sessionId, "agent_thought_chunk", thought);
+    await update(sessionId, { sessionUpdate: "tool_call", ...call, status: "in_progress" });
+    await delay(20);
+    await update(sessionId, { sessionUpdate: "tool_call_update", toolCallId: call.toolCallId, status: "completed" });
+    const words = await write(
+      sessionId,
+      "agent_message_chunk",
+      `I ran ${title}. It went through, and nothing is left to do.`,
+    );
+    return thoughts + 2 + words;
   }
 
   if (command === "mode" && argument) {
