@@ -3,8 +3,8 @@
 //! What every backend shares stands in this folder: the records ([`model`]), what lists are of ([`list`]), their cursors
 //! ([`cursor`]) and pages ([`page`]), errors ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]), the
 //! write path ([`commit`]), writes that are a transaction of their own ([`single`]), labels ([`labels`]), what follows a
-//! reassigned event ([`reassigned`]) and the tables ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and
-//! is a [`Store`].
+//! reassigned event ([`reassigned`]), what a driver remembers of sessions ([`remembered`]) and the tables ([`tables`]). A backend
+//! adds its SQL and its connections in a folder of its own, and is a [`Store`].
 
 mod answer;
 pub mod backlog;
@@ -19,6 +19,7 @@ pub mod model;
 pub mod page;
 pub mod postgres;
 pub mod reassigned;
+pub mod remembered;
 pub mod single;
 pub mod sqlite;
 pub mod tables;

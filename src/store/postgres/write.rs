@@ -308,7 +308,7 @@ impl Writer {
 
     /// The index that an event of the session was last reassigned to.
     fn last_reassigned(&self, session_id: &str) -> Option<i64> {
-        self.reassigned.borrow_mut().last(session_id)
+        self.reassigned.borrow_mut().get(session_id).copied()
     }
 
     /// Notes of an event that has failed where it may be stored all the same: with its error, so that another try begins

@@ -150,7 +150,7 @@ impl Writer {
         moves: &mut Moves<'a>,
     ) -> rusqlite::Result<Result<Answer, StoreError>> {
         let last = moves.get(&*event.session_id).copied();
-        let last = last.or_else(|| self.reassigned.last(&event.session_id));
+        let last = last.or_else(|| self.reassigned.get(&event.session_id).copied());
         // Asked only where an event was reassigned, so that the others take one statement.
         let may_follow = last.is_some_and(|last| event.event_index <= last) && !self.is_stored(event)?;
         let mut highest = if may_follow { self.highest_index(event)? } else { None };
