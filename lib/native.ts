@@ -20,6 +20,7 @@ export interface NativeDriver {
   getLabels(sessionId: unknown): Promise<Record<string, string>>;
   /** A follower of the session. Throws when the request is wrong, or the driver closed. */
   follow(request: unknown): NativeFollower;
+  deleteSession(id: unknown): Promise<boolean>;
   /** Sends the store what was written in this turn. */
   send(): void;
   close(): Promise<void>;

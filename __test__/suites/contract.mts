@@ -5,6 +5,7 @@
  */
 import { test } from "node:test";
 import type { OpenDriver, OurDriver, Remove, Suite } from "./contract/driver.mts";
+import { deletions } from "./contract/delete.mts";
 import { events } from "./contract/events.mts";
 import { labels } from "./contract/labels.mts";
 import { following } from "./contract/following.mts";
@@ -40,5 +41,5 @@ export function contract(name: string, open: OpenDriver, { ours, remove }: Contr
     },
     remove,
   };
-  for (const register of [sessions, events, pages, lists, labels, values, model, following]) register(suite);
+  for (const register of [sessions, events, pages, lists, labels, deletions, values, model, following]) register(suite);
 }

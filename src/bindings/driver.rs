@@ -197,6 +197,14 @@ impl Driver {
     }
 
     #[napi(catch_unwind)]
+    pub fn delete_session<'env>(&self, env: &'env Env, this: This<'_>, id: Unknown) -> Result<Unknown<'env>> {
+        match arguments::string("id", id) {
+            Ok(session_id) => self.write(env, &this, SingleRequest::DeleteSession { session_id }.into(), None),
+            Err(failure) => self.open.promises.rejected(env, failure),
+        }
+    }
+
+    #[napi(catch_unwind)]
     pub fn get_labels<'env>(&self, env: &'env Env, session_id: Unknown) -> Result<Unknown<'env>> {
         self.read(env, || {
             let session_id = arguments::string("sessionId", session_id)?;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use napi::bindgen_prelude::{JsObjectValue, Object, ObjectRef, Unknown};
+use napi::bindgen_prelude::{JsObjectValue, Object, ObjectRef, ToNapiValue, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, ThreadsafeFunctionHandle};
 use napi::{Env, JsValue, Result, Status, ValueType, check_status, sys};
 
@@ -326,6 +326,8 @@ fn value_of(
             }
             undefined(env)
         }
+        // SAFETY: on the JavaScript thread, with its environment.
+        Answer::Deleted(found) => unsafe { bool::to_napi_value(env.raw(), found) },
         Answer::Json(text) => realm.parse(env, &text),
         Answer::Events(text) => realm.parse(env, &text),
     };

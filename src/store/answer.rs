@@ -17,6 +17,8 @@ pub enum Answer {
     Events(Arc<str>),
     /// There is no such record.
     Absent,
+    /// The session is deleted; whether there was anything of it.
+    Deleted(bool),
 }
 
 /// A finished call: the caller's ticket, and what the call came back with.

@@ -226,6 +226,18 @@ impl<T> Batch<T> {
             Self::Single(request, _) => request.session_of_events().map(str::to_owned).into_iter().collect(),
         }
     }
+
+    /// The session that it deletes, if it does.
+    #[must_use]
+    pub fn deleted_session(&self) -> Option<&str> {
+        match self {
+            Self::Single(request, _) => match &**request {
+                SingleRequest::DeleteSession { session_id } => Some(session_id),
+                SingleRequest::SetLabels { .. } => None,
+            },
+            Self::Rows(_) => None,
+        }
+    }
 }
 
 /// The writes that wait for the next batch, in the order of their calls.

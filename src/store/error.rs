@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Schema,
     /// A table has the name of ours and is not ours.
     ForeignTable,
+    /// There is no such session, or it was deleted.
+    NotFound,
     /// Somebody else holds the write lock, or too many calls wait.
     Busy,
     /// The database did not answer in time.
@@ -48,6 +50,7 @@ impl ErrorKind {
             Self::IndexConflict => "ERR_PERSIST_INDEX_CONFLICT",
             Self::Schema => "ERR_PERSIST_SCHEMA",
             Self::ForeignTable => "ERR_PERSIST_FOREIGN_TABLE",
+            Self::NotFound => "ERR_PERSIST_NOT_FOUND",
             Self::Busy => "ERR_PERSIST_BUSY",
             Self::Timeout => "ERR_PERSIST_TIMEOUT",
             Self::Unavailable => "ERR_PERSIST_UNAVAILABLE",

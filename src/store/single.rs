@@ -14,6 +14,11 @@ pub enum SingleRequest {
         /// What is set and removed.
         changes: LabelChanges,
     },
+    /// Delete a session: its record, its events and its labels.
+    DeleteSession {
+        /// The session's id.
+        session_id: String,
+    },
 }
 
 impl SingleRequest {
@@ -21,7 +26,16 @@ impl SingleRequest {
     #[must_use]
     pub fn session_id(&self) -> &str {
         match self {
-            Self::SetLabels { session_id, .. } => session_id,
+            Self::SetLabels { session_id, .. } | Self::DeleteSession { session_id } => session_id,
+        }
+    }
+
+    /// The session that it adds to, which so must not have been deleted.
+    #[must_use]
+    pub fn adds_to(&self) -> Option<&str> {
+        match self {
+            Self::SetLabels { session_id, .. } => Some(session_id),
+            Self::DeleteSession { .. } => None,
         }
     }
 
@@ -30,6 +44,7 @@ impl SingleRequest {
     pub fn session_of_events(&self) -> Option<&str> {
         match self {
             Self::SetLabels { .. } => None,
+            Self::DeleteSession { session_id } => Some(session_id),
         }
     }
 
@@ -38,6 +53,7 @@ impl SingleRequest {
     pub fn text_bytes(&self) -> usize {
         match self {
             Self::SetLabels { session_id, changes } => session_id.len() + changes.text_bytes(),
+            Self::DeleteSession { session_id } => session_id.len(),
         }
     }
 
@@ -46,6 +62,7 @@ impl SingleRequest {
     pub fn doing(&self) -> String {
         match self {
             Self::SetLabels { session_id, .. } => format!("setting labels of session {} in", Quoted(session_id)),
+            Self::DeleteSession { session_id } => format!("deleting session {} from", Quoted(session_id)),
         }
     }
 }

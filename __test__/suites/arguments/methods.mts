@@ -12,6 +12,7 @@ export function methods({ opened, zero }: Drivers): void {
       test(`an id that is ${what} is refused`, async (t) => {
         const driver = opened(t);
         await refused(() => driver.getSession(wrong as string), /^id must be a string, it is /, kind);
+        await refused(() => driver.deleteSession(wrong as string), /^id must be a string, it is /, kind);
         await refused(() => driver.insertEvent(wrong as string, event()), /^sessionId must be a string, it is /, kind);
         await refused(
           () => driver.listEvents({ sessionId: wrong as string }),

@@ -19,14 +19,17 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::follow::Following;
+use super::late_writes::LateWrites;
 use super::pipeline::{PATIENCE, Pipelines, Room};
 use super::progress::{Attempt, Outcome};
 use super::queue::{Batch, Concurrency, SessionQueues, Turn, WaitingSingle, Work};
 use super::single::Singles;
 use super::write::Writer;
 use crate::store::Deliver;
-use crate::store::commit::{AdmittedWrite, COMMITTING};
-use crate::store::error::catching_async;
+use crate::store::commit::{AdmittedWrite, COMMITTING, Write, WriteResult};
+use crate::store::deleted::now;
+use crate::store::error::{ErrorKind, catching_async};
+use crate::store::single::SingleRequest;
 
 /// How long a batch waits for a locked row. Longer than any transaction of ours needs, since these are worth waiting for.
 const LOCK_LIMIT: Duration = Duration::from_millis(100);
@@ -41,7 +44,8 @@ const LOCKED_PART: u32 = 10;
 /// The writes that wait, and what commits them.
 pub(super) struct Batches<T> {
     writer: Writer,
-    singles: Singles,
+    singles: Rc<Singles>,
+    late_writes: Rc<LateWrites>,
     /// They are told what was stored.
     following: Rc<Following<T>>,
     queues: RefCell<SessionQueues<T>>,
@@ -175,10 +179,16 @@ impl<'a> UnderWay<'a> {
 }
 
 impl<T> Batches<T> {
-    pub(super) fn new(writer: Writer, singles: Singles, following: Rc<Following<T>>) -> Self {
+    pub(super) fn new(
+        writer: Writer,
+        singles: Rc<Singles>,
+        late_writes: Rc<LateWrites>,
+        following: Rc<Following<T>>,
+    ) -> Self {
         Self {
             writer,
             singles,
+            late_writes,
             following,
             queues: RefCell::new(SessionQueues::new()),
             closing: Cell::new(false),
@@ -267,10 +277,10 @@ impl<T> Batches<T> {
         let deadline = single.deadline.unwrap_or_else(|| self.writer.deadline());
         let committing = async {
             let request = &single.request;
-            Ok(self
-                .singles
-                .commit(request, deadline, lock_limit, &single.may_be_committed)
-                .await)
+            if let Some(session_id) = request.adds_to() {
+                self.late_writes.check(session_id, || request.doing())?;
+            }
+            Ok(self.singles.commit(request, deadline, lock_limit, &single.tried).await)
         };
         // Boxed, since it is large.
         let committed = Box::pin(catching_async(COMMITTING, committing)).await;
@@ -283,11 +293,25 @@ impl<T> Batches<T> {
                     self.following.written(session_id);
                 }
                 let session = single.session;
+                if let (SingleRequest::DeleteSession { .. }, Ok(_)) = (&*single.request, &result) {
+                    self.deleted(&session);
+                }
+                if may_be_stored(&result) {
+                    self.late_writes.note_written([Rc::clone(&session)]);
+                }
                 drop(single.request);
                 deliver(vec![(single.ticket, result)]);
                 self.queues.borrow_mut().end_single(session);
             }
         }
+    }
+
+    /// This driver has deleted a session.
+    fn deleted(&self, session_id: &str) {
+        self.writer.forget(session_id);
+        self.queues.borrow_mut().forget_contested(session_id);
+        self.late_writes.remember(session_id, now());
+        self.following.deleted(session_id);
     }
 
     async fn commit(&self, batch: Batch<T>, lock_limit: Duration, deliver: &Deliver<T>) {
@@ -298,13 +322,14 @@ impl<T> Batches<T> {
         } = batch;
         // Boxed, since it is large.
         let committed = Box::pin(catching_async(COMMITTING, async {
-            let tries: Vec<Attempt<'_>> = writes.iter().map(Attempt::of).collect();
+            let check = |write: &Write<'_>| self.late_writes.check(write.session_id(), || write.doing());
+            let tries: Vec<Attempt<'_>> = writes.iter().map(|waiting| Attempt::of(waiting, check)).collect();
             Ok(match concurrency {
                 Concurrency::Optimistic => self.writer.commit_together(&tries, lock_limit).await,
                 Concurrency::Pessimistic => self.writer.commit_contested(&tries, lock_limit).await,
             })
         }));
-        let (mut completions, mut left) = (Vec::with_capacity(writes.len()), Vec::new());
+        let (mut completions, mut left, mut written) = (Vec::with_capacity(writes.len()), Vec::new(), Vec::new());
         let contested = match committed.await {
             Ok(committed) => {
                 for (mut waiting, outcome) in writes.into_iter().zip(committed.outcomes) {
@@ -314,6 +339,12 @@ impl<T> Batches<T> {
                                 && let Some(session_id) = waiting.request.session_of_events()
                             {
                                 self.following.written(session_id);
+                            }
+                            // Those of one session stand together.
+                            if may_be_stored(&result)
+                                && written.last().is_none_or(|last| !Rc::ptr_eq(last, &waiting.session))
+                            {
+                                written.push(waiting.session);
                             }
                             completions.push((waiting.ticket, result));
                         }
@@ -330,10 +361,17 @@ impl<T> Batches<T> {
             }
             Err(error) => {
                 completions.extend(writes.into_iter().map(|waiting| (waiting.ticket, Err(error.clone()))));
+                written.extend(sessions.iter().map(Rc::clone));
                 HashSet::new()
             }
         };
+        self.late_writes.note_written(written);
         deliver(completions);
         self.queues.borrow_mut().put_back(sessions, left, &contested);
     }
+}
+
+/// Whether something may be stored of a write that has come to this: also when it has failed, unless nothing could be stored.
+fn may_be_stored(result: &WriteResult) -> bool {
+    !matches!(result, Err(error) if error.kind == ErrorKind::InvalidArgument)
 }

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::pending;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connection::{Connection, Connector, Contact, release};
+use super::deadline::Deadline;
 use super::error::{Failure, Remedy};
 use super::lookup::Lookups;
 use super::options::PostgresOptions;
@@ -60,6 +62,9 @@ pub(super) enum Purpose {
     /// Writes. Those that are in the way of others, or have others in their way, must not keep the connection.
     Write,
     Read,
+    /// Removing what was written late. It is beside the reads, since writes may never leave their connections, and must not keep
+    /// its own any more than they.
+    Remove,
 }
 
 impl Database {
@@ -128,9 +133,22 @@ impl Database {
         deadline: Instant,
         mut work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        self.until_done(purpose, Some(deadline), async || {
-            let connection = within(deadline, self.connection(purpose)).await?;
-            let result = self.attempt(&connection, deadline, work(&connection)).await;
+        self.run_in_parts(purpose, deadline, async |connection, _| work(connection).await)
+            .await
+    }
+
+    /// The same for work of many statements. It renews the deadline whenever the server has answered one, and so goes on for
+    /// as long as the server does.
+    pub(super) async fn run_in_parts<R>(
+        &self,
+        purpose: Purpose,
+        deadline: Instant,
+        mut work: impl AsyncFnMut(&Connection, &Deadline) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let deadline = Deadline::new(deadline, self.options.query_timeout);
+        self.until_done(purpose, &deadline, async || {
+            let connection = within(deadline.at(), self.connection(purpose)).await?;
+            let result = self.attempt(&connection, &deadline, work(&connection, &deadline)).await;
             release(connection);
             result
         })
@@ -143,10 +161,12 @@ impl Database {
         deadline: Instant,
         mut work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        self.until_done(Purpose::Write, Some(deadline), async || {
+        let deadline = Deadline::new(deadline, self.options.query_timeout);
+        self.until_done(Purpose::Write, &deadline, async || {
             let entry = self.pipelines.enter();
-            let connection = within(deadline, entry.connection().get(|| self.connection(Purpose::Write))).await?;
-            self.attempt(connection, deadline, entry.timed(connection, work(connection)))
+            let shared = entry.connection();
+            let connection = within(deadline.at(), shared.get(|| self.connection(Purpose::Write))).await?;
+            self.attempt(connection, &deadline, entry.timed(connection, work(connection)))
                 .await
         })
         .await
@@ -161,10 +181,11 @@ impl Database {
         let Some((pool, lookups)) = &self.lookups else {
             return self.run(Purpose::Read, deadline, work).await;
         };
-        self.until_done(Purpose::Read, Some(deadline), async || {
+        let deadline = Deadline::new(deadline, self.options.query_timeout);
+        self.until_done(Purpose::Read, &deadline, async || {
             let shared = lookups.enter();
-            let connection = within(deadline, shared.get(|| self.connection_of(pool))).await?;
-            self.attempt(connection, deadline, work(connection)).await
+            let connection = within(deadline.at(), shared.get(|| self.connection_of(pool))).await?;
+            self.attempt(connection, &deadline, work(connection)).await
         })
         .await
     }
@@ -176,7 +197,8 @@ impl Database {
         purpose: Purpose,
         mut work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        self.until_done(purpose, None, async || {
+        let deadline = Deadline::unset(self.options.query_timeout);
+        self.until_done(purpose, &deadline, async || {
             let connection = self.connection(purpose).await?;
             let result = self.judged(&connection, work(&connection).await);
             release(connection);
@@ -185,15 +207,13 @@ impl Database {
         .await
     }
 
-    /// Tries until it is done, fails for good, or the deadline is over. Without one it is over the query timeout after the
-    /// first failure.
+    /// Tries until it is done, fails for good, or the deadline is over. One that is not set begins with the first failure.
     async fn until_done<R>(
         &self,
         purpose: Purpose,
-        deadline: Option<Instant>,
+        deadline: &Deadline,
         mut attempt: impl AsyncFnMut() -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        let mut deadline = deadline;
         let mut pause = Duration::ZERO;
         let mut said: Option<Failure> = None;
         loop {
@@ -204,7 +224,7 @@ impl Database {
                 (Err(failure), Some(earlier)) if failure.is_not_connected() => earlier,
                 (Err(failure), _) => failure,
             };
-            if Instant::now() + pause + FIRST_PAUSE >= *deadline.get_or_insert_with(|| self.deadline()) {
+            if Instant::now() + pause + FIRST_PAUSE >= deadline.at() {
                 return Err(failure);
             }
             said = Some(failure);
@@ -217,22 +237,30 @@ impl Database {
     async fn attempt<R>(
         &self,
         connection: &Connection,
-        deadline: Instant,
+        deadline: &Deadline,
         work: impl Future<Output = Result<R, Failure>>,
     ) -> Result<R, Failure> {
-        let half = deadline.saturating_duration_since(Instant::now()) / 2;
-        let Ok(result) = timeout(half.max(SHORTEST_TRY), work).await else {
-            connection.abandon();
-            self.distrust_connections();
-            return Err(Failure::silent());
-        };
-        self.judged(connection, result)
+        let mut work = pin!(work);
+        loop {
+            let until = deadline.at();
+            let half = until.saturating_duration_since(Instant::now()) / 2;
+            match timeout(half.max(SHORTEST_TRY), &mut work).await {
+                Ok(result) => return self.judged(connection, result),
+                // The server has answered a part since.
+                Err(_) if deadline.at() != until => {}
+                Err(_) => {
+                    connection.abandon();
+                    self.distrust_connections();
+                    return Err(Failure::silent());
+                }
+            }
+        }
     }
 
     fn connection(&self, purpose: Purpose) -> LocalBoxFuture<'_, Result<Object<Connector>, Failure>> {
         self.connection_of(match purpose {
             Purpose::Prepare | Purpose::Write => &self.writers,
-            Purpose::Read => &self.readers,
+            Purpose::Read | Purpose::Remove => &self.readers,
         })
     }
 
@@ -295,7 +323,7 @@ impl Database {
         match failure.remedy {
             Remedy::None | Remedy::AnotherPlace => true,
             Remedy::Retry => false,
-            Remedy::AnotherTime => purpose == Purpose::Write,
+            Remedy::AnotherTime => matches!(purpose, Purpose::Write | Purpose::Remove),
             // A server that only reads stays as it is, unless there may be another.
             Remedy::Reconnect => {
                 failure.kind == ErrorKind::Readonly

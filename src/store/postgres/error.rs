@@ -180,10 +180,25 @@ impl Failure {
         message.is_some_and(|message| message.contains("in encoding \"UTF8\" has no equivalent"))
     }
 
+    /// The server's code for it.
+    pub(super) fn sql_state(&self) -> Option<&str> {
+        match &self.database.as_ref()?.code {
+            Some(DatabaseCode::SqlState(code)) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The same failure, with other advice.
+    pub(super) fn with_advice(self, advice: impl Into<Message>) -> Self {
+        Self {
+            advice: advice.into(),
+            ..self
+        }
+    }
+
     /// Whether it is the server's word that it did not do what it was sent, and goes on.
     pub(super) fn is_refusal(&self) -> bool {
-        let code = self.database.as_ref().and_then(|database| database.code.as_ref());
-        code.is_some() && self.remedy != Remedy::Reconnect
+        self.sql_state().is_some() && self.remedy != Remedy::Reconnect
     }
 
     /// Whether another try might have helped, had there been time for it.

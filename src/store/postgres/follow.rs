@@ -127,6 +127,12 @@ impl<T> Following<T> {
         }
     }
 
+    /// This driver has deleted the session.
+    pub(super) fn deleted(&self, session_id: &str) {
+        let ended = self.followers.borrow_mut().ended(session_id);
+        self.answer(ended);
+    }
+
     /// Lets [`Self::answer_all`] end once those that wait have what is stored.
     pub(super) fn close(&self) {
         self.closing.set(true);

@@ -2,18 +2,20 @@
 //!
 //! [`PostgresStore`] is the handle that callers hold, and the thread's loops stand below it. `options` has what it is opened
 //! with, and the defaults. `login` says where the database is and how to log in; `connection` makes connections; `database`
-//! keeps them, and tries again what a broken one left undone; `shared`, `pipeline` and `depth` let several calls use one at
+//! keeps them, and tries again what a broken one left undone, until a `deadline`; `shared`, `pipeline` and `depth` let several calls use one at
 //! once. `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `text`, `rows`, `place`, `statement`,
-//! `single` and `session_lock` write; `reader`, `ahead`, `lookup` and `read` read; `follow` tells
-//! followers what is new; `error` and `refusal` say what Postgres refuses.
+//! `single` and `session_lock` write; `late_writes` sees to writes to deleted sessions; `reader`, `ahead`, `lookup` and `read`
+//! read; `follow` tells followers what is new; `error` and `refusal` say what Postgres refuses.
 
 mod ahead;
 mod batches;
 mod connection;
 mod database;
+mod deadline;
 mod depth;
 mod error;
 mod follow;
+mod late_writes;
 mod list;
 mod login;
 mod lookup;
@@ -52,6 +54,7 @@ use ahead::Scans;
 use batches::Batches;
 use database::Database;
 use follow::Following;
+use late_writes::LateWrites;
 use reader::Reader;
 use single::Singles;
 use tables::Preparation;
@@ -204,9 +207,12 @@ async fn serve<T: 'static>(
         Rc::clone(&preparation),
         Arc::clone(deliver),
     ));
+    let singles = Rc::new(Singles::new(Rc::clone(&database), Rc::clone(&preparation)));
+    let late_writes = Rc::new(LateWrites::new(Rc::clone(&database), Rc::clone(&singles)));
     let batches = Rc::new(Batches::new(
         Writer::new(Rc::clone(&database), Rc::clone(&preparation)),
-        Singles::new(Rc::clone(&database), Rc::clone(&preparation)),
+        singles,
+        Rc::clone(&late_writes),
         Rc::clone(&following),
     ));
     let writing = Rc::clone(&batches);
@@ -228,6 +234,10 @@ async fn serve<T: 'static>(
     let mut follower = {
         let following = Rc::clone(&following);
         spawn_local(async move { following.answer_all().await })
+    };
+    let mut looking = {
+        let late_writes = Rc::clone(&late_writes);
+        spawn_local(async move { late_writes.look_until_closed().await })
     };
     let reaper = spawn_local(Rc::clone(&database).close_idle_connections());
     let mut closers = Vec::new();
@@ -285,6 +295,11 @@ async fn serve<T: 'static>(
         follower.abort();
     }
     following.end_all();
+    late_writes.close();
+    if timeout(FAREWELL, &mut looking).await.is_err() {
+        // Whoever writes next sees to it.
+        looking.abort();
+    }
     reaper.abort();
     scans.end_all();
     calls.close();

@@ -20,9 +20,10 @@ pub(super) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn of<T>(waiting: &'a Waiting<T>) -> Self {
+    /// One that `check` does not refuse.
+    pub(super) fn of<T>(waiting: &'a Waiting<T>, check: impl FnOnce(&Write<'a>) -> Result<(), StoreError>) -> Self {
         Self {
-            write: waiting.request.parse(),
+            write: waiting.request.parse().and_then(|write| check(&write).map(|()| write)),
             deadline: waiting.deadline.unwrap_or_else(Instant::now),
             reassigned_to: waiting.reassigned_to,
         }

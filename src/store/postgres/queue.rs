@@ -12,13 +12,14 @@
 mod tests;
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::single::Tried;
 use crate::store::backlog::Admitted;
 use crate::store::commit::{AdmittedWrite, MAX_BATCH_BYTES, RowRequest};
 use crate::store::single::SingleRequest;
@@ -55,8 +56,7 @@ pub(super) struct WaitingSingle<T> {
     pub(super) ticket: T,
     /// Until when it is tried, once it has been.
     pub(super) deadline: Option<Instant>,
-    /// Whether a try of which it is not known how it ended may have committed it.
-    pub(super) may_be_committed: Cell<bool>,
+    pub(super) tried: RefCell<Tried>,
 }
 
 /// What waits in a session's queue.
@@ -213,7 +213,7 @@ impl<T> SessionQueues<T> {
                 request,
                 ticket,
                 deadline: None,
-                may_be_committed: Cell::new(false),
+                tried: RefCell::default(),
             }),
         });
         if is_new {
@@ -419,6 +419,11 @@ impl<T> SessionQueues<T> {
             self.locked
                 .insert((deadline.map_or(due, |deadline| due.min(deadline)), id));
         }
+    }
+
+    /// Forgets that others wrote to a session.
+    pub(super) fn forget_contested(&mut self, session_id: &str) {
+        self.known_contested.remove(session_id);
     }
 
     fn remember_contested(&mut self, id: &Rc<str>) {

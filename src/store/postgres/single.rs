@@ -1,9 +1,10 @@
 //! Writes that are a transaction of their own, as Postgres does them, each in a file of its folder, and under its session's lock.
 //! `batches` calls it.
 
+mod delete;
 mod labels;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,13 +13,14 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::database::{Database, Purpose};
+use super::deadline::Deadline;
 use super::error::{Failure, Remedy};
 use super::session_lock::lock_session;
 use super::statement::{begin_writing, limit_locks};
 use super::tables::Preparation;
 use crate::store::Answer;
 use crate::store::commit::WriteResult;
-use crate::store::error::StoreError;
+use crate::store::error::{ErrorKind, StoreError};
 use crate::store::single::SingleRequest;
 
 /// See the module's description.
@@ -26,6 +28,15 @@ pub(super) struct Singles {
     database: Rc<Database>,
     preparation: Rc<Preparation>,
     begin: String,
+}
+
+/// What earlier tries of a write have left.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    /// What one answered of which it is not known how it ended, so that it may be committed.
+    may_be_committed: Option<Answer>,
+    /// Why the last one failed.
+    failure: Option<Failure>,
 }
 
 /// Why nothing is done.
@@ -64,72 +75,137 @@ impl Singles {
     }
 
     /// Commits a write until the deadline. Nothing comes back if it is to be tried again later, since a row is locked.
-    /// `may_be_committed` remembers from one try to the next whether one may have committed it.
     pub(super) async fn commit(
         &self,
         request: &SingleRequest,
         deadline: Instant,
         lock_limit: Duration,
-        may_be_committed: &Cell<bool>,
+        tried: &RefCell<Tried>,
     ) -> Option<WriteResult> {
         if let Err(error) = self.preparation.done().await {
             return Some(Err(error));
         }
+        let session_id = request.session_id();
         // Postgres has no text that holds U+0000.
-        if request.session_id().contains('\0') {
+        if session_id.contains('\0') {
             return Some(Err(StoreError::invalid(
-                "sessionId must not hold U+0000: Postgres cannot store it",
+                "the id of a session must not hold U+0000: Postgres cannot store it",
             )));
         }
-        let done = self.database.run(Purpose::Write, deadline, async |connection| {
-            let tried = self.try_commit(connection, request, lock_limit, may_be_committed).await;
-            let is_broken = matches!(&tried, Err(Undone::Failed(failure)) if failure.remedy == Remedy::Reconnect);
-            if tried.is_err() && !is_broken {
-                connection.batch_execute("ROLLBACK").await?;
-            }
-            match tried {
-                Ok(answer) => Ok(Ok(answer)),
-                Err(Undone::Refused(refusal)) => Ok(Err(refusal)),
-                Err(Undone::Failed(failure)) => Err(failure),
-            }
-        });
+        let done = self.transaction(
+            Purpose::Write,
+            session_id,
+            deadline,
+            lock_limit,
+            async |connection, deadline| {
+                let answer = self.run(connection, deadline, request, tried).await?;
+                let before = tried.borrow_mut().may_be_committed.replace(answer.clone());
+                let committed = connection.batch_execute("COMMIT").await.map_err(Failure::from);
+                if matches!(&committed, Err(failure) if failure.is_refusal()) {
+                    tried.borrow_mut().may_be_committed = before;
+                }
+                committed?;
+                Ok(answer)
+            },
+        );
         match done.await {
-            Ok(result) => Some(result),
-            Err(failure) if failure.remedy == Remedy::AnotherTime && Instant::now() < deadline => None,
-            Err(failure) => {
+            Ok(answer) => Some(Ok(answer)),
+            Err(Undone::Refused(refusal)) => Some(Err(refusal)),
+            Err(Undone::Failed(failure)) if failure.remedy == Remedy::AnotherTime && Instant::now() < deadline => {
+                tried.borrow_mut().failure = Some(failure);
+                None
+            }
+            Err(Undone::Failed(failure)) => {
+                // The last try has little time. Why an earlier one failed says more than that this one had not enough of it.
+                let earlier = tried.take().failure.filter(|_| failure.kind == ErrorKind::Timeout);
+                let failure = earlier.unwrap_or(failure);
+                let failure = match request {
+                    SingleRequest::DeleteSession { .. } => delete::advised(failure),
+                    SingleRequest::SetLabels { .. } => failure,
+                };
                 let doing = format!("{} {}", request.doing(), self.database.options.target.name());
                 Some(Err(failure.into_error(&doing)))
             }
         }
     }
 
-    async fn try_commit(
+    /// Removes what was written to a session after it was deleted.
+    pub(super) async fn remove_late(&self, session_id: &str, lock_limit: Duration) -> Result<(), Failure> {
+        let tables = &self.database.options.tables;
+        let deadline = self.database.deadline();
+        let removed = self.transaction(
+            Purpose::Remove,
+            session_id,
+            deadline,
+            lock_limit,
+            async |connection, deadline| {
+                delete::remove_rows(connection, tables, session_id, deadline).await?;
+                Ok(connection.batch_execute("COMMIT").await?)
+            },
+        );
+        match removed.await {
+            Err(Undone::Failed(failure)) => Err(failure),
+            Ok(()) | Err(Undone::Refused(_)) => Ok(()),
+        }
+    }
+
+    /// Runs `work`, which commits, in a transaction under the session's lock; tries again what may help.
+    async fn transaction<R>(
+        &self,
+        purpose: Purpose,
+        session_id: &str,
+        deadline: Instant,
+        lock_limit: Duration,
+        mut work: impl AsyncFnMut(&Connection, &Deadline) -> Result<R, Undone>,
+    ) -> Result<R, Undone> {
+        let tables = &self.database.options.tables;
+        let done = self
+            .database
+            .run_in_parts(purpose, deadline, async |connection, deadline| {
+                let tried = async {
+                    let (began, locked, limited) = join!(
+                        connection.batch_execute(&self.begin),
+                        lock_session(connection, tables, session_id),
+                        limit_locks(connection, lock_limit),
+                    );
+                    began?;
+                    locked?;
+                    limited?;
+                    work(connection, deadline).await
+                };
+                let tried = tried.await;
+                let is_broken = matches!(&tried, Err(Undone::Failed(failure)) if failure.remedy == Remedy::Reconnect);
+                if tried.is_err() && !is_broken {
+                    connection.batch_execute("ROLLBACK").await?;
+                }
+                match tried {
+                    Ok(done) => Ok(Ok(done)),
+                    Err(Undone::Refused(refusal)) => Ok(Err(Undone::Refused(refusal))),
+                    Err(Undone::Failed(failure)) => Err(failure),
+                }
+            });
+        done.await?
+    }
+
+    /// Does what was asked for, in the transaction that is open.
+    async fn run(
         &self,
         connection: &Connection,
+        deadline: &Deadline,
         request: &SingleRequest,
-        lock_limit: Duration,
-        may_be_committed: &Cell<bool>,
+        tried: &RefCell<Tried>,
     ) -> Result<Answer, Undone> {
         let tables = &self.database.options.tables;
-        let (began, locked, limited) = join!(
-            connection.batch_execute(&self.begin),
-            lock_session(connection, tables, request.session_id()),
-            limit_locks(connection, lock_limit),
-        );
-        began?;
-        locked?;
-        limited?;
-        let answer = match request {
+        match request {
             SingleRequest::SetLabels { session_id, changes } => {
-                labels::set(connection, tables, session_id, changes).await?
+                labels::set(connection, tables, session_id, changes).await
             }
-        };
-        let was_committed = may_be_committed.replace(true);
-        let committed = connection.batch_execute("COMMIT").await.map_err(Failure::from);
-        if matches!(&committed, Err(failure) if failure.is_refusal()) {
-            may_be_committed.set(was_committed);
+            SingleRequest::DeleteSession { session_id } => {
+                let found = delete::delete(connection, tables, session_id, deadline).await?;
+                // An earlier try may have deleted it, and then it has found what this one does not.
+                let was_found = tried.borrow().may_be_committed == Some(Answer::Deleted(true));
+                Ok(Answer::Deleted(found || was_found))
+            }
         }
-        committed?;
-        Ok(answer)
     }
 }

@@ -61,6 +61,11 @@ impl Writer {
         self.database.deadline()
     }
 
+    /// Forgets what it remembers of a session.
+    pub(super) fn forget(&self, session_id: &str) {
+        self.reassigned.borrow_mut().forget(session_id);
+    }
+
     /// Commits writes of sessions that get along, or may. Those that turn out not to are left.
     pub(super) async fn commit_together(&self, tries: &[Attempt<'_>], lock_limit: Duration) -> Committed {
         let mut progress = match self.begin(tries).await {

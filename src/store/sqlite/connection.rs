@@ -137,6 +137,8 @@ impl Target {
             // On macOS fsync leaves the data in the drive's cache; elsewhere this changes nothing.
             connection.pragma_update(None, "fullfsync", self.durability == Durability::Full)?;
             connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+            // What is deleted or replaced is overwritten with zeros, so that it cannot be found in the file.
+            connection.pragma_update(None, "secure_delete", true)?;
             let page_bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_BYTES / page_bytes.max(512))?;
             connection.pragma_update(None, "journal_size_limit", LARGEST_IDLE_LOG)

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Rows, params};
 use super::connection::Target;
 use super::read::{data_version, event};
 use super::tables::Tables;
+use crate::store::deleted::oldest;
 use crate::store::error::{Quoted, StoreError};
 use crate::store::follow::{Ask, Events, MAX_EVENTS};
 use crate::store::tables::columns;
@@ -36,7 +37,7 @@ impl FollowReader {
                 "SELECT {columns} FROM {events} WHERE session_id = ?1 AND event_index > ?2 AND event_index < ?4 \
                  ORDER BY event_index LIMIT ?3"
             ),
-            is_deleted: format!("SELECT EXISTS (SELECT 1 FROM {deleted} WHERE id = ?1)"),
+            is_deleted: format!("SELECT EXISTS (SELECT 1 FROM {deleted} WHERE id = ?1 AND deleted_at > ?2)"),
         })
     }
 
@@ -71,7 +72,9 @@ impl FollowReader {
     pub(super) fn deleted(&self, mut sessions: Vec<Arc<str>>) -> Result<Vec<Arc<str>>, StoreError> {
         let deleted = self.target.patiently(|| {
             let mut statement = self.connection.prepare_cached(&self.is_deleted)?;
-            let exists = |session: &Arc<str>| statement.query_row([&**session], |row| row.get::<_, bool>(0));
+            let oldest = oldest();
+            let exists =
+                |session: &Arc<str>| statement.query_row(params![&**session, oldest], |row| row.get::<_, bool>(0));
             sessions.iter().map(exists).collect::<Result<Vec<_>, _>>()
         });
         let deleted = deleted.map_err(|error| self.target.error("looking for deleted sessions in", &error))?;

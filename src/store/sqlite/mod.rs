@@ -1,9 +1,9 @@
 //! The SQLite backend: one writer thread and a few reader threads over one database. `bindings` calls [`SqliteStore`].
 //!
 //! [`SqliteStore`] is the handle that callers hold, and the threads' loops stand below it; `shared` is what they share.
-//! `connection` opens databases; `tables` makes their tables ready; `write`, `single` and `read` hold the statements,
-//! `ahead` reads the page after this one, `follow` reads for followers, `following` and `polls` say when, and `error` names
-//! what SQLite refuses.
+//! `connection` opens databases; `tables` makes their tables ready; `write`, `single`, `tombstones` and `read` hold the
+//! statements, `ahead` reads the page after this one, `follow` reads for followers, `following` and `polls` say when, and
+//! `error` names what SQLite refuses.
 
 mod ahead;
 mod connection;
@@ -17,6 +17,7 @@ mod readers;
 mod shared;
 mod single;
 mod tables;
+mod tombstones;
 mod write;
 
 use std::sync::Arc;
@@ -160,7 +161,13 @@ fn write_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
             WriterTask::Commit(batch) => {
                 if let Some(writer) = &mut writer {
                     let sessions = shared.following.begins_to_write(&batch);
-                    shared.deliver_all(commit_batch(writer, batch));
+                    let deleted = batch.deleted_session().map(str::to_owned);
+                    let completions = commit_batch(writer, batch);
+                    let deleted = deleted.filter(|_| completions.iter().all(|(_, result)| result.is_ok()));
+                    shared.deliver_all(completions);
+                    if let Some(session_id) = deleted {
+                        shared.deliver_all(shared.following.ended(&session_id));
+                    }
                     if shared.following.is_used() {
                         shared.following.written(sessions.as_deref(), writer.others_wrote());
                     }

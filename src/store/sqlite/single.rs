@@ -1,11 +1,13 @@
 //! Writes that are a transaction of their own, as SQLite does them, each in a file of its folder. `write` calls it, and has the
 //! transaction around it.
 
+mod delete;
 mod labels;
 
 use rusqlite::Connection;
 
 use super::tables::Tables;
+use super::tombstones::Tombstones;
 use crate::store::Answer;
 use crate::store::error::StoreError;
 use crate::store::single::SingleRequest;
@@ -16,6 +18,10 @@ pub(super) enum Failure {
     Database(rusqlite::Error),
     /// It must not be done.
     Refused(StoreError),
+    /// The session was deleted.
+    Deleted,
+    /// Rows of this table are there that were to be deleted.
+    Kept(String),
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -31,8 +37,19 @@ impl From<StoreError> for Failure {
 }
 
 /// Does what was asked for, in the transaction that is open. After a failure it must be rolled back.
-pub(super) fn run(connection: &Connection, tables: &Tables, request: &SingleRequest) -> Result<Answer, Failure> {
+pub(super) fn run(
+    connection: &Connection,
+    tables: &Tables,
+    tombstones: &Tombstones,
+    request: &SingleRequest,
+) -> Result<Answer, Failure> {
+    if let Some(session_id) = request.adds_to()
+        && tombstones.has(connection, &mut tombstones.look(connection)?, session_id)?
+    {
+        return Err(Failure::Deleted);
+    }
     match request {
+        SingleRequest::DeleteSession { session_id } => delete::delete(connection, tables, session_id),
         SingleRequest::SetLabels { session_id, changes } => labels::set(connection, tables, session_id, changes),
     }
 }

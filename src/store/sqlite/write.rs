@@ -9,7 +9,9 @@ use super::error::store_error;
 use super::read::data_version;
 use super::single;
 use super::tables::Tables;
+use super::tombstones::{Deleted, Tombstones};
 use crate::store::commit::{Backend, Write, WriteResult};
+use crate::store::deleted;
 use crate::store::error::{Quoted, StoreError};
 use crate::store::model::{MAX_SAFE_INTEGER, SessionEvent, SessionRecord};
 use crate::store::reassigned::{ReassignedSessions, must_follow};
@@ -25,6 +27,7 @@ pub(super) struct Writer {
     index_conflict: IndexConflict,
     reassigned: ReassignedSessions,
     data_version: Option<i64>,
+    tombstones: Tombstones,
     update_session: String,
     insert_event: String,
     is_stored: String,
@@ -45,6 +48,7 @@ impl Writer {
             index_conflict,
             reassigned: ReassignedSessions::default(),
             data_version: None,
+            tombstones: Tombstones::new(tables),
             update_session: format!(
                 "INSERT INTO {sessions} ({columns}) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
@@ -76,9 +80,10 @@ impl Writer {
     fn try_commit(&mut self, writes: &[Write<'_>]) -> Result<Vec<WriteResult>, rusqlite::Error> {
         let mut moves = Moves::new();
         let results = self.transaction(|writer| {
+            let mut deleted = writer.tombstones.look(&writer.connection)?;
             let mut results = Vec::with_capacity(writes.len());
             for write in writes {
-                match writer.apply(write, &mut moves) {
+                match writer.apply(write, &mut deleted, &mut moves) {
                     Ok(result) => results.push(result),
                     // SQLite ends the whole transaction for some failures, a full disk among them.
                     Err(error) if writer.connection.is_autocommit() => return Err(error),
@@ -119,8 +124,12 @@ impl Writer {
     fn apply<'a>(
         &mut self,
         write: &'a Write<'_>,
+        deleted: &mut Deleted<'a>,
         moves: &mut Moves<'a>,
     ) -> rusqlite::Result<Result<Answer, StoreError>> {
+        if self.tombstones.has(&self.connection, deleted, write.session_id())? {
+            return Ok(Err(deleted::refusal(&self.doing(&write.doing()))));
+        }
         match write {
             Write::UpdateSession(record) => self.update_session(record).map(|()| Ok(Answer::Done)),
             Write::InsertEvent(event) => self.insert_event(event, moves),
@@ -218,8 +227,12 @@ impl Writer {
     }
 
     fn error(&self, doing: &str, error: &rusqlite::Error) -> StoreError {
-        let name = self.target.location.name();
-        store_error(&format!("{doing} {name}"), error)
+        store_error(&self.doing(doing), error)
+    }
+
+    /// What an error says was being done, with the name of the database.
+    fn doing(&self, doing: &str) -> String {
+        format!("{doing} {}", self.target.location.name())
     }
 }
 
@@ -245,11 +258,21 @@ impl Backend for Writer {
 
     fn commit_single(&mut self, request: &SingleRequest) -> WriteResult {
         self.target.check_not_moved(&self.connection)?;
-        let committed = self.transaction(|writer| single::run(&writer.connection, &writer.tables, request));
-        committed.map_err(|failure| match failure {
+        let committed =
+            self.transaction(|writer| single::run(&writer.connection, &writer.tables, &writer.tombstones, request));
+        let answer = committed.map_err(|failure| match failure {
             single::Failure::Refused(error) => error,
             single::Failure::Database(error) => self.error(&request.doing(), &error),
-        })
+            single::Failure::Deleted => deleted::refusal(&self.doing(&request.doing())),
+            single::Failure::Kept(table) => StoreError::invalid(format!(
+                "{} failed: a trigger of the owner of {table} kept its rows; nothing was deleted, drop the trigger and call again",
+                self.doing(&request.doing()),
+            )),
+        })?;
+        if let SingleRequest::DeleteSession { session_id } = request {
+            self.reassigned.forget(session_id);
+        }
+        Ok(answer)
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::store::deleted::oldest;
 use crate::store::follow::{Ask, Events, MAX_EVENTS};
 use crate::store::postgres::connection::Connection;
 use crate::store::postgres::error::Failure;
@@ -160,8 +161,13 @@ async fn deleted_among(
     if sessions.is_empty() {
         return Ok(Vec::new());
     }
-    let sql = format!("SELECT id FROM {} WHERE id = ANY ($1)", tables.deleted);
+    let sql = format!(
+        "SELECT id FROM {} WHERE id = ANY ($1) AND deleted_at > $2",
+        tables.deleted
+    );
     let sessions: Vec<&str> = sessions.iter().map(|session| &**session).collect();
-    let rows = connection.query_typed(&sql, &[(&sessions, Type::TEXT_ARRAY)]).await?;
+    let rows = connection
+        .query_typed(&sql, &[(&sessions, Type::TEXT_ARRAY), (&oldest(), Type::INT8)])
+        .await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
