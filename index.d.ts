@@ -283,6 +283,23 @@ declare abstract class PersistDriver implements SessionPersistDriver {
    */
   tailEvents(request: TailEventsRequest): AsyncIterableIterator<SessionEvent>;
   /**
+   * Deletes a session: its record, its events and its labels, in one transaction. Resolves once that is on disk, with whether
+   * there was anything. A session that others write to may be deleted too. On Postgres one with a million events takes seconds,
+   * and may take longer than `queryTimeoutMs`, as long as the server works on it.
+   *
+   * The id cannot be used for 30 days: a write to it rejects with `ERR_PERSIST_NOT_FOUND`, so that whoever still writes to the
+   * session does not bring it back. On SQLite, and in the driver that deletes, that holds at once. On Postgres other drivers learn
+   * of it within about a second; what they store until then is removed again.
+   *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` when a foreign key or trigger of the tables' owner forbids it, and on Postgres
+   * `ERR_PERSIST_UNAVAILABLE` when the user has no right to delete. Nothing is deleted then.
+   * @example
+   * ```ts
+   * await persist.deleteSession("my-session");
+   * ```
+   */
+  deleteSession(id: string): Promise<boolean>;
+  /**
    * Resolves once everything that was prompted is stored. Call it when the prompts are answered, before the SDK's
    * `dispose()`: the SDK answers a prompt while the last updates are still on their way to the driver, and `dispose()` cuts
    * that way off.
@@ -332,6 +349,7 @@ type PersistErrorCode =
   | "ERR_PERSIST_INDEX_CONFLICT"
   | "ERR_PERSIST_SCHEMA"
   | "ERR_PERSIST_FOREIGN_TABLE"
+  | "ERR_PERSIST_NOT_FOUND"
   | "ERR_PERSIST_BUSY"
   | "ERR_PERSIST_TIMEOUT"
   | "ERR_PERSIST_UNAVAILABLE"

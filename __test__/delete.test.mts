@@ -169,7 +169,9 @@ test("nothing of a deleted session, or of what it replaced, can be found in the 
           return [
             driver.insertEvent(session, eventAt(session, round, { payload: { text: text(what) } as never })),
             driver.updateSession(sessionOf(session, { agent: text(what) })),
-            driver.setLabels(session, { [`label-${round % 40}`]: `${what}-${round}-${"y".repeat((round * 37) % 900)}` }),
+            driver.setLabels(session, {
+              [`label-${round % 40}`]: `${what}-${round}-${"y".repeat((round * 37) % 900)}`,
+            }),
           ];
         }),
       );
