@@ -10,6 +10,25 @@ import type {
 } from "sandbox-agent" with { "resolution-mode": "import" };
 
 /**
+ * What went wrong, as the `code` of an error of this package. docs/errors.md says what each means, and what to do.
+ */
+type PersistErrorCode =
+  | "ERR_PERSIST_INVALID_ARGUMENT"
+  | "ERR_PERSIST_CLOSED"
+  | "ERR_PERSIST_INDEX_CONFLICT"
+  | "ERR_PERSIST_SCHEMA"
+  | "ERR_PERSIST_FOREIGN_TABLE"
+  | "ERR_PERSIST_NOT_FOUND"
+  | "ERR_PERSIST_BUSY"
+  | "ERR_PERSIST_TIMEOUT"
+  | "ERR_PERSIST_UNAVAILABLE"
+  | "ERR_PERSIST_READONLY"
+  | "ERR_PERSIST_FULL"
+  | "ERR_PERSIST_CORRUPT"
+  | "ERR_PERSIST_NO_BINARY"
+  | "ERR_PERSIST_INTERNAL";
+
+/**
  * Which events `listEvents` lists, and in which order: the SDK's own request, and what may be left out of it. An event is
  * listed if it meets all that is given.
  */
@@ -97,6 +116,31 @@ interface SessionListRequest extends ListPageRequest {
    */
   labels?: Record<string, string>;
 }
+/** `AbortSignal`, where the program has its type: without DOM and Node's types there is none. */
+type Signal = typeof globalThis extends {
+  AbortSignal: {
+    prototype: infer Type;
+  };
+}
+  ? Type
+  : object;
+/** What `tailEvents` is asked for. */
+interface TailEventsRequest {
+  /** The session that is followed. It need not exist yet. */
+  sessionId: string;
+  /**
+   * The index of the last event that the caller has: those after it are yielded. A safe integer.
+   *
+   * @default all events
+   */
+  afterIndex?: number;
+  /**
+   * Ends the iterator: `next()` rejects with an `AbortError` then.
+   *
+   * @default undefined
+   */
+  signal?: Signal;
+}
 
 /** The options that both drivers have, and that mean the same to both. All may be left out. */
 interface PersistDriverOptions {
@@ -116,19 +160,6 @@ interface PersistDriverOptions {
    * @default 60000
    */
   drainTimeoutMs?: number;
-}
-/** What `tailEvents` is asked for. */
-interface TailEventsRequest {
-  /** The session that is followed. It need not exist yet. */
-  sessionId: string;
-  /**
-   * The index of the last event that the caller has: those after it are yielded. An integer from -1.
-   *
-   * @default -1, which is all events
-   */
-  afterIndex?: number;
-  /** Ends the iterator: `next()` rejects with an `AbortError` then. */
-  signal?: AbortSignal;
 }
 /**
  * The methods of `SQLiteSessionPersistDriver` and `PostgresSessionPersistDriver`, which are the same.
@@ -277,7 +308,7 @@ declare abstract class PersistDriver implements SessionPersistDriver {
    * @example
    * ```ts
    * for await (const event of persist.tailEvents({ sessionId: "my-session", afterIndex: 41 })) {
-   *   response.write(`id: ${event.eventIndex}\ndata: ${JSON.stringify(event)}\n\n`);
+   *   console.log(event.eventIndex, event.payload);
    * }
    * ```
    */
@@ -339,25 +370,6 @@ declare abstract class PersistDriver implements SessionPersistDriver {
    */
   [Symbol.asyncDispose](): Promise<void>;
 }
-
-/**
- * What went wrong, as the `code` of an error of this package. docs/errors.md says what each means, and what to do.
- */
-type PersistErrorCode =
-  | "ERR_PERSIST_INVALID_ARGUMENT"
-  | "ERR_PERSIST_CLOSED"
-  | "ERR_PERSIST_INDEX_CONFLICT"
-  | "ERR_PERSIST_SCHEMA"
-  | "ERR_PERSIST_FOREIGN_TABLE"
-  | "ERR_PERSIST_NOT_FOUND"
-  | "ERR_PERSIST_BUSY"
-  | "ERR_PERSIST_TIMEOUT"
-  | "ERR_PERSIST_UNAVAILABLE"
-  | "ERR_PERSIST_READONLY"
-  | "ERR_PERSIST_FULL"
-  | "ERR_PERSIST_CORRUPT"
-  | "ERR_PERSIST_NO_BINARY"
-  | "ERR_PERSIST_INTERNAL";
 
 /** The options of `PostgresSessionPersistDriver`. All may be left out. */
 interface PostgresSessionPersistDriverOptions extends PersistDriverOptions {

@@ -571,7 +571,7 @@ var PersistDriver = class {
    * @example
    * ```ts
    * for await (const event of persist.tailEvents({ sessionId: "my-session", afterIndex: 41 })) {
-   *   response.write(`id: ${event.eventIndex}\ndata: ${JSON.stringify(event)}\n\n`);
+   *   console.log(event.eventIndex, event.payload);
    * }
    * ```
    */

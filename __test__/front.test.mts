@@ -18,11 +18,14 @@ const INDEX = fileURLToPath(new URL("../index.js", import.meta.url));
 const METHODS = [
   "close",
   "flush",
+  "getLabels",
   "getSession",
   "insertEvent",
   "listEvents",
   "listSessions",
   "ready",
+  "setLabels",
+  "tailEvents",
   "updateSession",
 ] as const;
 
@@ -84,8 +87,9 @@ describe("the classes", () => {
     ];
     for (const [what, wrong] of wrongs) {
       for (const name of METHODS) {
+        const called = Reflect.apply(driver[name] as () => unknown, wrong, []);
         await assert.rejects(
-          Reflect.apply(driver[name] as () => Promise<unknown>, wrong, []),
+          name === "tailEvents" ? (called as AsyncIterator<unknown>).next() : (called as Promise<unknown>),
           {
             name: "TypeError",
             code: "ERR_PERSIST_INVALID_ARGUMENT",

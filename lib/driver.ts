@@ -7,7 +7,7 @@ import type { ListPage, SessionEvent, SessionPersistDriver, SessionRecord } from
 import { Drain, QUIET_MS } from "./drain.ts";
 import type { NativeDriver } from "./native.ts";
 import { createError } from "./realm.ts";
-import type { EventListRequest, SessionListRequest } from "./requests.ts";
+import type { EventListRequest, SessionListRequest, TailEventsRequest } from "./requests.ts";
 import { Tail } from "./tail.ts";
 
 /** The options that both drivers have, and that mean the same to both. All may be left out. */
@@ -28,20 +28,6 @@ export interface PersistDriverOptions {
    * @default 60000
    */
   drainTimeoutMs?: number;
-}
-
-/** What `tailEvents` is asked for. */
-export interface TailEventsRequest {
-  /** The session that is followed. It need not exist yet. */
-  sessionId: string;
-  /**
-   * The index of the last event that the caller has: those after it are yielded. An integer from -1.
-   *
-   * @default -1, which is all events
-   */
-  afterIndex?: number;
-  /** Ends the iterator: `next()` rejects with an `AbortError` then. */
-  signal?: AbortSignal;
 }
 
 let isDriver: (value: unknown) => boolean;
@@ -261,7 +247,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * @example
    * ```ts
    * for await (const event of persist.tailEvents({ sessionId: "my-session", afterIndex: 41 })) {
-   *   response.write(`id: ${event.eventIndex}\ndata: ${JSON.stringify(event)}\n\n`);
+   *   console.log(event.eventIndex, event.payload);
    * }
    * ```
    */

@@ -1,10 +1,9 @@
 // The public front of the package: all names that it exports, and nothing else.
-export type { TailEventsRequest } from "./driver.ts";
 export type { PersistErrorCode } from "./errors.ts";
 export {
   PostgresSessionPersistDriver,
   type PostgresSessionPersistDriverOptions,
   type PostgresSslOptions,
 } from "./postgres.ts";
-export type { EventListRequest, SessionListRequest } from "./requests.ts";
+export type { EventListRequest, SessionListRequest, TailEventsRequest } from "./requests.ts";
 export { SQLiteSessionPersistDriver, type SQLiteSessionPersistDriverOptions } from "./sqlite.ts";

@@ -90,3 +90,24 @@ export interface SessionListRequest extends ListPageRequest {
    */
   labels?: Record<string, string>;
 }
+
+/** `AbortSignal`, where the program has its type: without DOM and Node's types there is none. */
+type Signal = typeof globalThis extends { AbortSignal: { prototype: infer Type } } ? Type : object;
+
+/** What `tailEvents` is asked for. */
+export interface TailEventsRequest {
+  /** The session that is followed. It need not exist yet. */
+  sessionId: string;
+  /**
+   * The index of the last event that the caller has: those after it are yielded. A safe integer.
+   *
+   * @default all events
+   */
+  afterIndex?: number;
+  /**
+   * Ends the iterator: `next()` rejects with an `AbortError` then.
+   *
+   * @default undefined
+   */
+  signal?: Signal;
+}

@@ -8,7 +8,7 @@ import { abortError, createError } from "./realm.ts";
 
 /** A request that may be aborted, as far as that goes. */
 interface Abortable {
-  signal?: AbortSignal;
+  signal?: unknown;
 }
 
 type Result = IteratorResult<SessionEvent, undefined>;

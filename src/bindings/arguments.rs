@@ -6,7 +6,6 @@ use napi::{Env, JsValue, ValueType};
 use super::error::Failure;
 use super::realm::Realm;
 use crate::store::error::StoreError;
-use crate::store::model::MAX_SAFE_INTEGER;
 
 /// The JSON text of a record or event, as it is at this moment.
 pub(super) fn json_text(
@@ -39,28 +38,6 @@ pub(super) fn string(what: &str, value: Unknown<'_>) -> std::result::Result<Stri
         ))
         .into()
     })
-}
-
-/// What is followed: `sessionId`, and `afterIndex`, which is -1 when it is left out.
-pub(super) fn follow(request: Unknown<'_>) -> std::result::Result<(String, i64), Failure> {
-    let fields = super::fields::Fields::of("request", Some(request))?;
-    let session_id = fields.required_string("sessionId")?;
-    let after = match fields.given("afterIndex")? {
-        Some(value) => index("request.afterIndex", &value)?,
-        None => -1,
-    };
-    Ok((session_id, after))
-}
-
-/// An event's index. -1 is before the first one.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // of whole numbers that both types hold
-fn index(what: &str, value: &Unknown<'_>) -> std::result::Result<i64, Failure> {
-    let number: f64 = read(value, ValueType::Number).ok_or_else(|| wrong(what, "a number", value))?;
-    if number.fract() == 0.0 && (-1.0..=MAX_SAFE_INTEGER as f64).contains(&number) {
-        return Ok(number as i64);
-    }
-    let message = format!("{what} must be a whole number from -1 to Number.MAX_SAFE_INTEGER, it is {number}");
-    Err(StoreError::invalid(message).into())
 }
 
 /// An object argument.

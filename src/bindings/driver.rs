@@ -215,7 +215,7 @@ impl Driver {
     /// A follower of a session. Throws when the request is wrong, or the driver closed.
     #[napi(catch_unwind)]
     pub fn follow(&self, env: &Env, request: Unknown) -> Result<Follower> {
-        let request = arguments::follow(request).and_then(|request| {
+        let request = requests::follow(request).and_then(|request| {
             self.open.check_not_closed()?;
             Ok(request)
         });

@@ -1,4 +1,4 @@
-//! Reads what a list call asks for: which rows, in which order, and which page of them.
+//! Reads what a list call asks for, which rows, in which order, and which page of them; and what is followed.
 
 use napi::ValueType;
 use napi::bindgen_prelude::Unknown;
@@ -8,6 +8,7 @@ use super::error::Failure;
 use super::fields::Fields;
 use super::labels;
 use crate::store::ReadRequest;
+use crate::store::follow::BEFORE_ALL;
 use crate::store::list::{EventFilter, EventList, List, ListRequest, Order, Sender, SessionFilter, SessionList};
 use crate::store::page::{self, DEFAULT_LIMIT};
 
@@ -36,6 +37,18 @@ const SESSION_FIELDS: [&str; 9] = [
     "createdBefore",
     "labels",
 ];
+
+/// The signal is read in `lib/tail.ts`.
+const FOLLOW_FIELDS: [&str; 3] = ["sessionId", "afterIndex", "signal"];
+
+/// The argument of `tailEvents`: the session, and the index that its events come after.
+pub(super) fn follow(request: Unknown<'_>) -> Result<(String, i64), Failure> {
+    let fields = Fields::of(REQUEST, Some(request))?;
+    let session_id = fields.required_string("sessionId")?;
+    let after = fields.safe_integer("afterIndex")?;
+    fields.only(&FOLLOW_FIELDS, "tailEvents")?;
+    Ok((session_id, after.unwrap_or(BEFORE_ALL)))
+}
 
 /// The argument of `listEvents`.
 pub(super) fn events(request: Unknown<'_>) -> Result<ReadRequest, Failure> {

@@ -60,6 +60,7 @@ export function following({ name, ours: opened, oursOnly }: Suite): void {
       assert.deepEqual(await takeIndexes(after(6), 3), [7, 8, 9]);
       assert.deepEqual(await takeIndexes(after(undefined), 2), [0, 1]);
       assert.deepEqual(await takeIndexes(after(-1), 2), [0, 1]);
+      assert.deepEqual(await takeIndexes(after(-MAX), 2), [0, 1]);
       const [atEnd, beyond, last] = [after(9), after(11), after(MAX)];
       const waiting = [atEnd.next(), beyond.next()];
       const never = last.next();
@@ -271,8 +272,8 @@ export function following({ name, ours: opened, oursOnly }: Suite): void {
         [{}, /^request\.sessionId must be a string/],
         [{ sessionId: 5 }, /^request\.sessionId must be a string/],
         [{ sessionId: "\ud800" }, /^request\.sessionId must be well-formed/],
-        ...["1", {}, 1n, null].map((afterIndex) => [{ sessionId: "s", afterIndex }, /^request\.afterIndex must be a number/] as [unknown, RegExp]), // prettier-ignore
-        ...[-2, 0.5, NaN, Infinity, MAX + 1].map((afterIndex) => [{ sessionId: "s", afterIndex }, /^request\.afterIndex must be a whole number/] as [unknown, RegExp]), // prettier-ignore
+        ...["1", {}, 1n, null].map((afterIndex) => [{ sessionId: "s", afterIndex }, /^request\.afterIndex must be an integer, it is/] as [unknown, RegExp]), // prettier-ignore
+        ...[0.5, NaN, Infinity, MAX + 1, -MAX - 1].map((afterIndex) => [{ sessionId: "s", afterIndex }, /^request\.afterIndex must be an integer no larger/] as [unknown, RegExp]), // prettier-ignore
         ...["stop", {}, 5, null].map((signal) => [{ sessionId: "s", signal }, /^request\.signal must be an AbortSignal/] as [unknown, RegExp]), // prettier-ignore
       ];
       for (const [request, message] of wrong) {
@@ -280,6 +281,11 @@ export function following({ name, ours: opened, oursOnly }: Suite): void {
         await assert.rejects(tail.next(), { name: "TypeError", code: "ERR_PERSIST_INVALID_ARGUMENT", message });
         assert.deepEqual(await tail.next(), ENDED);
       }
+      const misspelt = driver.tailEvents({ sessionId: "s", after: 5 } as never);
+      await assert.rejects(misspelt.next(), {
+        name: "TypeError",
+        message: /^request\.after is not a field of tailEvents/,
+      });
       for (const field of ["sessionId", "afterIndex", "signal"]) {
         const tail = driver.tailEvents(getter(field) as never);
         await assert.rejects(tail.next(), { code: "ERR_PERSIST_INVALID_ARGUMENT", cause: own });

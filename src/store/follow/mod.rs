@@ -16,6 +16,7 @@ use std::time::Instant;
 
 pub use events::{Ask, Events, MAX_EVENTS};
 pub use moment::Moment;
+pub use progress::BEFORE_ALL;
 
 use super::answer::{Answer, Completion};
 use super::error::StoreError;

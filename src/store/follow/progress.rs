@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::events::Row;
 use super::moment::Moment;
+use crate::store::model::MAX_SAFE_INTEGER;
 
 /// How long a follower waits for the events that are missing before one that it sees. Whoever has chosen an index commits
 /// it within a few fsyncs or round trips.
@@ -17,6 +18,9 @@ const PATIENCE: Duration = Duration::from_millis(250);
 
 /// An event that was created so long ago, in milliseconds, has nothing under way before it: old holes are not waited for.
 const SETTLED_AFTER: i64 = 60_000;
+
+/// The position of a follower that is given all events: before every index that a row may have.
+pub const BEFORE_ALL: i64 = -MAX_SAFE_INTEGER - 1;
 
 /// How many passed gaps a follower keeps looking into: the last ones.
 const MAX_GAPS: usize = 1_000;
@@ -153,7 +157,7 @@ impl Progress {
 
     /// Whether what is missing before this event, the first that was found after the position, may still come soon.
     fn has_to_wait(&mut self, row: &Row, last: i64, now: Moment) -> bool {
-        let starts = self.position < 0 && row.index == 1; // The SDK's first index is 1.
+        let starts = self.position < 0 && row.index <= 1; // The SDK's first index is 1.
         if starts || now.millis.saturating_sub(row.created_at) > SETTLED_AFTER {
             return false;
         }

@@ -117,7 +117,7 @@ fn all(from: i64, to: i64) -> Vec<i64> {
 #[test]
 fn history_comes_page_by_page_and_then_what_is_written() {
     let mut store = Store::new();
-    let follower = store.follow(1, -1);
+    let follower = store.follow(1, BEFORE_ALL);
     store.write(1..=600, JUST_NOW);
     assert_eq!(store.next(follower), Some(all(1, 500)));
     assert_eq!(store.next(follower), Some(all(501, 600)));
@@ -154,7 +154,7 @@ fn a_thousand_followers_at_one_position_share_one_question_and_those_with_nothin
 #[test]
 fn a_gap_is_waited_for_and_filled_in_order() {
     let mut store = Store::new();
-    let follower = store.follow(1, -1);
+    let follower = store.follow(1, BEFORE_ALL);
     store.write([1, 2, 5], JUST_NOW);
     assert_eq!(store.next(follower), Some(all(1, 2)));
     store.wait(200);
@@ -198,13 +198,13 @@ fn each_gap_has_its_own_time() {
 #[test]
 fn old_holes_and_the_indexes_before_the_first_are_not_waited_for() {
     let mut store = Store::new();
-    let (old, new) = (store.follow(1, -1), store.follow(2, 7));
+    let (old, new) = (store.follow(1, BEFORE_ALL), store.follow(2, 7));
     store.write([2, 4, 8], LONG_AGO);
     store.write([9], JUST_NOW);
     assert_eq!(store.next(old), Some(vec![2, 4, 8, 9]));
     assert_eq!(store.next(new), Some(all(8, 9)));
     let mut store = Store::new();
-    let follower = store.follow(1, -1);
+    let follower = store.follow(1, BEFORE_ALL);
     store.write([1], JUST_NOW);
     assert_eq!(store.next(follower), Some(all(1, 1)));
 }
@@ -285,13 +285,13 @@ fn those_that_read_history_take_turns_and_do_not_hold_up_the_others() {
 #[test]
 fn a_deleted_session_an_error_and_the_end_of_the_store_end_those_that_they_concern() {
     let mut store = Store::new();
-    let first = store.follow(1, -1);
+    let first = store.follow(1, BEFORE_ALL);
     store.followers.follow(FollowerId(2), "other", -1);
     assert_eq!((store.next(first), store.next(FollowerId(2))), (None, None));
     assert_eq!(store.followers.ended(SESSION), [(1, Ok(Answer::Done))]);
     assert_eq!(store.next(first), Some(Vec::new()));
 
-    let again = store.follow(3, -1);
+    let again = store.follow(3, BEFORE_ALL);
     assert!(store.followers.next(again, 10).is_none());
     let asks = store.followers.look(store.start, 1).asks;
     let error = StoreError::new(ErrorKind::Unavailable, "no");
