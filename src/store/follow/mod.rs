@@ -52,7 +52,7 @@ pub struct Followers<T> {
     /// How many wait.
     waiting: usize,
     /// The sessions that were written to since the last look.
-    written: Vec<Arc<str>>,
+    written: HashSet<Arc<str>>,
     /// Whether anything may have been written since.
     changed: bool,
     /// Those that wait, and that something new may be there for.
@@ -91,7 +91,7 @@ impl<T> Default for Followers<T> {
             by_id: HashMap::new(),
             sessions: HashMap::new(),
             waiting: 0,
-            written: Vec::new(),
+            written: HashSet::new(),
             changed: false,
             to_ask: HashSet::new(),
             to_read: VecDeque::new(),
@@ -150,7 +150,7 @@ impl<T> Followers<T> {
     /// This driver has stored events of the session.
     pub fn written(&mut self, session_id: &str) {
         if let Some((session_id, _)) = self.sessions.get_key_value(session_id) {
-            self.written.push(Arc::clone(session_id));
+            self.written.insert(Arc::clone(session_id));
         }
     }
 
@@ -303,7 +303,6 @@ impl<T> Followers<T> {
         let news: Vec<FollowerId> = if std::mem::take(&mut self.changed) {
             self.by_id.keys().copied().collect()
         } else {
-            let written: HashSet<_> = written.into_iter().collect();
             let ids = written.iter().filter_map(|session_id| self.sessions.get(session_id));
             ids.flatten().copied().collect()
         };
