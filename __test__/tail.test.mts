@@ -171,7 +171,7 @@ test("a session that another process deletes ends its followers, and one that is
   assert.deepEqual(await takeIndexes(tail, 1), [1]);
   const next = tail.next();
   const other = await otherProcess(t, filename);
-  await other.run("INSERT INTO deleted_sessions (id, deleted_at) VALUES ('s', 1)");
+  await other.run(`INSERT INTO deleted_sessions (id, deleted_at) VALUES ('s', ${Date.now()})`);
   assert.deepEqual([await next, await tail.next()], [ENDED, ENDED]);
   assert.deepEqual(await driver.tailEvents({ sessionId: "s", afterIndex: 1 }).next(), ENDED);
 });

@@ -262,6 +262,26 @@ export function following({ name, ours: opened, oursOnly }: Suite): void {
       assert.deepEqual(await late.next(), ENDED);
     });
 
+    oursOnly("a session that is deleted ends it, after what it has yielded", async (t) => {
+      const driver = await opened(t);
+      await write(driver, [1, 2]);
+      const [waits, reads, other] = [follow(t, driver), follow(t, driver), follow(t, driver, { sessionId: "other" })];
+      assert.deepEqual(await takeIndexes(waits, 2), [1, 2]);
+      assert.deepEqual(await takeIndexes(reads, 1), [1]);
+      const next = waits.next();
+      await driver.deleteSession("s");
+      assert.deepEqual(await next, ENDED);
+      assert.deepEqual(await takeIndexes(reads, 1), [2]);
+      assert.deepEqual(await Promise.all([reads.next(), waits.next(), follow(t, driver).next()]), [
+        ENDED,
+        ENDED,
+        ENDED,
+      ]);
+      const live = other.next();
+      await write(driver, [1], "other");
+      assert.equal((await live).value?.eventIndex, 1);
+    });
+
     oursOnly("wrong arguments reject the first next(), and nothing throws", async (t) => {
       const driver = await opened(t);
       const own = new RangeError("the caller's own");
