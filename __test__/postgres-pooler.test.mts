@@ -59,6 +59,9 @@ describe("PgBouncer in transaction mode", { skip: skipWithoutPgBouncer() }, asyn
       const reads = Array.from({ length: 8 }, (_, number) => allEvents(driver, `s${number}`, 7));
       assert.ok((await Promise.all(reads)).every((events) => events.length >= 25));
       await driver.listSessions({ limit: 3 });
+      const doomed = `doomed-${onEventIndexConflict}`;
+      await Promise.all([driver.insertEvent(doomed, eventAt(doomed, 1)), driver.setLabels(doomed, { user: "u1" })]);
+      assert.equal(await driver.deleteSession(doomed), true);
       // While the driver is open, and again when it is closed.
       assert.deepEqual(await state(url), before);
       await driver.close();
