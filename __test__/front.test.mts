@@ -17,6 +17,7 @@ import { directory } from "./support/directory.mts";
 const INDEX = fileURLToPath(new URL("../index.js", import.meta.url));
 const METHODS = [
   "close",
+  "deleteSession",
   "flush",
   "getLabels",
   "getSession",
