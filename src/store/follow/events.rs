@@ -57,9 +57,9 @@ impl Events {
         }
     }
 
-    /// Adds the next event; false when the page is full, and this event belongs to the next one.
+    /// Adds the next event; false when the page is full, and this event and all after it belong to the next one.
     pub fn push(&mut self, event: &SessionEvent<'_>) -> bool {
-        if self.rows.len() >= self.limit as usize {
+        if self.full || self.rows.len() >= self.limit as usize {
             self.full = true;
             return false;
         }

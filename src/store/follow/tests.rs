@@ -313,3 +313,17 @@ fn as_many_followers_read_history_in_one_look_as_the_store_says() {
         .into();
     assert_eq!(asked, [2, 2, 1]);
 }
+
+#[test]
+fn nothing_goes_on_a_page_that_is_full_or_ended_though_it_would_fit() {
+    let sized = |index: i64, bytes: usize| SessionEvent {
+        payload: format!("\"{}\"", "x".repeat(bytes)).into(),
+        ..event(index, LONG_AGO)
+    };
+    let mut full = Events::default();
+    let pushed = [1 << 19, 1 << 20, 1].map(|bytes| full.push(&sized(1, bytes)));
+    assert_eq!(pushed, [true, false, false]);
+    let mut ended = Events::default();
+    assert!(!ended.end_early() && ended.push(&sized(1, 1)) && ended.end_early());
+    assert!(!ended.push(&sized(3, 1)));
+}

@@ -10,13 +10,11 @@
 
 mod news;
 mod pace;
+mod watch;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::future::pending;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::try_join;
 use tokio::sync::Notify;
@@ -30,14 +28,8 @@ use crate::store::error::{ErrorKind, Quoted, StoreError, catching_async};
 use crate::store::follow::{Ask, Events, FollowerId, Followers, Look, Moment};
 use crate::store::{Completion, Deliver};
 use news::EventSize;
-use pace::{News, Pace};
-
-/// How often the server is asked at most which sessions others have deleted.
-const DELETED_EVERY: Duration = Duration::from_secs(1);
-
-/// How often at least it is asked for events, even if it says that nothing was committed: not every server that speaks Postgres'
-/// language can be sure of that.
-const EVENTS_EVERY: Duration = Duration::from_secs(5);
+use pace::News;
+use watch::Watch;
 
 /// How many followers read at once what was stored long before.
 const READING_AT_ONCE: usize = 100;
@@ -52,19 +44,6 @@ pub(super) struct Following<T> {
     written: Cell<bool>,
     closing: Cell<bool>,
     wake: Notify,
-}
-
-/// What is known of the server from one query to the next.
-struct Watch {
-    pace: Pace,
-    /// What [`news::state`] was when events were last asked for on behalf of all, and when that was.
-    seen: Option<(String, Instant)>,
-    /// Sessions that others may have deleted.
-    may_be_deleted: HashSet<Arc<str>>,
-    next_look_for_deleted: Instant,
-    event_size: EventSize,
-    /// Sessions whose ids the database cannot hold, and which have no events therefore.
-    impossible: HashSet<Arc<str>>,
 }
 
 /// What is to be done next.
@@ -83,7 +62,7 @@ enum Question {
 
 /// What came of a look.
 struct Found {
-    /// In the order of its questions.
+    /// In the order of its asks.
     events: Vec<Result<Events, Failure>>,
     deleted: Vec<String>,
 }
@@ -193,11 +172,12 @@ impl<T> Following<T> {
     /// Asks the server, and tells the followers what it says.
     async fn ask(&self, question: Question, watch: &mut Watch) -> Result<(), StoreError> {
         self.preparation.done().await?;
+        let deadline = self.database.deadline();
         let written = self.written.take();
         match question {
-            Question::Poll => self.poll(watch).await,
+            Question::Poll => self.poll(deadline, watch).await,
             Question::Look(look) => {
-                let found_events = self.look(watch.choose(look), watch).await;
+                let found_events = self.look(watch.choose(look), deadline, watch).await;
                 if written && found_events {
                     watch.pace.saw_own_event(Instant::now());
                 }
@@ -206,9 +186,9 @@ impl<T> Following<T> {
         }
     }
 
-    async fn poll(&self, watch: &mut Watch) -> Result<(), StoreError> {
+    async fn poll(&self, deadline: Instant, watch: &mut Watch) -> Result<(), StoreError> {
         // What is found at first was there before.
-        let is_first = watch.seen.is_none();
+        let is_first = !watch.has_begun();
         let (mut changed, mut look) = (false, None);
         let work = async |connection: &Connection| {
             let look = if let Some(look) = &look {
@@ -224,12 +204,12 @@ impl<T> Following<T> {
             };
             self.read(connection, look, &mut watch.event_size).await
         };
-        let result = self.database.run(Purpose::Read, self.database.deadline(), work).await;
+        let result = self.database.run(Purpose::Read, deadline, work).await;
         let Some(look) = look else {
             let doing = format!("looking for new events in {}", self.database.options.target.name());
             return result.map(drop).map_err(|failure| failure.into_error(&doing));
         };
-        let found_events = self.tell(look, result, watch).await && !is_first;
+        let found_events = self.tell(look, result, deadline, watch).await && !is_first;
         let news = match (found_events, changed) {
             (true, _) => News::Events,
             (false, true) => News::OfOthers,
@@ -240,10 +220,10 @@ impl<T> Following<T> {
     }
 
     /// Asks for events, and says whether there were some.
-    async fn look(&self, look: Look, watch: &mut Watch) -> bool {
+    async fn look(&self, look: Look, deadline: Instant, watch: &mut Watch) -> bool {
         let work = async |connection: &Connection| self.read(connection, &look, &mut watch.event_size).await;
-        let result = self.database.run(Purpose::Read, self.database.deadline(), work).await;
-        self.tell(look, result, watch).await
+        let result = self.database.run(Purpose::Read, deadline, work).await;
+        self.tell(look, result, deadline, watch).await
     }
 
     async fn read(&self, connection: &Connection, look: &Look, size: &mut EventSize) -> Result<Found, Failure> {
@@ -255,22 +235,18 @@ impl<T> Following<T> {
     }
 
     /// Tells the followers what came of a look, and says whether that is events.
-    async fn tell(&self, look: Look, result: Result<Found, Failure>, watch: &mut Watch) -> bool {
+    async fn tell(&self, look: Look, result: Result<Found, Failure>, deadline: Instant, watch: &mut Watch) -> bool {
         let found = match result {
             Ok(found) => found,
             // One session must not end the followers of the others.
             Err(failure) if look.asks.len() > 1 && may_be_of_one_session(&failure) => {
                 let mut found_events = false;
                 for ask in look.asks {
-                    let sessions = Vec::new();
-                    found_events |= Box::pin(self.look(
-                        Look {
-                            asks: vec![ask],
-                            sessions,
-                        },
-                        watch,
-                    ))
-                    .await;
+                    let alone = Look {
+                        asks: vec![ask],
+                        sessions: Vec::new(),
+                    };
+                    found_events |= Box::pin(self.look(alone, deadline, watch)).await;
                 }
                 return found_events;
             }
@@ -303,65 +279,13 @@ impl<T> Following<T> {
 
     fn fail(&self, ask: &Ask, failure: Failure, watch: &mut Watch) {
         if failure.is_about_our_text() {
-            watch.impossible.insert(Arc::clone(&ask.session_id));
+            watch.note_impossible(ask);
             return;
         }
         let (session_id, database) = (Quoted(&ask.session_id), self.database.options.target.name());
         let error = failure.into_error(&format!("following session {session_id} in {database}"));
         let answered = self.followers.borrow_mut().failed(ask, &error);
         self.answer(answered);
-    }
-}
-
-impl Watch {
-    fn new(now: Instant) -> Self {
-        Self {
-            pace: Pace::new(now),
-            seen: None,
-            may_be_deleted: HashSet::new(),
-            next_look_for_deleted: now,
-            event_size: EventSize::default(),
-            impossible: HashSet::new(),
-        }
-    }
-
-    /// Whether anything may have been committed since events were last asked for on behalf of all.
-    async fn has_changed(&mut self, connection: &Connection) -> Result<bool, Failure> {
-        let state = news::state(connection).await?;
-        let now = Instant::now();
-        let is_seen = match (&state, &self.seen) {
-            (Some(state), Some((seen, when))) => state == seen && now < *when + EVENTS_EVERY,
-            _ => false,
-        };
-        if !is_seen {
-            self.seen = state.map(|state| (state, now));
-        }
-        Ok(!is_seen)
-    }
-
-    /// Leaves of a look what can be asked and is worth it now: sessions that may be deleted are asked for now and then.
-    fn choose(&mut self, mut look: Look) -> Look {
-        // Postgres has no text that holds U+0000.
-        let is_possible = |session_id: &Arc<str>| !session_id.contains('\0') && !self.impossible.contains(session_id);
-        look.asks.retain(|ask| is_possible(&ask.session_id));
-        self.may_be_deleted.extend(look.sessions.drain(..));
-        self.may_be_deleted.retain(is_possible);
-        if self.next_look_for_deleted <= Instant::now() {
-            look.sessions.extend(self.may_be_deleted.iter().cloned());
-        }
-        look
-    }
-
-    fn looked_for_deleted(&mut self, sessions: &[Arc<str>]) {
-        if !sessions.is_empty() {
-            self.may_be_deleted.clear();
-            self.next_look_for_deleted = Instant::now() + DELETED_EVERY;
-        }
-    }
-
-    /// When deleted sessions are to be looked for, if any may be.
-    fn next_look_for_deleted(&self) -> Option<Instant> {
-        (!self.may_be_deleted.is_empty()).then_some(self.next_look_for_deleted)
     }
 }
 

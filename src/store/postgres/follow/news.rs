@@ -16,10 +16,10 @@ use crate::store::postgres::list::EVENT_COLUMNS;
 use crate::store::postgres::read::event_of;
 use crate::store::postgres::tables::Tables;
 
-/// How many bytes one question is meant to bring.
+/// How many bytes one ask is meant to bring.
 const BYTES_OF_ONE: usize = 1 << 20;
 
-/// The same for all questions of a query.
+/// The same for all asks of a query.
 const BYTES_OF_ALL: usize = 8 << 20;
 
 /// As long as the transactions that a statement sees are the same, so is everything that it finds, as long as it is the same
@@ -50,14 +50,14 @@ impl Default for EventSize {
 }
 
 impl EventSize {
-    /// How many questions go into one query: all of them, unless events are large.
-    fn questions(self) -> usize {
+    /// How many asks go into one query: all of them, unless events are large.
+    fn asks(self) -> usize {
         (BYTES_OF_ALL / 2 / self.0).max(1)
     }
 
-    /// How many events each of so many questions asks for.
-    fn limit(self, questions: usize) -> u32 {
-        let of_one = (BYTES_OF_ALL / questions.max(1)).min(BYTES_OF_ONE);
+    /// How many events each of so many asks gets.
+    fn limit(self, asks: usize) -> u32 {
+        let of_one = (BYTES_OF_ALL / asks.max(1)).min(BYTES_OF_ONE);
         u32::try_from(of_one / self.0).map_or(MAX_EVENTS, |limit| limit.clamp(1, MAX_EVENTS))
     }
 
@@ -68,7 +68,8 @@ impl EventSize {
     }
 }
 
-/// Answers the questions, as a rule with one query. A row that no event can be made of fails the question that it belongs to.
+/// Answers the asks, as a rule with one query. A row that no event can be made of fails the ask that it belongs to, unless
+/// there are events before it.
 pub(super) async fn events(
     connection: &Connection,
     tables: &Tables,
@@ -77,7 +78,7 @@ pub(super) async fn events(
 ) -> Result<Vec<Result<Events, Failure>>, Failure> {
     let mut answers = Vec::with_capacity(asks.len());
     while let Some(rest) = asks.get(answers.len()..).filter(|rest| !rest.is_empty()) {
-        let some = &rest[..size.questions().min(rest.len())];
+        let some = &rest[..size.asks().min(rest.len())];
         answers.extend(query(connection, tables, some, size).await?);
     }
     Ok(answers)
@@ -111,7 +112,7 @@ async fn query(
     ];
     let mut rows = pin!(connection.query_typed_raw(&sql, parameters).await?);
     let mut answers: Vec<_> = asks.iter().map(|_| Ok(Events::with_limit(limit))).collect();
-    let (mut bytes, mut count) = (0, 0);
+    let (mut bytes, mut count, mut too_many_bytes) = (0, 0, 2 * BYTES_OF_ALL);
     while let Some(row) = rows.try_next().await? {
         let number: i64 = row.try_get("number")?;
         let place = usize::try_from(number - 1).unwrap_or(usize::MAX);
@@ -120,9 +121,15 @@ async fn query(
         };
         bytes += row.raw_size_bytes();
         count += 1;
+        if bytes > too_many_bytes {
+            // Should this take longer than a try may, the next one asks for less.
+            size.learn(bytes, count);
+            too_many_bytes *= 2;
+        }
         if let Ok(events) = answer {
             match event_of(&row, &ask.session_id) {
                 Ok(event) => drop(events.push(&event)),
+                Err(_) if events.end_early() => {}
                 Err(failure) => *answer = Err(failure),
             }
         }
