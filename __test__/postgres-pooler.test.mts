@@ -62,6 +62,9 @@ describe("PgBouncer in transaction mode", { skip: skipWithoutPgBouncer() }, asyn
       const doomed = `doomed-${onEventIndexConflict}`;
       await Promise.all([driver.insertEvent(doomed, eventAt(doomed, 1)), driver.setLabels(doomed, { user: "u1" })]);
       assert.equal(await driver.deleteSession(doomed), true);
+      const followed = driver.tailEvents({ sessionId: "s0" });
+      for (let taken = 0; taken < 25; taken += 1) assert.equal((await followed.next()).done, false);
+      await followed.return!();
       // While the driver is open, and again when it is closed.
       assert.deepEqual(await state(url), before);
       await driver.close();
