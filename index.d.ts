@@ -141,6 +141,21 @@ interface TailEventsRequest {
    */
   signal?: Signal;
 }
+/** The options of `forkSession`. All may be left out. */
+interface ForkSessionOptions {
+  /**
+   * The id of the copy. It must not be empty, and nothing may be stored under it.
+   *
+   * @default a random UUID
+   */
+  id?: string;
+  /**
+   * The highest `eventIndex` to copy; one beyond the last event copies all. An integer from 0 to Number.MAX_SAFE_INTEGER.
+   *
+   * @default all events
+   */
+  throughIndex?: number;
+}
 
 /** The options that both drivers have, and that mean the same to both. All may be left out. */
 interface PersistDriverOptions {
@@ -330,6 +345,32 @@ declare abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   deleteSession(id: string): Promise<boolean>;
+  /**
+   * Copies a session under a new id: its record, its labels, and its events up to and including `throughIndex`. Resolves with
+   * the copy's record once all of it is on disk; nothing of it is there before. Pass its id to the SDK's `resumeSession` to go
+   * on from there in another direction. The session itself stays as it is.
+   *
+   * It copies what this driver was called to write before, and on Postgres all that others have committed. The events keep all
+   * but their `id`, which is a new random UUID, and `sessionId`. The record keeps all, `createdAt` too, but its `id`, and
+   * `destroyedAt`, which is cleared. Two labels say where a copy is from: `forkedFrom` has the id of the session that was
+   * copied, and `forkedThrough` the highest `eventIndex` that was copied; it is absent when no event was. They come in addition
+   * to the 64 that a session may have, and a copy of a copy has its own. Columns that a table's owner has added are not copied.
+   *
+   * The database does the work: 100,000 events take about a second. On SQLite all other writes to the file wait meanwhile; on
+   * Postgres only those of this driver to the same session do, where `maxConnections` is 4 or more. It may take longer than
+   * `queryTimeoutMs` while the server works on it. Write to the copy only once the promise has resolved.
+   *
+   * @throws `ERR_PERSIST_NOT_FOUND` when the session has no record. `ERR_PERSIST_INVALID_ARGUMENT` when `options.id` is that of
+   * a record, of events, of labels, or of a session that was deleted less than 30 days ago; or when the session's id has more than 1,024
+   * bytes of UTF-8, or U+0000, which `forkedFrom` cannot hold. `ERR_PERSIST_TIMEOUT` when the server's `statement_timeout` ends
+   * it (Postgres). What `insertEvent` throws.
+   * @example
+   * ```ts
+   * const copy = await persist.forkSession("my-session", { throughIndex: 12 });
+   * const session = await sdk.resumeSession(copy.id);
+   * ```
+   */
+  forkSession(id: string, options?: ForkSessionOptions): Promise<SessionRecord>;
   /**
    * Resolves once everything that was prompted is stored. Call it when the prompts are answered, before the SDK's
    * `dispose()`: the SDK answers a prompt while the last updates are still on their way to the driver, and `dispose()` cuts
@@ -624,6 +665,7 @@ declare class SQLiteSessionPersistDriver extends PersistDriver {
 export { PostgresSessionPersistDriver, SQLiteSessionPersistDriver };
 export type {
   EventListRequest,
+  ForkSessionOptions,
   PersistErrorCode,
   PostgresSessionPersistDriverOptions,
   PostgresSslOptions,

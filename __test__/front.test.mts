@@ -19,6 +19,7 @@ const METHODS = [
   "close",
   "deleteSession",
   "flush",
+  "forkSession",
   "getLabels",
   "getSession",
   "insertEvent",

@@ -5,5 +5,5 @@ export {
   type PostgresSessionPersistDriverOptions,
   type PostgresSslOptions,
 } from "./postgres.ts";
-export type { EventListRequest, SessionListRequest, TailEventsRequest } from "./requests.ts";
+export type { EventListRequest, ForkSessionOptions, SessionListRequest, TailEventsRequest } from "./requests.ts";
 export { SQLiteSessionPersistDriver, type SQLiteSessionPersistDriverOptions } from "./sqlite.ts";

@@ -21,6 +21,8 @@ export interface NativeDriver {
   /** A follower of the session. Throws when the request is wrong, or the driver closed. */
   follow(request: unknown): NativeFollower;
   deleteSession(id: unknown): Promise<boolean>;
+  /** `randomId` is the copy's id unless the options have one. */
+  forkSession(id: unknown, options: unknown, randomId: string): Promise<SessionRecord>;
   /** Sends the store what was written in this turn. */
   send(): void;
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-// What the two list methods take, beside what the SDK asks for.
+// What methods take that is theirs alone, beside what the SDK asks for.
 import type { ListEventsRequest, ListPageRequest } from "sandbox-agent" with { "resolution-mode": "import" };
 
 /**
@@ -110,4 +110,20 @@ export interface TailEventsRequest {
    * @default undefined
    */
   signal?: Signal;
+}
+
+/** The options of `forkSession`. All may be left out. */
+export interface ForkSessionOptions {
+  /**
+   * The id of the copy. It must not be empty, and nothing may be stored under it.
+   *
+   * @default a random UUID
+   */
+  id?: string;
+  /**
+   * The highest `eventIndex` to copy; one beyond the last event copies all. An integer from 0 to Number.MAX_SAFE_INTEGER.
+   *
+   * @default all events
+   */
+  throughIndex?: number;
 }

@@ -4,6 +4,7 @@
  */
 import { type DriverClass, driversOf } from "./arguments/drivers.mts";
 import { events } from "./arguments/events.mts";
+import { forks } from "./arguments/forks.mts";
 import { labels } from "./arguments/labels.mts";
 import { lists } from "./arguments/lists.mts";
 import { methods } from "./arguments/methods.mts";
@@ -13,5 +14,5 @@ import { records } from "./arguments/records.mts";
 /** The suite for one class of drivers. */
 export function methodArguments(driverClass: DriverClass): void {
   const drivers = driversOf(driverClass);
-  for (const register of [methods, lists, records, events, labels, objects]) register(drivers);
+  for (const register of [methods, lists, records, events, labels, forks, objects]) register(drivers);
 }

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import type { OpenDriver, OurDriver, Remove, Suite } from "./contract/driver.mts";
 import { deletions } from "./contract/delete.mts";
 import { events } from "./contract/events.mts";
+import { forks } from "./contract/forks.mts";
 import { labels } from "./contract/labels.mts";
 import { following } from "./contract/following.mts";
 import { lists } from "./contract/lists.mts";
@@ -41,5 +42,6 @@ export function contract(name: string, open: OpenDriver, { ours, remove }: Contr
     },
     remove,
   };
-  for (const register of [sessions, events, pages, lists, labels, deletions, values, model, following]) register(suite);
+  for (const register of [sessions, events, pages, lists, labels, deletions, forks, values, model, following])
+    register(suite);
 }

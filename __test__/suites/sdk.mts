@@ -235,6 +235,38 @@ export function sdkSuite(name: string, makeStorage: (atEnd: Undoing) => Storage)
   );
 
   test(
+    `${name}: a session is forked where it was right, and goes on from there, with the history up to there`,
+    { timeout },
+    async (t) => {
+      const atEnd = undoing(t);
+      const storage = makeStorage(atEnd);
+      const { sdk, persist } = await startAll(atEnd, storage);
+      const trunk = await sdk.createSession({ agent: "mock", id: "trunk" });
+      await promptUntilStored(trunk, "The password is swordfish.");
+      const right = await readEvents(storage, "trunk");
+      await promptUntilStored(trunk, "The password is tuna.");
+      const before = await readEvents(storage, "trunk");
+
+      const { id } = await persist.forkSession("trunk", { throughIndex: right.at(-1)!.eventIndex });
+      const branch = await sdk.resumeSession(id);
+      const [said] = textsOf(await promptUntilStored(branch, "What is the password?"));
+      assert.match(said!, new RegExp(`^I received ${right.length} messages of history, `));
+      assert.match(said!, /Before this you said: "The password is swordfish\."\.$/);
+
+      const forked = await readEvents(storage, id);
+      assertDense(forked);
+      assert.deepEqual(
+        forked.slice(0, right.length),
+        right.map((event, at) => ({ ...event, id: forked[at]!.id, sessionId: id })),
+      );
+      assert.deepEqual(textsOf(forked).at(-1), said);
+      assert.deepEqual(await readEvents(storage, "trunk"), before);
+      assert.deepEqual(textsOf(await promptUntilStored(trunk, "stream 1")), ["1 of 1"]);
+      assert.deepEqual(await readEvents(storage, id), forked);
+    },
+  );
+
+  test(
     `${name}: a program and its local() server are killed, and a new program brings both back`,
     { timeout },
     async (t) => {

@@ -15,6 +15,7 @@ use super::arguments;
 use super::environment;
 use super::error::Failure;
 use super::follower::Follower;
+use super::fork;
 use super::labels;
 use super::open::Open;
 use super::options;
@@ -222,6 +223,21 @@ impl Driver {
         match request {
             Ok((session_id, after)) => Ok(Follower::of(&self.open, &session_id, after)),
             Err(failure) => Err(failure.into_exception(env, &self.open.realm)),
+        }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn fork_session<'env>(
+        &self,
+        env: &'env Env,
+        this: This<'_>,
+        id: Unknown,
+        options: Option<Unknown>,
+        random_id: Unknown,
+    ) -> Result<Unknown<'env>> {
+        match fork::request(id, options, random_id) {
+            Ok(request) => self.write(env, &this, SingleRequest::Fork(request).into(), None),
+            Err(failure) => self.open.promises.rejected(env, failure),
         }
     }
 

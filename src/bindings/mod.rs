@@ -10,6 +10,7 @@ mod environment;
 mod error;
 mod fields;
 mod follower;
+mod fork;
 mod labels;
 mod open;
 mod options;

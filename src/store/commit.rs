@@ -233,7 +233,7 @@ impl<T> Batch<T> {
         match self {
             Self::Single(request, _) => match &**request {
                 SingleRequest::DeleteSession { session_id } => Some(session_id),
-                SingleRequest::SetLabels { .. } => None,
+                SingleRequest::SetLabels { .. } | SingleRequest::Fork(_) => None,
             },
             Self::Rows(_) => None,
         }

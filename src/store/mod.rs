@@ -2,7 +2,7 @@
 //!
 //! What every backend shares stands in this folder: the records ([`model`]), what lists are of ([`list`]), their cursors
 //! ([`cursor`]) and pages ([`page`]), errors ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]), the
-//! write path ([`commit`]), writes that are a transaction of their own ([`single`]), labels ([`labels`]), deleted sessions
+//! write path ([`commit`]), writes that are a transaction of their own ([`single`]), labels ([`labels`]), copies of sessions ([`fork`]), deleted sessions
 //! ([`deleted`]), what follows a reassigned event ([`reassigned`]), what a driver remembers of sessions ([`remembered`]) and the
 //! tables ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and is a [`Store`].
 
@@ -13,6 +13,7 @@ pub mod cursor;
 pub mod deleted;
 pub mod error;
 pub mod follow;
+pub mod fork;
 pub mod labels;
 pub mod list;
 pub mod message;

@@ -2,6 +2,7 @@
 //! one after it, so that they keep their place in the order of the calls.
 
 use super::error::Quoted;
+use super::fork::ForkRequest;
 use super::labels::LabelChanges;
 
 /// A write that is a transaction of its own, as it was called.
@@ -19,6 +20,8 @@ pub enum SingleRequest {
         /// The session's id.
         session_id: String,
     },
+    /// Copy a session under a new id.
+    Fork(ForkRequest),
 }
 
 impl SingleRequest {
@@ -27,15 +30,28 @@ impl SingleRequest {
     pub fn session_id(&self) -> &str {
         match self {
             Self::SetLabels { session_id, .. } | Self::DeleteSession { session_id } => session_id,
+            Self::Fork(fork) => fork.source_id(),
         }
     }
 
-    /// The session that it adds to, which so must not have been deleted.
+    /// The sessions of which it must know what is stored, each once and in one order for all requests.
+    #[must_use]
+    pub fn session_ids(&self) -> Vec<&str> {
+        let mut ids = vec![self.session_id()];
+        if let Self::Fork(fork) = self {
+            ids.push(fork.fork_id());
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// The session that it adds to, which so must not have been deleted. A fork sees for itself whether its new id is free.
     #[must_use]
     pub fn adds_to(&self) -> Option<&str> {
         match self {
             Self::SetLabels { session_id, .. } => Some(session_id),
-            Self::DeleteSession { .. } => None,
+            Self::DeleteSession { .. } | Self::Fork(_) => None,
         }
     }
 
@@ -45,6 +61,7 @@ impl SingleRequest {
         match self {
             Self::SetLabels { .. } => None,
             Self::DeleteSession { session_id } => Some(session_id),
+            Self::Fork(fork) => Some(fork.fork_id()),
         }
     }
 
@@ -54,6 +71,7 @@ impl SingleRequest {
         match self {
             Self::SetLabels { session_id, changes } => session_id.len() + changes.text_bytes(),
             Self::DeleteSession { session_id } => session_id.len(),
+            Self::Fork(fork) => fork.text_bytes(),
         }
     }
 
@@ -63,6 +81,7 @@ impl SingleRequest {
         match self {
             Self::SetLabels { session_id, .. } => format!("setting labels of session {} in", Quoted(session_id)),
             Self::DeleteSession { session_id } => format!("deleting session {} from", Quoted(session_id)),
+            Self::Fork(fork) => format!("forking session {} in", Quoted(fork.source_id())),
         }
     }
 }

@@ -211,6 +211,18 @@ impl Failure {
         self.remedy == Remedy::AnotherTime && self.kind == ErrorKind::Timeout
     }
 
+    /// The same failure, for a statement of many rows: when it takes longer than the server allows, it will the next time too.
+    pub(super) fn of_many_rows(self) -> Self {
+        if !self.is_too_slow() {
+            return self;
+        }
+        Self {
+            remedy: Remedy::None,
+            advice: message![self.advice, "; this needs more time: raise it for this user"],
+            ..self
+        }
+    }
+
     /// Which rows it is about.
     pub(super) fn reach(&self) -> Reach {
         self.reach

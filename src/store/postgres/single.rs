@@ -1,7 +1,8 @@
-//! Writes that are a transaction of their own, as Postgres does them, each in a file of its folder, and under its session's lock.
+//! Writes that are a transaction of their own, as Postgres does them, each in a file of its folder, and under its sessions' locks.
 //! `batches` calls it.
 
 mod delete;
+mod fork;
 mod labels;
 
 use std::cell::RefCell;
@@ -15,7 +16,7 @@ use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::deadline::Deadline;
 use super::error::{Failure, Remedy};
-use super::session_lock::lock_session;
+use super::session_lock::lock_sessions;
 use super::statement::{begin_writing, limit_locks};
 use super::tables::Preparation;
 use crate::store::Answer;
@@ -33,10 +34,27 @@ pub(super) struct Singles {
 /// What earlier tries of a write have left.
 #[derive(Debug, Default)]
 pub(super) struct Tried {
-    /// What one answered of which it is not known how it ended, so that it may be committed.
-    may_be_committed: Option<Answer>,
+    /// What one has done of which it is not known how it ended, so that it may be committed.
+    may_be_committed: Option<Done>,
     /// Why the last one failed.
     failure: Option<Failure>,
+}
+
+/// What a try has done.
+#[derive(Debug, Clone)]
+struct Done {
+    answer: Answer,
+    /// The server's number of its transaction, where the next try must know whether it was committed.
+    transaction: Option<String>,
+}
+
+impl From<Answer> for Done {
+    fn from(answer: Answer) -> Self {
+        Self {
+            answer,
+            transaction: None,
+        }
+    }
 }
 
 /// Why nothing is done.
@@ -85,21 +103,22 @@ impl Singles {
         if let Err(error) = self.preparation.done().await {
             return Some(Err(error));
         }
-        let session_id = request.session_id();
+        let session_ids = request.session_ids();
         // Postgres has no text that holds U+0000.
-        if session_id.contains('\0') {
+        if session_ids.iter().any(|id| id.contains('\0')) {
             return Some(Err(StoreError::invalid(
                 "the id of a session must not hold U+0000: Postgres cannot store it",
             )));
         }
         let done = self.transaction(
             Purpose::Write,
-            session_id,
+            &session_ids,
             deadline,
             lock_limit,
             async |connection, deadline| {
-                let answer = self.run(connection, deadline, request, tried).await?;
-                let before = tried.borrow_mut().may_be_committed.replace(answer.clone());
+                let done = self.run(connection, deadline, request, tried).await?;
+                let answer = done.answer.clone();
+                let before = tried.borrow_mut().may_be_committed.replace(done);
                 let committed = connection.batch_execute("COMMIT").await.map_err(Failure::from);
                 if matches!(&committed, Err(failure) if failure.is_refusal()) {
                     tried.borrow_mut().may_be_committed = before;
@@ -121,7 +140,7 @@ impl Singles {
                 let failure = earlier.unwrap_or(failure);
                 let failure = match request {
                     SingleRequest::DeleteSession { .. } => delete::advised(failure),
-                    SingleRequest::SetLabels { .. } => failure,
+                    SingleRequest::SetLabels { .. } | SingleRequest::Fork(_) => failure,
                 };
                 let doing = format!("{} {}", request.doing(), self.database.options.target.name());
                 Some(Err(failure.into_error(&doing)))
@@ -133,9 +152,10 @@ impl Singles {
     pub(super) async fn remove_late(&self, session_id: &str, lock_limit: Duration) -> Result<(), Failure> {
         let tables = &self.database.options.tables;
         let deadline = self.database.deadline();
+        let session_ids = [session_id];
         let removed = self.transaction(
             Purpose::Remove,
-            session_id,
+            &session_ids,
             deadline,
             lock_limit,
             async |connection, deadline| {
@@ -149,11 +169,11 @@ impl Singles {
         }
     }
 
-    /// Runs `work`, which commits, in a transaction under the session's lock; tries again what may help.
+    /// Runs `work`, which commits, in a transaction under the sessions' locks; tries again what may help.
     async fn transaction<R>(
         &self,
         purpose: Purpose,
-        session_id: &str,
+        session_ids: &[&str],
         deadline: Instant,
         lock_limit: Duration,
         mut work: impl AsyncFnMut(&Connection, &Deadline) -> Result<R, Undone>,
@@ -165,7 +185,7 @@ impl Singles {
                 let tried = async {
                     let (began, locked, limited) = join!(
                         connection.batch_execute(&self.begin),
-                        lock_session(connection, tables, session_id),
+                        lock_sessions(connection, tables, session_ids),
                         limit_locks(connection, lock_limit),
                     );
                     began?;
@@ -194,18 +214,20 @@ impl Singles {
         deadline: &Deadline,
         request: &SingleRequest,
         tried: &RefCell<Tried>,
-    ) -> Result<Answer, Undone> {
+    ) -> Result<Done, Undone> {
         let tables = &self.database.options.tables;
+        let before = tried.borrow().may_be_committed.clone();
         match request {
             SingleRequest::SetLabels { session_id, changes } => {
-                labels::set(connection, tables, session_id, changes).await
+                Ok(labels::set(connection, tables, session_id, changes).await?.into())
             }
             SingleRequest::DeleteSession { session_id } => {
                 let found = delete::delete(connection, tables, session_id, deadline).await?;
                 // An earlier try may have deleted it, and then it has found what this one does not.
-                let was_found = tried.borrow().may_be_committed == Some(Answer::Deleted(true));
-                Ok(Answer::Deleted(found || was_found))
+                let was_found = before.is_some_and(|before| before.answer == Answer::Deleted(true));
+                Ok(Answer::Deleted(found || was_found).into())
             }
+            SingleRequest::Fork(request) => fork::fork(connection, tables, request, deadline, before.as_ref()).await,
         }
     }
 }

@@ -48,11 +48,7 @@ impl Reader {
         Ok(Self {
             connection: target.open_reader()?,
             target: target.clone(),
-            get_session: format!(
-                "SELECT {} FROM {} WHERE id = ?1",
-                columns::names(&columns::SESSIONS),
-                tables.sessions
-            ),
+            get_session: select_session(tables),
             get_labels: format!(
                 "SELECT name, value FROM {} WHERE session_id = ?1 ORDER BY name",
                 tables.labels
@@ -83,16 +79,8 @@ impl Reader {
     }
 
     fn session(&self, id: &str) -> rusqlite::Result<Found> {
-        let mut statement = self.connection.prepare_cached(&self.get_session)?;
-        let found = statement
-            .query_row([id], |row| {
-                let mut text = String::new();
-                session(row)?.write_json(&mut text);
-                Ok(text)
-            })
-            .optional()?;
         Ok(Found {
-            answer: found.map_or(Answer::Absent, Answer::Json),
+            answer: find_session(&self.connection, &self.get_session, id)?,
             next: None,
         })
     }
@@ -160,6 +148,23 @@ impl Reader {
         }
         Ok(page.finish(false))
     }
+}
+
+/// The statement that [`find_session`] runs.
+pub(super) fn select_session(Tables { sessions, .. }: &Tables) -> String {
+    let columns = columns::names(&columns::SESSIONS);
+    format!("SELECT {columns} FROM {sessions} WHERE id = ?1")
+}
+
+/// The session's record, as a read answers it.
+pub(super) fn find_session(connection: &Connection, select: &str, id: &str) -> rusqlite::Result<Answer> {
+    let mut statement = connection.prepare_cached(select)?;
+    let found = statement.query_row([id], |row| {
+        let mut text = String::new();
+        session(row)?.write_json(&mut text);
+        Ok(text)
+    });
+    Ok(found.optional()?.map_or(Answer::Absent, Answer::Json))
 }
 
 /// A number that changes when another connection than this one has changed the database.

@@ -2,6 +2,7 @@
 //! transaction around it.
 
 mod delete;
+mod fork;
 mod labels;
 
 use rusqlite::Connection;
@@ -51,5 +52,6 @@ pub(super) fn run(
     match request {
         SingleRequest::DeleteSession { session_id } => delete::delete(connection, tables, session_id),
         SingleRequest::SetLabels { session_id, changes } => labels::set(connection, tables, session_id, changes),
+        SingleRequest::Fork(request) => fork::fork(connection, tables, request),
     }
 }
