@@ -106,6 +106,22 @@ test("of several processes that fork onto one id at once exactly one does", asyn
   }
 });
 
+test("a fork waits for whoever holds the lock of its new id, and sees what that one has stored", async (t) => {
+  const schema = await makeSchema(server.url);
+  const driver = open(t, schema);
+  await fill(driver, "s", 5);
+  const other = await otherConnection(t, server.url);
+  await other.run("BEGIN");
+  await other.run("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [`"${schema}"."events" copy`]);
+  await other.run(`INSERT INTO ${schema}.session_labels (session_id, name, value) VALUES ('copy', 'a', 'b')`);
+  const fork = driver.forkSession("s", { id: "copy" });
+  // Without the lock it would be done by now, or at the latest with this.
+  await Promise.race([other.isInTheWayOf(1), fork]);
+  await other.run("COMMIT");
+  await assert.rejects(fork, { code: "ERR_PERSIST_INVALID_ARGUMENT", message: /there are labels of a session with/ });
+  assert.deepEqual(await driver.getLabels("copy"), { a: "b" });
+});
+
 test("forks beside a process that writes to the source have its first events, with none missing, and hold up nobody", async (t) => {
   const url = await server.createDatabase();
   const load = await startLoad(t, { connectionString: url });
