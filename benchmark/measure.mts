@@ -22,12 +22,20 @@ export interface Figures {
 export type Printed = Figures & { latencies: number[] };
 
 /** Runs `side.mts` in so many processes, which begin together, and gives what each of them printed. */
-export async function runSides(
+export function runSides(
   processes: number,
   words: (string | number)[],
-  environment: NodeJS.ProcessEnv = {},
+  environment?: NodeJS.ProcessEnv,
 ): Promise<Printed[]> {
-  const sides = Array.from({ length: processes }, () => startSide(words.map(String), environment));
+  return runTogether(
+    Array.from({ length: processes }, () => words),
+    environment,
+  );
+}
+
+/** The same for processes of different sides or cases. */
+export async function runTogether(all: (string | number)[][], environment: NodeJS.ProcessEnv = {}): Promise<Printed[]> {
+  const sides = all.map((words) => startSide(words.map(String), environment));
   try {
     const printed = Promise.all(sides.map((side) => side.printed));
     await Promise.race([Promise.all(sides.map((side) => side.ready)), printed]);

@@ -13,11 +13,13 @@ import { join } from "node:path";
 import { benchBurst } from "./burst.mts";
 import { chart, type Bars } from "./chart.mts";
 import { benchEndToEnd } from "./end-to-end.mts";
+import { benchFollowing } from "./following.mts";
 import { root, ROUNDS } from "./measure.mts";
 import { benchNetworkReading } from "./network-reading.mts";
 import { benchNetwork } from "./network.mts";
 import { benchPostgres } from "./postgres.mts";
 import { page, say, versionIn } from "./report.mts";
+import { benchSessions } from "./sessions.mts";
 import { benchSqlite } from "./sqlite.mts";
 
 /** What there is to measure, in the order of the page. What has a chart gives its bars. */
@@ -28,6 +30,8 @@ const parts = {
   sqlite: benchSqlite,
   postgres: benchPostgres,
   burst: benchBurst,
+  following: benchFollowing,
+  sessions: benchSessions,
 };
 type Part = keyof typeof parts;
 const names = Object.keys(parts) as Part[];

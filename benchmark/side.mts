@@ -9,7 +9,18 @@ import { existsSync } from "node:fs";
 import { InMemorySessionPersistDriver, type SessionPersistDriver } from "sandbox-agent";
 
 import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../index.js";
+import {
+  follow,
+  followFor,
+  followOwn,
+  idle,
+  insertFollowed,
+  type Follows,
+  type OurDriver,
+  writePaced,
+} from "./cases/follow.mts";
 import { lookup, lookupWhileScanning, parse, resume, scan, scanAtOnce, scanInTurns } from "./cases/read.mts";
+import { forkAndDelete, listByLabel, listNewest } from "./cases/sessions.mts";
 import { stream } from "./cases/stream.mts";
 import { burst, fill, insert, insertEach, insertWarm } from "./cases/write.mts";
 import { openNative } from "./drivers/native.mts";
@@ -45,6 +56,9 @@ const [database = "", side = "", name = "", place = "", ...rest] = process.argv.
 // Beside numbers there is a durability or a URL.
 const numbers = rest.map(Number).filter(Number.isFinite);
 const driver = openDriver(database, side, place, rest.includes("normal") ? "normal" : "full");
+/** For cases that only drivers of this package can do. */
+const ours = driver as OurDriver;
+const openOurs = () => openDriver(database, side, place, "full") as OurDriver;
 const cases: Record<string, () => Promise<object>> = {
   insert: async () => ({ ...(await insert(driver, numbers[0] ?? 1, numbers[1] ?? 2)), latencies: undefined }),
   "insert-each": () => insertEach(driver, numbers[0] ?? 1, numbers.slice(1)),
@@ -59,6 +73,15 @@ const cases: Record<string, () => Promise<object>> = {
   lookup: () => lookup(driver, numbers[0] ?? 0),
   "lookup-while-scanning": () => lookupWhileScanning(driver, numbers[0] ?? 0, numbers[1] ?? 1),
   stream: () => stream(driver, numbers[0] ?? 1, numbers[1] ?? 1, numbers[2] ?? 1),
+  "write-paced": () => writePaced(ours, numbers[0] ?? 1, numbers[1] ?? 1, numbers[2] ?? 1),
+  follow: () => follow(ours, numbers[0] ?? 1, numbers[1] ?? 1),
+  "follow-own": () => followOwn(ours, numbers[0] ?? 1, numbers[1] ?? 1, numbers[2] ?? 1),
+  "follow-for": () => followFor(ours, numbers[0] ?? 1, numbers[1] ?? 1, numbers[2] ?? 1),
+  "insert-followed": () => insertFollowed(ours, numbers[0] ?? 1, numbers[1] ?? 1, numbers[2] ?? 1, rest[3] as Follows),
+  idle: () => idle(openOurs, numbers[0] ?? 1, numbers[1] ?? 1, numbers[2] ?? 1, numbers[3] ?? 0),
+  "list-by-label": () => listByLabel(ours, rest[0] ?? "", numbers[0] ?? 1),
+  "list-newest": () => listNewest(ours),
+  "fork-and-delete": () => forkAndDelete(ours),
 };
 const run = cases[name];
 if (!run) throw new Error(`no case ${name}; there are ${Object.keys(cases).join(", ")}`);

@@ -6,11 +6,17 @@ import type { SessionPersistDriver } from "sandbox-agent";
 import { eventAt, histories } from "../event.mts";
 import { quantile } from "../measure.mts";
 
+/** `insertInto` as many new sessions. */
+export function insert(driver: SessionPersistDriver, sessions: number, seconds: number) {
+  const ids = Array.from({ length: sessions }, () => randomUUID());
+  return insertInto(driver, ids, seconds);
+}
+
 /**
- * `sessions` sessions write for `seconds`, each awaiting every insert: events a second, the loop's delay in ms, the
+ * These sessions write for `seconds`, each awaiting every insert: events a second, the loop's delay in ms, the
  * process's CPU time for each in us, and how long each took, in us.
  */
-export async function insert(driver: SessionPersistDriver, sessions: number, seconds: number) {
+export async function insertInto(driver: SessionPersistDriver, sessionIds: string[], seconds: number) {
   const delays: number[] = [];
   const latencies: number[] = [];
   let last = performance.now();
@@ -23,8 +29,7 @@ export async function insert(driver: SessionPersistDriver, sessions: number, sec
   const start = performance.now();
   const end = start + seconds * 1000;
   await Promise.all(
-    Array.from({ length: sessions }, async () => {
-      const sessionId = randomUUID();
+    sessionIds.map(async (sessionId) => {
       let before = performance.now();
       for (let index = 1; before < end; index += 1) {
         await driver.insertEvent(sessionId, eventAt(sessionId, index));
