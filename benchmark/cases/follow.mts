@@ -23,6 +23,8 @@ function now(): number {
 export async function writePaced(driver: OurDriver, sessions: number, perSecond: number, seconds: number) {
   const ids = followed(sessions);
   const count = perSecond * seconds;
+  // Until all who follow have found that nothing is there yet.
+  await setTimeout(1000);
   const start = now();
   const writes: Promise<void>[] = [];
   for (let number = 0; number < count; number += 1) {

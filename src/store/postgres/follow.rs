@@ -42,6 +42,8 @@ pub(super) struct Following<T> {
     followers: RefCell<Followers<T>>,
     /// Whether this driver has stored something for them since they were last looked after.
     written: Cell<bool>,
+    /// Whether somebody has begun to follow since.
+    has_new: Cell<bool>,
     closing: Cell<bool>,
     wake: Notify,
 }
@@ -75,6 +77,7 @@ impl<T> Following<T> {
             deliver,
             followers: RefCell::default(),
             written: Cell::new(false),
+            has_new: Cell::new(false),
             closing: Cell::new(false),
             wake: Notify::new(),
         }
@@ -82,6 +85,7 @@ impl<T> Following<T> {
 
     pub(super) fn follow(&self, follower: FollowerId, session_id: &str, after: i64) {
         self.followers.borrow_mut().follow(follower, session_id, after);
+        self.has_new.set(true);
     }
 
     /// The follower waits for events.
@@ -133,6 +137,9 @@ impl<T> Following<T> {
     pub(super) async fn answer_all(&self) {
         let mut watch = Watch::new(Instant::now());
         loop {
+            if self.has_new.take() {
+                watch.pace.expect_events(Instant::now());
+            }
             match self.next_task(&watch) {
                 Task::Ask(question) => {
                     if let Err(error) = catching_async("following", self.ask(question, &mut watch)).await {
@@ -179,7 +186,7 @@ impl<T> Following<T> {
             Question::Look(look) => {
                 let found_events = self.look(watch.choose(look), deadline, watch).await;
                 if written && found_events {
-                    watch.pace.saw_own_event(Instant::now());
+                    watch.pace.expect_events(Instant::now());
                 }
                 Ok(())
             }
@@ -187,8 +194,6 @@ impl<T> Following<T> {
     }
 
     async fn poll(&self, deadline: Instant, watch: &mut Watch) -> Result<(), StoreError> {
-        // What is found at first was there before.
-        let is_first = !watch.has_begun();
         let (mut changed, mut look) = (false, None);
         let work = async |connection: &Connection| {
             let look = if let Some(look) = &look {
@@ -209,7 +214,7 @@ impl<T> Following<T> {
             let doing = format!("looking for new events in {}", self.database.options.target.name());
             return result.map(drop).map_err(|failure| failure.into_error(&doing));
         };
-        let found_events = self.tell(look, result, deadline, watch).await && !is_first;
+        let found_events = self.tell(look, result, deadline, watch).await;
         let news = match (found_events, changed) {
             (true, _) => News::Events,
             (false, true) => News::OfOthers,

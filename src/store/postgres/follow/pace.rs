@@ -1,7 +1,8 @@
 //! When the next poll is due. `follow` keeps it.
 //!
-//! What others write is seen the sooner, the less time has passed since the last event: whoever waits for the next part of an
-//! answer gets it within a few milliseconds, and who follows a session that nobody writes to costs the server little.
+//! What others write is seen the sooner, the less time has passed since the last event, or since somebody began to follow: whoever
+//! waits for the next part of an answer gets it within a few milliseconds, and who follows a session that nobody writes to
+//! costs the server little.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ const LONGEST: Duration = Duration::from_millis(200);
 /// The longest where others write to the server all the time, and each poll is a query for events.
 const LONGEST_AMONG_OTHERS: Duration = Duration::from_millis(600);
 
-/// Between these bounds, the pause is this part of the time since the last event.
+/// Between these bounds, the pause is this part of the time since events were last to be expected.
 const PART: u32 = 100;
 
 /// What a poll has found.
@@ -31,7 +32,7 @@ pub(super) enum News {
 
 /// See the module's description.
 pub(super) struct Pace {
-    last_event: Option<Instant>,
+    last_expected: Instant,
     next_poll: Instant,
 }
 
@@ -39,7 +40,7 @@ impl Pace {
     /// The first poll is due at once.
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            last_event: None,
+            last_expected: now,
             next_poll: now,
         }
     }
@@ -51,23 +52,18 @@ impl Pace {
     /// A poll has come to its end.
     pub(super) fn polled(&mut self, news: News, now: Instant) {
         if news == News::Events {
-            self.last_event = Some(now);
+            self.last_expected = now;
         }
         let longest = match news {
             News::OfOthers => LONGEST_AMONG_OTHERS,
             News::None | News::Events => LONGEST,
         };
-        let pause = match self.last_event {
-            Some(last) => ((now - last) / PART).clamp(SHORTEST, longest),
-            // What is stored already says nothing about what is to come.
-            None => longest,
-        };
-        self.next_poll = now + pause;
+        self.next_poll = now + ((now - self.last_expected) / PART).clamp(SHORTEST, longest);
     }
 
-    /// An event of this driver's has come, and others may answer it.
-    pub(super) fn saw_own_event(&mut self, now: Instant) {
-        self.last_event = Some(now);
+    /// Others may write soon: somebody has begun to follow, or an event of this driver's has come, which they may answer.
+    pub(super) fn expect_events(&mut self, now: Instant) {
+        self.last_expected = now;
         self.next_poll = self.next_poll.min(now + SHORTEST);
     }
 }
@@ -94,12 +90,15 @@ mod tests {
     }
 
     #[test]
-    fn until_the_first_event_polls_are_rare() {
-        let now = Instant::now();
-        let mut pace = Pace::new(now);
-        pace.polled(News::None, now);
-        assert_eq!(pace.next_poll() - now, LONGEST);
-        pace.saw_own_event(now);
-        assert_eq!(pace.next_poll() - now, SHORTEST);
+    fn polls_are_quick_again_where_events_are_to_be_expected() {
+        let begin = Instant::now();
+        let mut pace = Pace::new(begin);
+        let later = begin + Duration::from_secs(60);
+        pace.polled(News::None, later);
+        assert_eq!(pace.next_poll() - later, LONGEST);
+        pace.expect_events(later);
+        assert_eq!(pace.next_poll() - later, SHORTEST);
+        pace.polled(News::OfOthers, later + SHORTEST);
+        assert_eq!(pace.next_poll() - later, 2 * SHORTEST);
     }
 }

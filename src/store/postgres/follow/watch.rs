@@ -84,11 +84,6 @@ impl Watch {
         (!self.may_be_deleted.is_empty()).then_some(self.next_look_for_deleted)
     }
 
-    /// Whether anything was asked for before.
-    pub(super) fn has_begun(&self) -> bool {
-        self.seen.is_some()
-    }
-
     /// The database cannot hold the id of the session that was asked for.
     pub(super) fn note_impossible(&mut self, ask: &Ask) {
         self.impossible.insert(Arc::clone(&ask.session_id));
