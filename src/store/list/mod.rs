@@ -3,10 +3,12 @@
 
 mod condition;
 mod events;
+mod parameters;
 mod sessions;
 
 pub use self::condition::{Condition, ESCAPES, Label};
 pub use self::events::{EventFilter, EventList, Sender};
+pub use self::parameters::{Parameter, Parameters};
 pub use self::sessions::{RARE, SessionFilter, SessionList};
 use super::cursor::{Cursors, Fingerprint, Key, Position};
 use super::error::StoreError;

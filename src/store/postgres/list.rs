@@ -9,8 +9,10 @@ use tokio_postgres::{Client, RowStream};
 
 use super::error::Failure;
 use super::tables::Tables;
-use crate::store::cursor::{EventKey, Position, SessionKey};
-use crate::store::list::{Condition, ESCAPES, EventList, Label, List, ListRequest, Order, RARE, SessionList};
+use crate::store::cursor::{EventKey, Position};
+use crate::store::list::{
+    Condition, ESCAPES, EventList, Label, List, ListRequest, Order, Parameter, Parameters, RARE, SessionList,
+};
 use crate::store::tables::TableName;
 use crate::store::tables::columns::{self, Column, Data};
 
@@ -30,12 +32,6 @@ pub(super) struct ListStatement<'a> {
     parameters: Vec<Parameter<'a>>,
 }
 
-/// The value of a parameter.
-enum Parameter<'a> {
-    Integer(i64),
-    Text(Cow<'a, str>),
-}
-
 impl ListStatement<'_> {
     /// Runs it.
     pub(super) async fn rows(&self, client: &Client) -> Result<RowStream, Failure> {
@@ -52,7 +48,7 @@ impl ListStatement<'_> {
 /// What counts for each label of the list how many sessions have it, up to [`RARE`]. The planner's own estimate may be of a table
 /// that was never analyzed, and takes the name and the value for independent.
 pub(super) fn label_counts<'a>(tables: &Tables, list: &'a SessionList) -> ListStatement<'a> {
-    let mut parameters = Parameters(vec![Parameter::Integer(RARE)]);
+    let mut parameters = Parameters::new('$', RARE);
     let counts: Vec<String> = list
         .labels()
         .map(|label| {
@@ -62,7 +58,7 @@ pub(super) fn label_counts<'a>(tables: &Tables, list: &'a SessionList) -> ListSt
         .collect();
     ListStatement {
         sql: format!("SELECT {}", counts.join(", ")),
-        parameters: parameters.0,
+        parameters: parameters.into_values(),
     }
 }
 
@@ -73,7 +69,7 @@ pub(super) fn sessions<'a>(
     rare: Option<Label<'a>>,
 ) -> ListStatement<'a> {
     let ListRequest { list, position, .. } = request;
-    let mut parameters = Parameters(vec![Parameter::Integer(request.rows())]);
+    let mut parameters = Parameters::new('$', request.rows());
     let conditions = list.conditions(position, rare).into_iter();
     let conditions = conditions.map(|each| condition(tables, each, &mut parameters));
     let select = Select {
@@ -93,7 +89,7 @@ pub(super) fn events<'a>(
     position: &Position<EventKey>,
     rows: i64,
 ) -> ListStatement<'a> {
-    let mut parameters = Parameters(vec![Parameter::Integer(rows)]);
+    let mut parameters = Parameters::new('$', rows);
     let conditions = list.conditions(position).into_iter();
     let conditions = conditions.map(|each| condition(tables, each, &mut parameters));
     let select = Select {
@@ -145,7 +141,7 @@ impl Select<'_> {
         }
         ListStatement {
             sql,
-            parameters: parameters.0,
+            parameters: parameters.into_values(),
         }
     }
 }
@@ -200,26 +196,4 @@ fn labelled<'a>(
         parameters.text(name),
         parameters.text(value)
     )
-}
-
-/// The values of parameters. Each is added with its placeholder.
-struct Parameters<'a>(Vec<Parameter<'a>>);
-
-impl<'a> Parameters<'a> {
-    fn add(&mut self, value: Parameter<'a>) -> String {
-        self.0.push(value);
-        format!("${}", self.0.len())
-    }
-
-    fn integer(&mut self, number: i64) -> String {
-        self.add(Parameter::Integer(number))
-    }
-
-    fn text(&mut self, text: impl Into<Cow<'a, str>>) -> String {
-        self.add(Parameter::Text(text.into()))
-    }
-
-    fn key(&mut self, key: &'a SessionKey) -> String {
-        format!("({}, {})", self.integer(key.created_at), self.text(&*key.id))
-    }
 }

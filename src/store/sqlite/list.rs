@@ -7,8 +7,10 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Result, ToSql};
 
 use super::tables::Tables;
-use crate::store::cursor::{Position, SessionKey};
-use crate::store::list::{Condition, ESCAPES, EventList, Label, List, ListRequest, Order, RARE, SessionList};
+use crate::store::cursor::Position;
+use crate::store::list::{
+    Condition, ESCAPES, EventList, Label, List, ListRequest, Order, Parameter, Parameters, RARE, SessionList,
+};
 use crate::store::tables::columns;
 
 /// The lists of one store.
@@ -22,12 +24,6 @@ pub(super) struct Lists {
 pub(super) struct ListStatement<'a> {
     pub(super) sql: String,
     pub(super) parameters: Vec<Parameter<'a>>,
-}
-
-/// The value of a parameter.
-pub(super) enum Parameter<'a> {
-    Integer(i64),
-    Text(Cow<'a, str>),
 }
 
 impl ToSql for Parameter<'_> {
@@ -52,7 +48,7 @@ impl Lists {
 
     /// What counts for each label of the list how many sessions have it, up to [`RARE`]. There are no statistics to ask.
     pub(super) fn label_counts<'a>(&self, list: &'a SessionList) -> ListStatement<'a> {
-        let mut parameters = Parameters(vec![Parameter::Integer(RARE)]);
+        let mut parameters = Parameters::new('?', RARE);
         let counts: Vec<String> = list
             .labels()
             .map(|label| {
@@ -64,7 +60,7 @@ impl Lists {
             .collect();
         ListStatement {
             sql: format!("SELECT {}", counts.join(", ")),
-            parameters: parameters.0,
+            parameters: parameters.into_values(),
         }
     }
 
@@ -99,7 +95,7 @@ impl Lists {
         conditions: Vec<Condition<'a>>,
         order: &[&str],
     ) -> ListStatement<'a> {
-        let mut parameters = Parameters(vec![Parameter::Integer(rows)]);
+        let mut parameters = Parameters::new('?', rows);
         let mut sql = select.to_owned();
         for (position, condition) in conditions.into_iter().enumerate() {
             sql.push_str(if position == 0 { " WHERE " } else { " AND " });
@@ -119,7 +115,7 @@ impl Lists {
         }
         ListStatement {
             sql,
-            parameters: parameters.0,
+            parameters: parameters.into_values(),
         }
     }
 
@@ -158,27 +154,5 @@ impl Lists {
             parameters.text(name),
             parameters.text(value)
         )
-    }
-}
-
-/// The values of parameters. Each is added with its placeholder.
-struct Parameters<'a>(Vec<Parameter<'a>>);
-
-impl<'a> Parameters<'a> {
-    fn add(&mut self, value: Parameter<'a>) -> String {
-        self.0.push(value);
-        format!("?{}", self.0.len())
-    }
-
-    fn integer(&mut self, number: i64) -> String {
-        self.add(Parameter::Integer(number))
-    }
-
-    fn text(&mut self, text: impl Into<Cow<'a, str>>) -> String {
-        self.add(Parameter::Text(text.into()))
-    }
-
-    fn key(&mut self, key: &'a SessionKey) -> String {
-        format!("({}, {})", self.integer(key.created_at), self.text(&*key.id))
     }
 }
