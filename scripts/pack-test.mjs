@@ -41,6 +41,7 @@ const FILES = [
   "docs/postgres.md",
   "docs/runtimes.md",
   "docs/sdk-contract.md",
+  "docs/sessions.md",
   "docs/shutdown.md",
   "docs/sqlite.md",
   "examples/live/page.html",
