@@ -24,7 +24,7 @@ async function makeRole(rights: string): Promise<{ role: string; roleUrl: string
   return { role, roleUrl: own.href };
 }
 
-/** The rights that docs/postgres.md names. */
+/** The rights that docs/postgres.md names for the methods that the SDK calls. */
 const enough = (schema: string) => `
   GRANT USAGE ON SCHEMA ${schema} TO ROLE;
   GRANT SELECT, INSERT, UPDATE ON ${schema}.sessions, ${schema}.events TO ROLE;
@@ -102,7 +102,7 @@ for (const [what, take, doing] of [
       await assert.rejects(calls[doing](), (error: any) => {
         assert.equal(error.code, "ERR_PERSIST_UNAVAILABLE");
         assert.equal(error.sqlState, "42501");
-        assert.match(error.message, /grant SELECT, INSERT and UPDATE on the tables, and USAGE/);
+        assert.match(error.message, /grant SELECT, INSERT, UPDATE and DELETE on the tables, and USAGE/);
         assert.match(error.cause.message, /permission denied/);
         assert.ok(!JSON.stringify([error.message, error.cause.message]).includes(`secret-of-${role}`));
         return true;
@@ -115,6 +115,26 @@ for (const [what, take, doing] of [
     await useIt(driver, "granted");
   });
 }
+
+test("a user who may not write labels is told so, by setLabels and by a fork, and with the right does both", async () => {
+  const schema = await makeReady(await makeSchema(url));
+  const reading = `GRANT SELECT ON ${schema}.session_labels, ${schema}.deleted_sessions TO ROLE;`;
+  const { roleUrl, role } = await makeRole(enough(schema) + reading);
+  await using driver = new PostgresSessionPersistDriver({ connectionString: roleUrl, schema });
+  await useIt(driver, "s");
+  const refusal = {
+    code: "ERR_PERSIST_UNAVAILABLE",
+    sqlState: "42501",
+    message: /grant SELECT, INSERT, UPDATE and DELETE/,
+  };
+  await assert.rejects(driver.setLabels("s", { user: "u1" }), refusal);
+  await assert.rejects(driver.forkSession("s", { id: "copy" }), refusal);
+  assert.deepEqual(await driver.listEvents({ sessionId: "copy" }), { items: [] });
+  await query(url, `GRANT INSERT, UPDATE, DELETE ON ${schema}.session_labels TO ${role}`);
+  await driver.setLabels("s", { user: "u1" });
+  await driver.forkSession("s", { id: "copy" });
+  assert.deepEqual(await driver.getLabels("copy"), { user: "u1", forkedFrom: "s", forkedThrough: "3" });
+});
 
 test("rights to single columns are enough, if they are to all of ours", async () => {
   const schema = await makeReady(await makeSchema(url));
@@ -161,7 +181,7 @@ for (const [what, layout, rights, steps] of [
         assert.match(error.message, steps);
         // Who may: the owner of the tables, or whoever may create in the schema.
         assert.match(error.message, /owner/);
-        assert.doesNotMatch(error.message, /grant SELECT, INSERT and UPDATE/);
+        assert.doesNotMatch(error.message, /grant SELECT, INSERT, UPDATE and DELETE/);
         return true;
       });
     }

@@ -347,7 +347,7 @@ fn describe(code: &str) -> (Remedy, ErrorKind, Message) {
         "42501" => meaning(
             Remedy::None,
             ErrorKind::Unavailable,
-            "this user has no right to do that; grant SELECT, INSERT and UPDATE on the tables, and USAGE on their schema",
+            "this user has no right to do that; grant SELECT, INSERT, UPDATE and DELETE on the tables, and USAGE on their schema",
         ),
         "42P01" | "42703" | "3F000" | "42804" => meaning(
             Remedy::None,

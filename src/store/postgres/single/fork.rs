@@ -44,14 +44,14 @@ pub(super) async fn fork(
     if !found.has_source {
         return Err(request.not_found().into());
     }
-    let (recorded, copied, labelled) = join!(
+    // In the order in which they are sent: after the first that fails, the server refuses the others for that alone.
+    let (recorded, labelled) = join!(
         copy_record(client, tables, request),
-        copy_events(client, tables, request, deadline),
         copy_labels(client, tables, request),
     );
     recorded?;
-    let last = copied?;
     labelled?;
+    let last = copy_events(client, tables, request, deadline).await?;
     let (added, record, transaction) = join!(
         add_lineage(client, tables, request, last),
         read::session(client, tables, request.fork_id()),
