@@ -34,6 +34,8 @@ pub struct Look {
     /// The sessions that others may have deleted, each once: those that have a tombstone are to be told with
     /// [`Followers::ended`].
     pub sessions: Vec<Arc<str>>,
+    /// Whether that is about all that is followed, since anything may have been written.
+    pub is_of_all: bool,
 }
 
 impl Look {
@@ -205,7 +207,8 @@ impl<T> Followers<T> {
     #[must_use]
     pub fn look(&mut self, now: Instant, reading: usize) -> Look {
         let mut sessions = std::mem::take(&mut self.new_sessions);
-        if self.changed {
+        let is_of_all = self.changed;
+        if is_of_all {
             sessions.extend(self.sessions.keys().cloned());
         }
         self.spread_news();
@@ -229,6 +232,7 @@ impl<T> Followers<T> {
         Look {
             asks: asks.into_iter().collect(),
             sessions: sessions.into_iter().collect(),
+            is_of_all,
         }
     }
 

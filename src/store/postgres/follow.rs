@@ -249,7 +249,7 @@ impl<T> Following<T> {
                 for ask in look.asks {
                     let alone = Look {
                         asks: vec![ask],
-                        sessions: Vec::new(),
+                        ..Look::default()
                     };
                     found_events |= Box::pin(self.look(alone, deadline, watch)).await;
                 }

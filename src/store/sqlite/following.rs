@@ -156,9 +156,9 @@ impl<T> Following<T> {
         answers.collect::<Vec<_>>().into_iter().flatten().collect()
     }
 
-    /// A look took so long: the next poll comes the later.
-    pub(super) fn looked_for(&self, duration: Duration) {
-        self.state().polls.looked_for(duration, Instant::now());
+    /// A look at all that is followed took so long: the next poll comes the later.
+    pub(super) fn looked_at_all(&self, duration: Duration) {
+        self.state().polls.looked_at_all(duration, Instant::now());
     }
 
     #[must_use]
@@ -199,6 +199,10 @@ impl<T> Following<T> {
             let now = Instant::now();
             let mut wake = None;
             if state.stage != Stage::Opening && state.followers.wait() {
+                // First, since there may always be somebody who reads what was stored long before.
+                if state.stage == Stage::Open && polls && state.polls.due() <= now {
+                    return FollowTask::Poll;
+                }
                 if state.followers.have_to_look() || state.followers.due().is_some_and(|due| due <= now) {
                     let look = state.followers.look(now, READING_AT_ONCE);
                     if !look.is_empty() {
@@ -207,9 +211,6 @@ impl<T> Following<T> {
                     continue;
                 }
                 if state.stage == Stage::Open {
-                    if polls && state.polls.due() <= now {
-                        return FollowTask::Poll;
-                    }
                     wake = state.followers.due();
                     if polls {
                         wake = Some(wake.map_or(state.polls.due(), |due| due.min(state.polls.due())));
@@ -228,5 +229,30 @@ impl<T> Following<T> {
                 }
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_are_polled_for_however_many_read_what_was_stored_long_before() {
+        let following = Following::new();
+        following.opened();
+        for number in 0..2 {
+            following.follow(FollowerId(number), &format!("s-{number}"), -1);
+            assert!(following.next(FollowerId(number), number).is_none());
+        }
+        assert!(matches!(following.next_task(true), FollowTask::Poll));
+        following.polled(true);
+        let FollowTask::Look(look) = following.next_task(true) else {
+            panic!("what the poll found is looked at");
+        };
+        assert!(look.is_of_all);
+        let FollowTask::Look(look) = following.next_task(false) else {
+            panic!("the second one reads");
+        };
+        assert!(!look.is_of_all, "reading alone puts no poll off");
     }
 }

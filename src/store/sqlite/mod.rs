@@ -280,6 +280,8 @@ fn look_for<T: Send>(shared: &Shared<T>, reader: &FollowReader, look: Look) -> R
     for session in reader.deleted(look.sessions)? {
         shared.deliver_all(shared.following.ended(&session));
     }
-    shared.following.looked_for(started.elapsed());
+    if look.is_of_all {
+        shared.following.looked_at_all(started.elapsed());
+    }
     Ok(())
 }

@@ -73,7 +73,7 @@ impl Polls {
     }
 
     /// A look at all that is followed took so long: the next poll comes the later.
-    pub(super) fn looked_for(&mut self, duration: Duration, now: Instant) {
+    pub(super) fn looked_at_all(&mut self, duration: Duration, now: Instant) {
         self.next = self.next.max(now + duration * SHARE);
     }
 }
