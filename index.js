@@ -229,27 +229,28 @@ var Drain = class {
 };
 
 // lib/abort.ts
-var waiting = /* @__PURE__ */ new WeakMap();
+var listening = /* @__PURE__ */ new WeakMap();
 function whenAborted(signal, act) {
-  const acts = waiting.get(signal) ?? listen(signal);
+  const { acts, stop } = listening.get(signal) ?? listen(signal);
   acts.add(act);
   return () => {
     acts.delete(act);
-    if (acts.size === 0) stop(signal);
+    if (acts.size === 0) stop();
   };
 }
 function listen(signal) {
   const acts = /* @__PURE__ */ new Set();
-  waiting.set(signal, acts);
+  const onAbort = () => {
+    for (const act of acts) act();
+  };
   signal.addEventListener("abort", onAbort);
-  return acts;
-}
-function stop(signal) {
-  waiting.delete(signal);
-  signal.removeEventListener("abort", onAbort);
-}
-function onAbort() {
-  for (const act of waiting.get(this) ?? []) act();
+  const stop = () => {
+    listening.delete(signal);
+    signal.removeEventListener("abort", onAbort);
+  };
+  const begun = { acts, stop };
+  listening.set(signal, begun);
+  return begun;
 }
 
 // lib/tail.ts

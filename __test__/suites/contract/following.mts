@@ -234,6 +234,23 @@ export function following({ name, ours: opened, oursOnly }: Suite): void {
       },
     );
 
+    oursOnly("a signal that stands for another one ends it too", async (t) => {
+      const driver = await opened(t);
+      const controller = new AbortController();
+      const { signal: wrapped } = controller;
+      const signal = {
+        get aborted() {
+          return wrapped.aborted;
+        },
+        addEventListener: wrapped.addEventListener.bind(wrapped),
+        removeEventListener: wrapped.removeEventListener.bind(wrapped),
+      };
+      const waits = driver.tailEvents({ sessionId: "s", signal: signal as AbortSignal }).next();
+      controller.abort();
+      const ended = waits.catch(({ name }: Error) => name);
+      assert.equal(await Promise.race([ended, write(driver, [1], "other")]), "AbortError");
+    });
+
     oursOnly("a signal that is aborted once it has ended changes nothing", async (t) => {
       const driver = await opened(t);
       const controller = new AbortController();
