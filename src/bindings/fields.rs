@@ -24,8 +24,12 @@ impl<'env> Fields<'env> {
 
     /// The names of those that can be listed.
     pub(super) fn names(&self) -> Result<Vec<String>, Failure> {
-        let names = self.object.as_ref().map(Object::keys).transpose();
-        Ok(names.map_err(|_| self.names_threw())?.unwrap_or_default())
+        let Some(object) = &self.object else {
+            return Ok(Vec::new());
+        };
+        let mut names = Object::keys(object).map_err(|_| self.names_threw())?;
+        names.retain(|name| !is_of_every_object(object, name));
+        Ok(names)
     }
 
     /// Refuses an object with a field of another name that holds anything but `undefined`. `of` says whose fields they are.
@@ -37,7 +41,7 @@ impl<'env> Fields<'env> {
         for position in 0..names.get_array_length().map_err(|_| self.names_threw())? {
             let name: Unknown<'_> = names.get_element(position).map_err(|_| self.names_threw())?;
             let text = read::<String>(&name, ValueType::String).unwrap_or_default();
-            if known.contains(&&*text) {
+            if known.contains(&&*text) || is_of_every_object(object, &text) {
                 continue;
             }
             // By the name as JavaScript has it: our text of it may be another one.
@@ -144,6 +148,13 @@ impl<'env> Fields<'env> {
         ))
         .into())
     }
+}
+
+/// Whether the object has the field only because a program has put it on `Object.prototype`: it is meant for nobody then.
+fn is_of_every_object(object: &Object<'_>, name: &str) -> bool {
+    let empty = Object::new(&Env::from_raw(object.value().env));
+    empty.and_then(|empty| empty.has_named_property(name)).unwrap_or(false)
+        && !object.has_own_property(name).unwrap_or(true)
 }
 
 /// A name as messages show it: as it is if it could be one in a program.

@@ -98,6 +98,22 @@ export function objects({ construct, opened, option, refusesEvent }: Drivers): v
       });
     });
 
+    test("what a program has put on Object.prototype is no field of a request or of options", async (t) => {
+      const polluted = Object.prototype as { everywhere?: unknown };
+      t.after(() => delete polluted.everywhere);
+      polluted.everywhere = () => {};
+      const driver = construct({});
+      t.after(() => driver.close());
+      await driver.insertEvent("s", event());
+      await driver.updateSession(record());
+      assert.equal((await driver.listEvents({ sessionId: "s" })).items.length, 1);
+      assert.equal((await driver.listSessions({ limit: 5 })).items.length, 1);
+      assert.equal((await driver.tailEvents({ sessionId: "s" }).next()).done, false);
+      assert.equal((await driver.forkSession(record().id, {})).agent, record().agent);
+      const own = { sessionId: "s", everywhere: 1 };
+      await assert.rejects(driver.listEvents(own), /^TypeError: request\.everywhere is not a field/);
+    });
+
     for (const [what, value] of Object.entries({
       undefined: undefined,
       null: null,
