@@ -336,6 +336,25 @@ test("a session that another driver has deleted ends its followers", PATIENCE, a
   assert.deepEqual(await next, { value: undefined, done: true });
 });
 
+test("where deleted sessions cannot be looked for any more, followers end with the reason", PATIENCE, async (t) => {
+  const url = await server.createDatabase();
+  const owner = open(t, url);
+  await owner.insertEvent("s", eventAt("s", 1));
+  await query(
+    url,
+    `CREATE ROLE follower LOGIN PASSWORD 'p';
+     GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO follower`,
+  );
+  const own = new URL(url);
+  own.username = "follower";
+  own.password = "p";
+  const events = open(t, own.href, { migrate: false }).tailEvents({ sessionId: "s" });
+  await take(events, 1);
+  const next = events.next();
+  await query(url, "REVOKE SELECT ON deleted_sessions FROM follower");
+  await assert.rejects(next, { code: "ERR_PERSIST_UNAVAILABLE", sqlState: "42501" });
+});
+
 test(
   "a session that cannot be read, or that the database cannot have, does not end the followers of others",
   PATIENCE,

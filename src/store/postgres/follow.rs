@@ -184,7 +184,7 @@ impl<T> Following<T> {
         match question {
             Question::Poll => self.poll(deadline, watch).await,
             Question::Look(look) => {
-                let found_events = self.look(watch.choose(look), deadline, watch).await;
+                let found_events = self.look(watch.choose(look), deadline, watch).await?;
                 if written && found_events {
                     watch.pace.expect_events(Instant::now());
                 }
@@ -211,10 +211,9 @@ impl<T> Following<T> {
         };
         let result = self.database.run(Purpose::Read, deadline, work).await;
         let Some(look) = look else {
-            let doing = format!("looking for new events in {}", self.database.options.target.name());
-            return result.map(drop).map_err(|failure| failure.into_error(&doing));
+            return result.map(drop).map_err(|failure| self.error_of_all(failure));
         };
-        let found_events = self.tell(look, result, deadline, watch).await;
+        let found_events = self.tell(look, result, deadline, watch).await?;
         let news = match (found_events, changed) {
             (true, _) => News::Events,
             (false, true) => News::OfOthers,
@@ -225,7 +224,7 @@ impl<T> Following<T> {
     }
 
     /// Asks for events, and says whether there were some.
-    async fn look(&self, look: Look, deadline: Instant, watch: &mut Watch) -> bool {
+    async fn look(&self, look: Look, deadline: Instant, watch: &mut Watch) -> Result<bool, StoreError> {
         let work = async |connection: &Connection| self.read(connection, &look, &mut watch.event_size).await;
         let result = self.database.run(Purpose::Read, deadline, work).await;
         self.tell(look, result, deadline, watch).await
@@ -239,8 +238,14 @@ impl<T> Following<T> {
         Ok(Found { events, deleted })
     }
 
-    /// Tells the followers what came of a look, and says whether that is events.
-    async fn tell(&self, look: Look, result: Result<Found, Failure>, deadline: Instant, watch: &mut Watch) -> bool {
+    /// Tells the followers what came of a look, and says whether that is events. An error is for all of them.
+    async fn tell(
+        &self,
+        look: Look,
+        result: Result<Found, Failure>,
+        deadline: Instant,
+        watch: &mut Watch,
+    ) -> Result<bool, StoreError> {
         let found = match result {
             Ok(found) => found,
             // One session must not end the followers of the others.
@@ -251,15 +256,17 @@ impl<T> Following<T> {
                         asks: vec![ask],
                         ..Look::default()
                     };
-                    found_events |= Box::pin(self.look(alone, deadline, watch)).await;
+                    found_events |= Box::pin(self.look(alone, deadline, watch)).await?;
                 }
-                return found_events;
+                return Ok(found_events);
             }
+            // Which sessions are deleted is asked for all at once.
+            Err(failure) if look.asks.is_empty() => return Err(self.error_of_all(failure)),
             Err(failure) => {
                 for ask in look.asks {
                     self.fail(&ask, failure.clone(), watch);
                 }
-                return false;
+                return Ok(false);
             }
         };
         let now = Moment::now();
@@ -279,7 +286,14 @@ impl<T> Following<T> {
             self.answer(answered);
         }
         watch.looked_for_deleted(&look.sessions);
-        found_events
+        Ok(found_events)
+    }
+
+    fn error_of_all(&self, failure: Failure) -> StoreError {
+        failure.into_error(&format!(
+            "looking for new events in {}",
+            self.database.options.target.name()
+        ))
     }
 
     fn fail(&self, ask: &Ask, failure: Failure, watch: &mut Watch) {
