@@ -151,6 +151,43 @@ test("forks beside a process that writes to the source have its first events, wi
   await load.stop();
 });
 
+test("while a session is copied others write to it, label and copy it; who deletes it waits", async (t) => {
+  const schema = await makeSchema(server.url);
+  const driver = open(t, schema);
+  await driver.updateSession(sessionOf("s"));
+  for (const index of [1, 9_000]) await driver.insertEvent("s", eventAt("s", index));
+  const body = `IF new.session_id = 'copy' THEN
+    WHILE NOT pg_try_advisory_xact_lock(42) LOOP PERFORM pg_sleep(0.01); END LOOP; END IF; RETURN new;`;
+  await query(server.url, `SET search_path = ${schema}; ${trigger("slow", "BEFORE INSERT ON events", body)}`);
+  const other = await otherConnection(t, server.url);
+  await other.run("BEGIN; SELECT pg_advisory_xact_lock(42)");
+  const waits = async (condition: string) =>
+    (await query(server.url, `SELECT 1 FROM pg_stat_activity WHERE ${condition}`)).length > 0;
+  const fork = driver.forkSession("s", { id: "copy" });
+  while (!(await waits("wait_event = 'PgSleep'"))) await delay(10);
+  // One connection to write with: nothing may keep it.
+  const writer = open(t, schema, { maxConnections: 2, queryTimeoutMs: 2_000 });
+  await writer.insertEvent("s", eventAt("s", 9_000, { id: "contested" }));
+  await Promise.all([
+    writer.insertEvent("s", eventAt("s", 9_001, { id: "contested too" })),
+    writer.updateSession(sessionOf("s")),
+    writer.setLabels("s", { a: "b" }),
+    writer.forkSession("s", { id: "another" }),
+  ]);
+  const deleter = open(t, schema);
+  const deleted = deleter.deleteSession("s");
+  while (!(await waits("wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE'"))) await delay(10);
+  await other.run("COMMIT");
+  await fork;
+  assert.equal(await deleted, true);
+  const events = await allEvents(driver, "copy");
+  assert.deepEqual(
+    events.slice(0, 2).map(({ eventIndex }) => eventIndex),
+    [1, 9_000],
+  );
+  assert.equal((await allEvents(driver, "another")).length, 4);
+});
+
 const COMMIT = /^COMMIT/;
 const LOSSES: [string, (proxy: NetworkProxy, sql: RegExp) => Promise<void>][] = [
   ["the answer is lost and the connection cut", (proxy, sql) => proxy.dropAnswerOnce(sql, "cut")],

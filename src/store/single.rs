@@ -34,16 +34,13 @@ impl SingleRequest {
         }
     }
 
-    /// The sessions of which it must know what is stored, each once and in one order for all requests.
+    /// The session that it changes, so that it must know what is stored of it.
     #[must_use]
-    pub fn session_ids(&self) -> Vec<&str> {
-        let mut ids = vec![self.session_id()];
-        if let Self::Fork(fork) = self {
-            ids.push(fork.fork_id());
+    pub fn changed_session_id(&self) -> &str {
+        match self {
+            Self::SetLabels { session_id, .. } | Self::DeleteSession { session_id } => session_id,
+            Self::Fork(fork) => fork.fork_id(),
         }
-        ids.sort_unstable();
-        ids.dedup();
-        ids
     }
 
     /// The session that it adds to, which so must not have been deleted. A fork sees for itself whether its new id is free.

@@ -15,7 +15,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::error::{Failure, Remedy, Table};
 use super::progress::BatchedWrite;
-use super::session_lock::lock_sessions;
+use super::session_lock::lock_session;
 use super::statement::{PlacedEvent, Replaced, Statements};
 use super::tables::Tables;
 use crate::store::commit::{Write, WriteResult};
@@ -190,7 +190,7 @@ impl<'a> Places<'a> {
         };
         let (began, locked, rows) = join3(
             client.batch_execute(&statements.begin),
-            lock_sessions(client, self.tables, &[self.session_id]),
+            lock_session(client, self.tables, self.session_id),
             read(),
         )
         .await;

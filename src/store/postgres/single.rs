@@ -1,4 +1,4 @@
-//! Writes that are a transaction of their own, as Postgres does them, each in a file of its folder, and under its sessions' locks.
+//! Writes that are a transaction of their own, as Postgres does them, each in a file of its folder, and under the lock of the session that it changes.
 //! `batches` calls it.
 
 mod delete;
@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::deadline::Deadline;
 use super::error::{Failure, Remedy};
-use super::session_lock::lock_sessions;
+use super::session_lock::lock_session;
 use super::statement::{begin_writing, limit_locks};
 use super::tables::Preparation;
 use crate::store::Answer;
@@ -103,16 +103,16 @@ impl Singles {
         if let Err(error) = self.preparation.done().await {
             return Some(Err(error));
         }
-        let session_ids = request.session_ids();
+        let session_id = request.changed_session_id();
         // Postgres has no text that holds U+0000.
-        if session_ids.iter().any(|id| id.contains('\0')) {
+        if [request.session_id(), session_id].iter().any(|id| id.contains('\0')) {
             return Some(Err(StoreError::invalid(
                 "the id of a session must not hold U+0000: Postgres cannot store it",
             )));
         }
         let done = self.transaction(
             Purpose::Write,
-            &session_ids,
+            session_id,
             deadline,
             lock_limit,
             async |connection, deadline| {
@@ -152,10 +152,9 @@ impl Singles {
     pub(super) async fn remove_late(&self, session_id: &str, lock_limit: Duration) -> Result<(), Failure> {
         let tables = &self.database.options.tables;
         let deadline = self.database.deadline();
-        let session_ids = [session_id];
         let removed = self.transaction(
             Purpose::Remove,
-            &session_ids,
+            session_id,
             deadline,
             lock_limit,
             async |connection, deadline| {
@@ -169,11 +168,11 @@ impl Singles {
         }
     }
 
-    /// Runs `work`, which commits, in a transaction under the sessions' locks; tries again what may help.
+    /// Runs `work`, which commits, in a transaction under the session's lock; tries again what may help.
     async fn transaction<R>(
         &self,
         purpose: Purpose,
-        session_ids: &[&str],
+        session_id: &str,
         deadline: Instant,
         lock_limit: Duration,
         mut work: impl AsyncFnMut(&Connection, &Deadline) -> Result<R, Undone>,
@@ -185,7 +184,7 @@ impl Singles {
                 let tried = async {
                     let (began, locked, limited) = join!(
                         connection.batch_execute(&self.begin),
-                        lock_sessions(connection, tables, session_ids),
+                        lock_session(connection, tables, session_id),
                         limit_locks(connection, lock_limit),
                     );
                     began?;

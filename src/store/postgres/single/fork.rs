@@ -1,5 +1,7 @@
 //! Copying a session under a new id. `super` calls it.
 //!
+//! The source is only kept from being deleted meanwhile. Others go on to write to it and to copy it, however long this takes.
+//!
 //! When the answer to an earlier try's `COMMIT` was lost, the new id may be taken by that very try, or by somebody else's fork of
 //! the same session. The server knows which: it is asked how the earlier transaction ended.
 
@@ -32,16 +34,17 @@ pub(super) async fn fork(
     deadline: &Deadline,
     before: Option<&Done>,
 ) -> Result<Done, Undone> {
-    let found = look(client, tables, request).await?;
-    if let (Some(before), Some(_)) = (before, found.taken)
+    let (source, taken) = join!(keep_source(client, tables, request), look(client, tables, request));
+    let (has_source, taken) = (source?, taken?);
+    if let (Some(before), Some(_)) = (before, taken)
         && was_committed(client, before).await?
     {
         return Ok(before.clone());
     }
-    if let Some(taken) = found.taken {
+    if let Some(taken) = taken {
         return Err(request.taken(taken).into());
     }
-    if !found.has_source {
+    if !has_source {
         return Err(request.not_found().into());
     }
     // In the order in which they are sent: after the first that fails, the server refuses the others for that alone.
@@ -65,13 +68,20 @@ pub(super) async fn fork(
     })
 }
 
-/// What is stored under both ids.
-struct Found {
-    has_source: bool,
-    taken: Option<Taken>,
+/// Says whether there is a source, and keeps it there until the end of the transaction: whoever deletes a session locks its
+/// record first.
+async fn keep_source(
+    client: &Client,
+    Tables { sessions, .. }: &Tables,
+    request: &ForkRequest,
+) -> Result<bool, Failure> {
+    let sql = format!("SELECT 1 FROM {sessions} WHERE id = $1 FOR KEY SHARE");
+    let rows = client.query_typed(&sql, &[(&request.source_id(), Type::TEXT)]).await?;
+    Ok(!rows.is_empty())
 }
 
-async fn look(client: &Client, tables: &Tables, request: &ForkRequest) -> Result<Found, Failure> {
+/// What is stored under the new id.
+async fn look(client: &Client, tables: &Tables, request: &ForkRequest) -> Result<Option<Taken>, Failure> {
     let exists = |taken: &Taken| {
         let Tables {
             sessions,
@@ -81,35 +91,28 @@ async fn look(client: &Client, tables: &Tables, request: &ForkRequest) -> Result
             ..
         } = tables;
         let found = match taken {
-            Taken::Record => format!("{sessions} WHERE id = $2"),
-            Taken::Events => format!("{events} WHERE session_id = $2"),
-            Taken::Labels => format!("{labels} WHERE session_id = $2"),
-            Taken::Tombstone => format!("{deleted} WHERE id = $2 AND deleted_at > {}", oldest()),
+            Taken::Record => format!("{sessions} WHERE id = $1"),
+            Taken::Events => format!("{events} WHERE session_id = $1"),
+            Taken::Labels => format!("{labels} WHERE session_id = $1"),
+            Taken::Tombstone => format!("{deleted} WHERE id = $1 AND deleted_at > {}", oldest()),
         };
         format!("EXISTS (SELECT 1 FROM {found})")
     };
     let sql = format!(
-        "SELECT EXISTS (SELECT 1 FROM {} WHERE id = $1), {}",
-        tables.sessions,
+        "SELECT {}",
         Taken::ALL.iter().map(exists).collect::<Vec<_>>().join(", ")
     );
-    let rows = client
-        .query_typed(&sql, &ids(&request.source_id(), &request.fork_id()))
-        .await?;
-    let is_stored = |column: usize| rows.first().map_or(Ok(false), |row| row.try_get::<_, bool>(column));
-    let mut taken = None;
-    for (position, what) in Taken::ALL.into_iter().enumerate() {
-        if taken.is_none() && is_stored(position + 1)? {
-            taken = Some(what);
+    let rows = client.query_typed(&sql, &[(&request.fork_id(), Type::TEXT)]).await?;
+    for (column, what) in Taken::ALL.into_iter().enumerate() {
+        if rows.first().map_or(Ok(false), |row| row.try_get(column))? {
+            return Ok(Some(what));
         }
     }
-    Ok(Found {
-        has_source: is_stored(0)?,
-        taken,
-    })
+    Ok(None)
 }
 
-/// Whether the server has committed what an earlier try has done. It has ended, since the sessions' locks are free of it.
+/// Whether the server has committed what an earlier try has done. It has ended, since it no longer holds the lock of
+/// the new id.
 async fn was_committed(client: &Client, before: &Done) -> Result<bool, Failure> {
     let Some(transaction) = &before.transaction else {
         return Ok(false);
