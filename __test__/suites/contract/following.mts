@@ -279,6 +279,18 @@ export function following({ name, ours: opened, oursOnly }: Suite): void {
       assert.deepEqual(await late.next(), ENDED);
     });
 
+    oursOnly("close gives what is stored though an index before it is missing", async (t) => {
+      const driver = await opened(t);
+      const tail = follow(t, driver);
+      await write(driver, [1]);
+      assert.deepEqual(await takeIndexes(tail, 1), [1]);
+      const next = tail.next();
+      await driver.insertEvent("s", fresh(3));
+      await driver.close();
+      assert.equal((await next).value?.eventIndex, 3);
+      assert.deepEqual(await tail.next(), ENDED);
+    });
+
     oursOnly("a session that is deleted ends it, after what it has yielded", async (t) => {
       const driver = await opened(t);
       await write(driver, [1, 2]);

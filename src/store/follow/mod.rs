@@ -12,7 +12,7 @@ mod progress;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use events::{Ask, Events, MAX_EVENTS};
 pub use moment::Moment;
@@ -20,7 +20,7 @@ pub use progress::BEFORE_ALL;
 
 use super::answer::{Answer, Completion};
 use super::error::StoreError;
-use progress::{Gap, Progress};
+use progress::{Gap, PATIENCE, Progress};
 
 /// A follower of a store, by the number that its caller gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +65,8 @@ pub struct Followers<T> {
     due: BTreeSet<(Instant, FollowerId)>,
     /// The sessions that were not followed before.
     new_sessions: HashSet<Arc<str>>,
+    /// How long a gap is waited for.
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,7 @@ impl<T> Default for Followers<T> {
             to_read: VecDeque::new(),
             due: BTreeSet::new(),
             new_sessions: HashSet::new(),
+            patience: PATIENCE,
         }
     }
 }
@@ -159,6 +162,12 @@ impl<T> Followers<T> {
     /// Somebody may have stored events of any session, or deleted it.
     pub fn changed(&mut self) {
         self.changed = true;
+    }
+
+    /// All writes are done, and the store closes: those that wait are to be given what is stored, whatever is missing before it.
+    pub fn finish(&mut self) {
+        self.changed = true;
+        self.patience = Duration::ZERO;
     }
 
     /// The session was deleted: its followers have nothing more to come.
@@ -245,8 +254,8 @@ impl<T> Followers<T> {
             let Some(follower) = self.by_id.get_mut(id) else {
                 continue;
             };
-            let count = follower.take(ask, events, now);
-            if let Some((_, end)) = follower.progress.waits_at(now.instant) {
+            let count = follower.take(ask, events, now, self.patience);
+            if let Some((_, end)) = follower.progress.waits_at(now.instant, self.patience) {
                 self.due.insert((end, *id));
             }
             if count == 0 {
@@ -331,7 +340,7 @@ impl<T> Followers<T> {
         let Some(follower) = self.by_id.get_mut(&id).filter(|follower| follower.ticket.is_some()) else {
             return false;
         };
-        asks.insert(follower.ask(now));
+        asks.insert(follower.ask(now, self.patience));
         match follower.progress.next_look() {
             Some(due) if due <= now => {
                 asks.extend(follower.progress.passed().iter().map(|gap| follower.ask_within(*gap)));
@@ -346,8 +355,8 @@ impl<T> Followers<T> {
 
 impl<T> Follower<T> {
     /// What it asks for at its position: what comes next, or what is missing while it waits for that.
-    fn ask(&self, now: Instant) -> Ask {
-        match self.progress.waits_at(now) {
+    fn ask(&self, now: Instant, patience: Duration) -> Ask {
+        match self.progress.waits_at(now, patience) {
             Some((gap, _)) => self.ask_within(gap),
             None => Ask {
                 session_id: Arc::clone(&self.session_id),
@@ -379,7 +388,7 @@ impl<T> Follower<T> {
     }
 
     /// Takes what is its own of what was found, and says how many events of the first that is.
-    fn take(&mut self, ask: &Ask, events: &Events, now: Moment) -> usize {
+    fn take(&mut self, ask: &Ask, events: &Events, now: Moment, patience: Duration) -> usize {
         let rows = events.rows();
         if let Some(gap) = self.passed_gap(ask) {
             if rows.is_empty() {
@@ -399,7 +408,7 @@ impl<T> Follower<T> {
         if self.ticket.is_none() || ask.after != self.progress.position() || nothing_came {
             return 0;
         }
-        let taken = self.progress.take(rows, now);
+        let taken = self.progress.take(rows, now, patience);
         self.stage = if taken < rows.len() {
             Stage::Current
         } else if events.are_cut() {

@@ -14,7 +14,7 @@ use crate::store::model::MAX_SAFE_INTEGER;
 
 /// How long a follower waits for the events that are missing before one that it sees. Whoever has chosen an index commits
 /// it within a few fsyncs or round trips.
-const PATIENCE: Duration = Duration::from_millis(250);
+pub(super) const PATIENCE: Duration = Duration::from_millis(250);
 
 /// An event that was created so long ago, in milliseconds, has nothing under way before it: old holes are not waited for.
 const SETTLED_AFTER: i64 = 60_000;
@@ -80,12 +80,12 @@ impl Progress {
     }
 
     /// Takes what was found after the position, in order of the index, as far as no gap has to be waited for, and says how
-    /// many events that is.
-    pub(super) fn take(&mut self, found: &[Row], now: Moment) -> usize {
+    /// many events that is. `patience` is how long a gap is waited for.
+    pub(super) fn take(&mut self, found: &[Row], now: Moment, patience: Duration) -> usize {
         let last = found.last().map_or(self.position, |row| row.index);
         for (taken, row) in found.iter().enumerate() {
             if row.index > self.position + 1 {
-                if self.has_to_wait(row, last, now) {
+                if self.has_to_wait(row, last, now, patience) {
                     return taken;
                 }
                 self.pass(row.index, now.instant);
@@ -99,9 +99,9 @@ impl Progress {
     }
 
     /// The gap that is waited for now, and until when.
-    pub(super) fn waits_at(&self, now: Instant) -> Option<(Gap, Instant)> {
+    pub(super) fn waits_at(&self, now: Instant, patience: Duration) -> Option<(Gap, Instant)> {
         let beyond = self.beyond.filter(|beyond| beyond.first > self.position + 1)?;
-        let end = beyond.seen + PATIENCE;
+        let end = beyond.seen + patience;
         let gap = Gap {
             after: self.position,
             before: beyond.first,
@@ -156,7 +156,7 @@ impl Progress {
     }
 
     /// Whether what is missing before this event, the first that was found after the position, may still come soon.
-    fn has_to_wait(&mut self, row: &Row, last: i64, now: Moment) -> bool {
+    fn has_to_wait(&mut self, row: &Row, last: i64, now: Moment, patience: Duration) -> bool {
         let starts = self.position < 0 && row.index <= 1; // The SDK's first index is 1.
         if starts || now.millis.saturating_sub(row.created_at) > SETTLED_AFTER {
             return false;
@@ -173,7 +173,7 @@ impl Progress {
             },
         };
         self.beyond = Some(beyond);
-        now.instant < beyond.seen + PATIENCE
+        now.instant < beyond.seen + patience
     }
 
     /// Goes on without what is missing before index `before`.

@@ -119,7 +119,7 @@ impl<T> Following<T> {
     /// Lets [`Self::answer_all`] end once those that wait have what is stored.
     pub(super) fn close(&self) {
         self.closing.set(true);
-        self.followers.borrow_mut().changed();
+        self.followers.borrow_mut().finish();
         self.wake.notify_one();
     }
 

@@ -178,7 +178,7 @@ impl<T> Following<T> {
         if state.stage != Stage::Ending {
             // What the writer stored last, or another process, is looked for once more.
             if state.stage == Stage::Open {
-                state.followers.changed();
+                state.followers.finish();
             }
             state.stage = Stage::Ending;
             drop(state);
