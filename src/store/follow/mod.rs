@@ -7,6 +7,7 @@
 //! nothing is read for it.
 
 mod events;
+mod follower;
 mod moment;
 mod progress;
 
@@ -20,7 +21,8 @@ pub use progress::BEFORE_ALL;
 
 use super::answer::{Answer, Completion};
 use super::error::StoreError;
-use progress::{Gap, PATIENCE, Progress};
+use follower::{Follower, Stage};
+use progress::PATIENCE;
 
 /// A follower of a store, by the number that its caller gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,26 +71,6 @@ pub struct Followers<T> {
     patience: Duration,
 }
 
-#[derive(Debug)]
-struct Follower<T> {
-    session_id: Arc<str>,
-    progress: Progress,
-    stage: Stage,
-    /// Whether it is in `to_read`.
-    in_line: bool,
-    ticket: Option<T>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// It reads what was stored before, page after page.
-    Behind,
-    /// It was at the end; something may have been written since.
-    Stale,
-    /// It is at the end, or at a gap that it waits for, and nothing has been written since.
-    Current,
-}
-
 impl<T> Default for Followers<T> {
     fn default() -> Self {
         Self {
@@ -115,14 +97,7 @@ impl<T> Followers<T> {
             self.new_sessions.insert(Arc::clone(&session_id));
         }
         self.sessions.entry(Arc::clone(&session_id)).or_default().insert(id);
-        let follower = Follower {
-            session_id,
-            progress: Progress::after(after),
-            stage: Stage::Behind,
-            in_line: false,
-            ticket: None,
-        };
-        self.by_id.insert(id, follower);
+        self.by_id.insert(id, Follower::new(session_id, after));
     }
 
     /// The follower waits for events. Comes back with what is answered at once: a follower that has ended gets nothing more.
@@ -350,84 +325,6 @@ impl<T> Followers<T> {
             None => {}
         }
         true
-    }
-}
-
-impl<T> Follower<T> {
-    /// What it asks for at its position: what comes next, or what is missing while it waits for that.
-    fn ask(&self, now: Instant, patience: Duration) -> Ask {
-        match self.progress.waits_at(now, patience) {
-            Some((gap, _)) => self.ask_within(gap),
-            None => Ask {
-                session_id: Arc::clone(&self.session_id),
-                after: self.progress.position(),
-                before: None,
-            },
-        }
-    }
-
-    fn ask_within(&self, gap: Gap) -> Ask {
-        Ask {
-            session_id: Arc::clone(&self.session_id),
-            after: gap.after,
-            before: Some(gap.before),
-        }
-    }
-
-    fn waits_for(&self, ask: &Ask) -> bool {
-        self.ticket.is_some() && (ask.after == self.progress.position() || self.passed_gap(ask).is_some())
-    }
-
-    /// The passed gap that was asked about.
-    fn passed_gap(&self, ask: &Ask) -> Option<Gap> {
-        let gap = Gap {
-            after: ask.after,
-            before: ask.before?,
-        };
-        self.progress.has_passed(gap).then_some(gap)
-    }
-
-    /// Takes what is its own of what was found, and says how many events of the first that is.
-    fn take(&mut self, ask: &Ask, events: &Events, now: Moment, patience: Duration) -> usize {
-        let rows = events.rows();
-        if let Some(gap) = self.passed_gap(ask) {
-            if rows.is_empty() {
-                return 0;
-            }
-            if self.ticket.is_none() || events.are_cut() {
-                self.progress.look_again(now.instant);
-                self.stage = self.stage.with_news();
-            }
-            if self.ticket.is_none() {
-                return 0;
-            }
-            self.progress.take_late(gap, rows);
-            return rows.len();
-        }
-        let nothing_came = ask.before.is_some() && rows.is_empty();
-        if self.ticket.is_none() || ask.after != self.progress.position() || nothing_came {
-            return 0;
-        }
-        let taken = self.progress.take(rows, now, patience);
-        self.stage = if taken < rows.len() {
-            Stage::Current
-        } else if events.are_cut() {
-            Stage::Behind
-        } else if ask.before.is_some() {
-            Stage::Stale
-        } else {
-            Stage::Current
-        };
-        taken
-    }
-}
-
-impl Stage {
-    fn with_news(self) -> Self {
-        match self {
-            Self::Behind => Self::Behind,
-            Self::Stale | Self::Current => Self::Stale,
-        }
     }
 }
 
