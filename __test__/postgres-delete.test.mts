@@ -247,6 +247,20 @@ describe("answers that are lost", { concurrency: true }, () => {
   }
 });
 
+// One after the other, they would need 24 s.
+test("deletions that wait for a server that is away fail together", { timeout: 15_000 }, async (t) => {
+  const schema = await makeSchema(url);
+  const proxy = await startProxy(server);
+  t.after(() => proxy.close());
+  const driver = open(t, schema, { connectionString: proxy.urlOf(url), maxConnections: 2, queryTimeoutMs: 1_000 });
+  await fill(driver, "s");
+  proxy.pause();
+  const deletions = Array.from({ length: 24 }, (_, number) => driver.deleteSession(`s-${number}`));
+  for (const deletion of deletions) await assert.rejects(deletion, { code: "ERR_PERSIST_TIMEOUT" });
+  proxy.resume();
+  assert.equal(await driver.deleteSession("s"), true);
+});
+
 describe("large sessions and slow servers", { concurrency: true }, () => {
   // For each statement that deletes events.
   const SLOW = `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END $$;

@@ -54,6 +54,7 @@ pub(super) struct WaitingSingle<T> {
     pub(super) session: Rc<str>,
     pub(super) request: Admitted<SingleRequest>,
     pub(super) ticket: T,
+    pub(super) called: Instant,
     /// Until when it is tried, once it has been.
     pub(super) deadline: Option<Instant>,
     pub(super) tried: RefCell<Tried>,
@@ -94,7 +95,7 @@ pub(super) enum Turn {
 #[derive(Debug)]
 pub(super) enum Work<T> {
     Batch(Batch<T>),
-    Single(WaitingSingle<T>),
+    Single(Box<WaitingSingle<T>>),
 }
 
 /// Writes that are taken to be committed together. Their sessions have no other turn until [`SessionQueues::put_back`].
@@ -212,6 +213,7 @@ impl<T> SessionQueues<T> {
                 session,
                 request,
                 ticket,
+                called: Instant::now(),
                 deadline: None,
                 tried: RefCell::default(),
             }),
@@ -261,7 +263,7 @@ impl<T> SessionQueues<T> {
                 }
                 let (_, id) = self.locked.pop_first()?;
                 if let Some(single) = self.take_single(&id, deadline) {
-                    return Some(Work::Single(single));
+                    return Some(Work::Single(Box::new(single)));
                 }
                 self.move_to(&mut batch, &id, &mut room, deadline);
                 if self.known_contested.contains(&id) {
@@ -270,7 +272,9 @@ impl<T> SessionQueues<T> {
             }
             Turn::Single => {
                 let id = self.singles.pop_front()?;
-                return self.take_single(&id, deadline).map(Work::Single);
+                return self
+                    .take_single(&id, deadline)
+                    .map(|single| Work::Single(Box::new(single)));
             }
         }
         (!batch.writes.is_empty()).then_some(Work::Batch(batch))

@@ -5,7 +5,7 @@ mod delete;
 mod fork;
 mod labels;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub(super) struct Singles {
     database: Rc<Database>,
     preparation: Rc<Preparation>,
     begin: String,
+    /// Until when one was tried to which the server never answered, if none has been committed since.
+    away_until: Cell<Option<Instant>>,
 }
 
 /// What earlier tries of a write have left.
@@ -89,7 +91,18 @@ impl Singles {
             begin: begin_writing(database.options.query_timeout),
             database,
             preparation,
+            away_until: Cell::new(None),
         }
+    }
+
+    /// The deadline of a write. Those that were called before the server went away must not wait for it one after the other:
+    /// they have waited with the first.
+    pub(super) fn limited(&self, deadline: Instant, called: Instant) -> Instant {
+        let has_waited = |until: &Instant| called + self.database.options.query_timeout <= *until;
+        self.away_until
+            .get()
+            .filter(has_waited)
+            .map_or(deadline, |until| deadline.min(until))
     }
 
     /// Commits a write until the deadline. Nothing comes back if it is to be tried again later, since a row is locked.
@@ -128,13 +141,22 @@ impl Singles {
             },
         );
         match done.await {
-            Ok(answer) => Some(Ok(answer)),
-            Err(Undone::Refused(refusal)) => Some(Err(refusal)),
+            Ok(answer) => {
+                self.away_until.set(None);
+                Some(Ok(answer))
+            }
+            Err(Undone::Refused(refusal)) => {
+                self.away_until.set(None);
+                Some(Err(refusal))
+            }
             Err(Undone::Failed(failure)) if failure.remedy == Remedy::AnotherTime && Instant::now() < deadline => {
                 tried.borrow_mut().failure = Some(failure);
                 None
             }
             Err(Undone::Failed(failure)) => {
+                if failure.remedy == Remedy::Reconnect {
+                    self.away_until.set(self.away_until.get().max(Some(deadline)));
+                }
                 // The last try has little time. Why an earlier one failed says more than that this one had not enough of it.
                 let earlier = tried.take().failure.filter(|_| failure.kind == ErrorKind::Timeout);
                 let failure = earlier.unwrap_or(failure);
