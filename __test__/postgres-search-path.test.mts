@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
 import { PostgresSessionPersistDriver } from "../index.js";
+import { countOf, NOTHING } from "./support/deletion.mts";
 import { LAYOUT_0_4, rowsOf } from "./support/postgres/layouts.mts";
 import { makeSchema } from "./support/postgres/schema.mts";
 import { query, startServer } from "./support/postgres/server.mts";
@@ -25,6 +26,10 @@ const FUNCTIONS = [
   "unnest(anyarray)",
   "format_type(oid, integer)",
   "pg_partition_tree(regclass)",
+  "gen_random_uuid()",
+  "pg_current_snapshot()",
+  "pg_current_xact_id()",
+  "pg_postmaster_start_time()",
 ].map(
   (signature) => `CREATE FUNCTION trap.${signature} RETURNS ${signature.startsWith("format") ? "text" : "SETOF bigint"}
     LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'trapped by ${signature}'; END $$;`,
@@ -32,6 +37,7 @@ const FUNCTIONS = [
 
 const AGGREGATES = [
   ["max", "bigint"],
+  ["min", "bigint"],
   ["count", "*"],
   ["string_agg", "text, text"],
 ].map(([name, types]) => {
@@ -79,13 +85,25 @@ test("nothing that a search_path puts before Postgres' own is run, or used for a
       const ids = [...items, ...rest.items].map(({ id }) => id);
       assert.deepEqual(ids.filter((id) => /^[ab]$/i.test(id)), ["A", "B", "a", "b"]); // prettier-ignore
       assert.deepEqual(await driver.getSession("a"), sessionOf("a"));
+      await Promise.all([driver.updateSession(sessionOf("s")), driver.setLabels("s", { a: "b" })]);
+      for await (const { eventIndex } of driver.tailEvents({ sessionId: "s" })) if (eventIndex === first + 21) break;
+      const { id } = await driver.forkSession("s", { id: `copy-in-${schema}` });
+      assert.deepEqual(await countOf(driver, id), { records: 1, events: first + 21, labels: 3 });
+      assert.equal(await driver.deleteSession(id), true);
+      await query(url, `INSERT INTO ${schema}.session_labels (session_id, name, value) VALUES ($1, 'late', 'label')`, [
+        id,
+      ]);
+      await using next = new PostgresSessionPersistDriver({ connectionString, schema });
+      await next.setLabels("t", { a: "b" });
+      await next.close();
+      assert.deepEqual(await countOf(driver, id), NOTHING);
       const odd = await query(
         url,
         `SELECT attname, atttypid::regtype, n.nspname FROM pg_attribute JOIN pg_type y ON y.oid = atttypid
          JOIN pg_namespace n ON n.oid = typnamespace LEFT JOIN pg_collation l ON l.oid = attcollation
-         WHERE attrelid IN ($1::regclass, $2::regclass) AND attnum > 0 AND NOT attisdropped
+         WHERE attrelid = ANY ($1::regclass[]) AND attnum > 0 AND NOT attisdropped
            AND (n.nspname <> 'pg_catalog' OR l.collnamespace <> 'pg_catalog'::regnamespace)`,
-        [`${schema}.sessions`, `${schema}.events`],
+        [["sessions", "events", "session_labels", "deleted_sessions"].map((table) => `${schema}.${table}`)],
       );
       assert.deepEqual(odd, []);
     }

@@ -246,7 +246,7 @@ async fn with_rows(client: &Client, tables: &Tables, ids: &[&str]) -> Result<Vec
     } = tables;
     // In the order of an index: Postgres may think it quicker to go through the whole table for the first row of a session.
     let sql = format!(
-        "SELECT DISTINCT given.id FROM unnest($1) AS given (id), LATERAL (\
+        "SELECT DISTINCT given.id FROM pg_catalog.unnest($1) AS given (id), LATERAL (\
            (SELECT 1 FROM {events} AS stored WHERE stored.session_id = given.id ORDER BY stored.event_index LIMIT 1) \
            UNION ALL (SELECT 1 FROM {labels} AS stored WHERE stored.session_id = given.id ORDER BY stored.name LIMIT 1) \
            UNION ALL (SELECT 1 FROM {sessions} AS stored WHERE stored.id = given.id)) AS stored"
