@@ -24,6 +24,8 @@ function open(t: TestContext, schema: string, options = {}): PostgresSessionPers
   return driver;
 }
 
+const PATIENCE = { timeout: 30_000 };
+
 /** Puts events into the table, as a process would that has not heard of the deletion; `before` is SQL in the same statement. */
 const store = (schema: string, session: string, events: number, before = "") =>
   query(
@@ -119,6 +121,30 @@ describe("others who write to it", { concurrency: true }, () => {
     const reader = open(t, schema);
     assert.deepEqual(await countOf(reader, "long ago"), { ...NOTHING, events: 3 }, "it looks at the last day alone");
     assert.deepEqual(await countOf(reader, "other"), { ...NOTHING, events: 1 });
+  });
+
+  test("a session whose late rows cannot be removed does not delay what is learnt of others", PATIENCE, async (t) => {
+    const schema = await makeSchema(url);
+    const [driver, writer] = [open(t, schema), open(t, schema)];
+    await driver.deleteSession("kept");
+    await driver.close();
+    await query(
+      url,
+      `SET search_path = ${schema}; CREATE TABLE bills (session_id text REFERENCES sessions (id));
+       INSERT INTO sessions (id, agent, agent_session_id, last_connection_id, created_at) VALUES ('kept', 'a', 'a', 'c', 1);
+       INSERT INTO bills VALUES ('kept')`,
+    );
+    const untilRefused = async (session: string) => {
+      for (let index = 1; ; index += 1) {
+        const error = await writer.insertEvent(session, eventAt(session, index)).catch((thrown) => thrown);
+        if (error) return assert.equal(error.code, DELETED.code);
+        await delay(20);
+      }
+    };
+    await writer.insertEvent("s", eventAt("s", 1));
+    await untilRefused("kept");
+    await open(t, schema).deleteSession("s");
+    await untilRefused("s");
   });
 
   test("an event that is not committed when the session is deleted is removed when it is", async (t) => {

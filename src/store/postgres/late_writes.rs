@@ -163,16 +163,14 @@ impl LateWrites {
                 self.remember(session_id, *deleted_at);
             }
         }
-        let mut last = Ok(());
         for session_id in &with_rows {
-            if let Err(failure) = self.singles.remove_late(session_id, LOCK_LIMIT).await {
-                if may_pass(&failure) {
-                    self.note_written([Rc::from(&**session_id)]);
-                }
-                last = Err(failure);
+            let removed = self.singles.remove_late(session_id, LOCK_LIMIT).await;
+            // What is refused, for a right or a rule of one session, must not delay what there is to see of the others.
+            if matches!(&removed, Err(failure) if may_pass(failure)) {
+                self.note_written([Rc::from(&**session_id)]);
             }
         }
-        last
+        Ok(())
     }
 
     /// The tombstones of what is looked at, and the sessions of those of which something is stored.
