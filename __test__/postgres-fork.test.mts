@@ -247,6 +247,15 @@ test("the id of a session that was deleted is refused", async (t) => {
   await assert.rejects(driver.forkSession("gone"), { code: "ERR_PERSIST_NOT_FOUND" });
 });
 
+test("a record that came after its session was deleted cannot be forked", async (t) => {
+  const schema = await makeSchema(server.url);
+  const driver = open(t, schema);
+  await driver.updateSession(sessionOf("s"));
+  await query(server.url, `INSERT INTO ${schema}.deleted_sessions VALUES ('s', $1)`, [Date.now()]);
+  await assert.rejects(open(t, schema).forkSession("s", { id: "copy" }), { code: "ERR_PERSIST_NOT_FOUND" });
+  assert.equal(await driver.getSession("copy"), undefined);
+});
+
 test("the server's statement_timeout is an error that says so", async (t) => {
   const schema = await makeSchema(server.url);
   const patient = open(t, schema);

@@ -72,10 +72,15 @@ pub(super) async fn fork(
 /// record first.
 async fn keep_source(
     client: &Client,
-    Tables { sessions, .. }: &Tables,
+    Tables { sessions, deleted, .. }: &Tables,
     request: &ForkRequest,
 ) -> Result<bool, Failure> {
-    let sql = format!("SELECT 1 FROM {sessions} WHERE id = $1 FOR KEY SHARE");
+    // A record that came after the session was deleted is about to be removed.
+    let sql = format!(
+        "SELECT 1 FROM {sessions} WHERE id = $1 \
+         AND NOT EXISTS (SELECT 1 FROM {deleted} AS tombstone WHERE tombstone.id = $1 AND tombstone.deleted_at > {}) FOR KEY SHARE",
+        oldest()
+    );
     let rows = client.query_typed(&sql, &[(&request.source_id(), Type::TEXT)]).await?;
     Ok(!rows.is_empty())
 }
