@@ -127,8 +127,8 @@ describe("a network that goes silent", PATIENCE, () => {
     proxy.pauseExisting();
     const found = await Promise.all(Array.from({ length: 200 }, () => driver.getSession("s")));
     assert.ok(found.every((record) => record?.id === "s"));
-    // The one that tells it, and the one that they were answered on.
-    assert.ok(proxy.opened - opened <= 2, `${proxy.opened - opened} connections were opened`);
+    // The one that tells it, the one that they were answered on, and those of a look for late writes, which may come meanwhile.
+    assert.ok(proxy.opened - opened <= 5, `${proxy.opened - opened} connections were opened`);
   });
 
   test("on many connections that are there costs no call its time", async (t) => {

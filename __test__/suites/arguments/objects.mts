@@ -102,8 +102,7 @@ export function objects({ construct, opened, option, refusesEvent }: Drivers): v
       const polluted = Object.prototype as { everywhere?: unknown };
       t.after(() => delete polluted.everywhere);
       polluted.everywhere = () => {};
-      const driver = construct({});
-      t.after(() => driver.close());
+      const driver = opened(t);
       await driver.insertEvent("s", event());
       await driver.updateSession(record());
       assert.equal((await driver.listEvents({ sessionId: "s" })).items.length, 1);

@@ -62,9 +62,9 @@ pub(super) enum Purpose {
     /// Writes. Those that are in the way of others, or have others in their way, must not keep the connection.
     Write,
     Read,
-    /// Removing what was written late. It is beside the reads, since writes may never leave their connections, and must not keep
-    /// its own any more than they.
-    Remove,
+    /// Looking for what was written late, and removing it. It is beside the reads, since writes may never leave their connections,
+    /// and must not keep its own any more than they.
+    LateWrites,
 }
 
 impl Database {
@@ -260,7 +260,7 @@ impl Database {
     fn connection(&self, purpose: Purpose) -> LocalBoxFuture<'_, Result<Object<Connector>, Failure>> {
         self.connection_of(match purpose {
             Purpose::Prepare | Purpose::Write => &self.writers,
-            Purpose::Read | Purpose::Remove => &self.readers,
+            Purpose::Read | Purpose::LateWrites => &self.readers,
         })
     }
 
@@ -323,7 +323,7 @@ impl Database {
         match failure.remedy {
             Remedy::None | Remedy::AnotherPlace => true,
             Remedy::Retry => false,
-            Remedy::AnotherTime => matches!(purpose, Purpose::Write | Purpose::Remove),
+            Remedy::AnotherTime => matches!(purpose, Purpose::Write | Purpose::LateWrites),
             // A server that only reads stays as it is, unless there may be another.
             Remedy::Reconnect => {
                 failure.kind == ErrorKind::Readonly

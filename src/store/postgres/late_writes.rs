@@ -19,7 +19,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::database::Database;
+use super::connection::Connection;
+use super::database::{Database, Purpose};
 use super::error::{Failure, Remedy};
 use super::single::Singles;
 use super::statement::Parameter;
@@ -39,6 +40,9 @@ const MAX_WRITTEN: usize = 65_536;
 /// How long ago a session was deleted that is looked at though this driver did not write to it, and how many of those.
 const LATELY: Duration = Duration::from_secs(24 * 60 * 60);
 const MOST_LATELY: i64 = 10_000;
+
+/// How long a look may take, also of what is left of it when a connection has gone silent.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
 /// How long a removal waits for a locked row. It is tried again with the next look.
 const LOCK_LIMIT: Duration = Duration::from_millis(100);
@@ -177,7 +181,10 @@ impl LateWrites {
     async fn find(&self, seen: &Unseen) -> Result<(Vec<Tombstone>, Vec<String>), Failure> {
         let tables = &self.database.options.tables;
         let written: Vec<&str> = seen.written.iter().map(|id| &**id).collect();
-        let work = self.database.run_lookup(self.database.deadline(), async |client| {
+        // Not on the connection that lookups share: while this waits on a silent one, they would take it for one that is in use,
+        // and not ask whether it lives.
+        let deadline = self.database.deadline().min(Instant::now() + LONGEST_LOOK);
+        let work = async |client: &Connection| {
             let mut tombstones = of_sessions(client, tables, &written).await?;
             if seen.lately {
                 tombstones.extend(lately(client, tables).await?);
@@ -189,8 +196,8 @@ impl LateWrites {
                 with_rows(client, tables, &ids).await?
             };
             Ok((tombstones, with_rows))
-        });
-        work.await
+        };
+        self.database.run(Purpose::LateWrites, deadline, work).await
     }
 }
 

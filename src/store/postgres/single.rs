@@ -175,7 +175,7 @@ impl Singles {
         let tables = &self.database.options.tables;
         let deadline = self.database.deadline();
         let removed = self.transaction(
-            Purpose::Remove,
+            Purpose::LateWrites,
             session_id,
             deadline,
             lock_limit,
