@@ -103,6 +103,8 @@ export async function insertFollowed(
   const read = follows === "theirs" ? written : Array.from({ length: followers }, (_, number) => `idle-${number}`);
   let figures: object = {};
   const came = await whileFollowing(driver, read, followers, async () => {
+    // Who has just begun to follow asks more often for some seconds.
+    if (followers > 0) await setTimeout(5000);
     figures = { ...(await insertInto(driver, written, seconds)), latencies: undefined };
   });
   return { ...figures, came };
@@ -128,8 +130,8 @@ export async function idle(open: () => OurDriver, drivers: number, followers: nu
         .catch(() => {}),
     ),
   );
-  // Until all have found that nothing comes.
-  await setTimeout(3000);
+  // Until all ask as seldom as they do when nothing comes.
+  await setTimeout(20_000);
   const [before, serverBefore, start] = [process.cpuUsage(), serverCpu(server), performance.now()];
   await setTimeout(seconds * 1000);
   const { user, system } = process.cpuUsage(before);

@@ -1,4 +1,6 @@
 /** The cases of `side.mts` that find, fork and delete sessions. */
+import { randomUUID } from "node:crypto";
+
 import { eventAt } from "../event.mts";
 import { quantile } from "../measure.mts";
 import type { OurDriver } from "./follow.mts";
@@ -46,8 +48,9 @@ export async function forkAndDelete(driver: OurDriver) {
     await work();
     return { milliseconds: performance.now() - start, wait: worst };
   };
-  const fork = await measure(() => driver.forkSession("history", { id: "fork" }));
-  const removal = await measure(() => driver.deleteSession("fork"));
+  const id = randomUUID();
+  const fork = await measure(() => driver.forkSession("history", { id }));
+  const removal = await measure(() => driver.deleteSession(id));
   goesOn = false;
   await writer;
   return {
