@@ -35,18 +35,24 @@ export function listNewest(driver: OurDriver) {
 export async function forkAndDelete(driver: OurDriver) {
   let worst = 0;
   let goesOn = true;
+  let write = Promise.resolve();
   const writer = (async () => {
     for (let index = 1; goesOn; index += 1) {
       const start = performance.now();
-      await driver.insertEvent("other", eventAt("other", index));
+      write = driver.insertEvent("other", eventAt("other", index));
+      await write;
       worst = Math.max(worst, performance.now() - start);
     }
   })();
   const measure = async (work: () => Promise<unknown>) => {
+    await write;
     worst = 0;
     const start = performance.now();
     await work();
-    return { milliseconds: performance.now() - start, wait: worst };
+    const milliseconds = performance.now() - start;
+    // The one that waited for it ends after it.
+    await write;
+    return { milliseconds, wait: worst };
   };
   const id = randomUUID();
   const fork = await measure(() => driver.forkSession("history", { id }));
