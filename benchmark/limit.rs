@@ -5,9 +5,9 @@
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use sandbox_agent_persist::store::commit::{RowRequest, WriteRequest};
 use sandbox_agent_persist::store::sqlite::{Access, Durability, Location, SqliteOptions, SqliteStore, Tables, Target};
 use sandbox_agent_persist::store::tables::TablePrefix;
+use sandbox_agent_persist::store::write::{RowRequest, WriteRequest};
 use sandbox_agent_persist::store::{IndexConflict, Store};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -23,11 +23,11 @@ use super::outgoing::Outgoing;
 use super::promises::{Promises, Ticket};
 use super::realm::Realm;
 use super::requests;
-use crate::store::commit::{RowRequest, WriteRequest};
 use crate::store::error::StoreError;
 use crate::store::postgres::PostgresStore;
 use crate::store::single::SingleRequest;
 use crate::store::sqlite::SqliteStore;
+use crate::store::write::{RowRequest, WriteRequest};
 use crate::store::{Deliver, ReadRequest, Store};
 
 /// One driver, over a store of whatever kind.

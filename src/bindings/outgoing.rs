@@ -6,8 +6,8 @@
 use std::cell::{Cell, RefCell};
 
 use super::promises::Ticket;
-use crate::store::commit::WriteRequest;
 use crate::store::follow::FollowerId;
+use crate::store::write::WriteRequest;
 use crate::store::{ReadRequest, Store};
 
 /// How many writes wait for the end of the turn. When there are more, the store may begin beside the JavaScript thread.

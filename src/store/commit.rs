@@ -1,196 +1,19 @@
-//! Writes, from the text that they are called with to what is committed; and group commit for a backend with one writer.
+//! Group commit for a backend with one writer.
 //!
 //! Writes wait in a [`WriteQueue`] in the order of their calls. The backend's writer takes all that wait as one
 //! batch, commits it as one transaction ([`commit_batch`]), and only then are they answered, all at once. Postgres, which
 //! can commit several batches at a time, has a queue for each session instead (`postgres/queue.rs`).
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use super::answer::{Answer, Completion};
-use super::backlog::{Admitted, Backlog};
-use super::error::{Quoted, StoreError, catching};
-use super::model::{SessionEvent, SessionRecord};
+use super::answer::Completion;
+use super::backlog::Admitted;
+use super::error::{StoreError, catching};
 use super::single::SingleRequest;
+use super::write::{AdmittedWrite, RowRequest, Write, WriteResult};
 
 /// How much text one transaction takes at most, so that no batch holds the write lock, or keeps its callers, for long.
 pub const MAX_BATCH_BYTES: usize = 16 << 20;
-
-/// How long the JSON text of one record or event may be: V8's longest string, 2^29 - 24, which it counts in bytes when
-/// it takes UTF-8, less the frame of a page.
-pub const MAX_WRITE_BYTES: usize = (1 << 29) - 24 - 1024;
-
-/// A write as it was called.
-#[derive(Debug)]
-pub enum WriteRequest {
-    /// One that is committed together with others.
-    Row(RowRequest),
-    /// One that is a transaction of its own.
-    Single(SingleRequest),
-}
-
-/// A record or an event as it was called: JSON text, not yet looked at. Many are committed together.
-#[derive(Debug)]
-pub enum RowRequest {
-    /// Insert or replace a session: the record's JSON text.
-    UpdateSession {
-        /// JSON text of the record.
-        record: String,
-    },
-    /// Insert an event.
-    InsertEvent {
-        /// The session the event was given for.
-        session_id: String,
-        /// JSON text of the event.
-        event: String,
-    },
-}
-
-impl From<RowRequest> for WriteRequest {
-    fn from(request: RowRequest) -> Self {
-        Self::Row(request)
-    }
-}
-
-impl From<SingleRequest> for WriteRequest {
-    fn from(request: SingleRequest) -> Self {
-        Self::Single(request)
-    }
-}
-
-/// A write that waits.
-#[derive(Debug)]
-pub enum AdmittedWrite {
-    /// One that is committed together with others.
-    Row(Admitted<RowRequest>),
-    /// One that is a transaction of its own.
-    Single(Admitted<SingleRequest>),
-}
-
-impl WriteRequest {
-    /// How much text it keeps in memory.
-    #[must_use]
-    pub fn text_bytes(&self) -> usize {
-        match self {
-            Self::Row(request) => request.text_bytes(),
-            Self::Single(request) => request.text_bytes(),
-        }
-    }
-
-    /// Counts it as waiting, unless too much waits already.
-    pub fn admit(self, backlog: &Arc<Backlog>) -> Result<AdmittedWrite, StoreError> {
-        let bytes = self.text_bytes();
-        match self {
-            Self::Row(request) => backlog.admit(request, bytes).map(AdmittedWrite::Row),
-            Self::Single(request) => backlog.admit(request, bytes).map(AdmittedWrite::Single),
-        }
-    }
-}
-
-/// A record or an event that has been read and checked.
-#[derive(Debug)]
-pub enum Write<'a> {
-    /// Insert or replace a session.
-    UpdateSession(SessionRecord<'a>),
-    /// Insert an event.
-    InsertEvent(SessionEvent<'a>),
-}
-
-impl Write<'_> {
-    /// What an error says was being done; the name of the database follows.
-    #[must_use]
-    pub fn doing(&self) -> String {
-        match self {
-            Self::UpdateSession(record) => format!("writing session {} to", Quoted(&record.id)),
-            Self::InsertEvent(event) => {
-                format!(
-                    "writing event {} of session {} to",
-                    event.event_index,
-                    Quoted(&event.session_id)
-                )
-            }
-        }
-    }
-
-    /// The session that is written to.
-    #[must_use]
-    pub fn session_id(&self) -> &str {
-        match self {
-            Self::UpdateSession(record) => &record.id,
-            Self::InsertEvent(event) => &event.session_id,
-        }
-    }
-}
-
-impl AdmittedWrite {
-    /// The session whose events it changes, if it does.
-    #[must_use]
-    pub fn session_of_events(&self) -> Option<&str> {
-        match self {
-            Self::Row(request) => request.session_of_events(),
-            Self::Single(request) => request.session_of_events(),
-        }
-    }
-}
-
-impl RowRequest {
-    /// The session whose events it changes, if it does.
-    #[must_use]
-    pub fn session_of_events(&self) -> Option<&str> {
-        match self {
-            Self::InsertEvent { session_id, .. } => Some(session_id),
-            Self::UpdateSession { .. } => None,
-        }
-    }
-
-    /// How long its JSON text is.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        match self {
-            Self::UpdateSession { record } => record.len(),
-            Self::InsertEvent { event, .. } => event.len(),
-        }
-    }
-
-    /// How much text it keeps in memory.
-    #[must_use]
-    pub fn text_bytes(&self) -> usize {
-        match self {
-            Self::UpdateSession { .. } => self.bytes(),
-            Self::InsertEvent { session_id, .. } => session_id.len() + self.bytes(),
-        }
-    }
-
-    /// The session that is written to; empty for a record that cannot be read, which will be refused.
-    #[must_use]
-    pub fn session_id(&self) -> Cow<'_, str> {
-        match self {
-            Self::UpdateSession { record } => {
-                SessionRecord::parse(record).map_or(Cow::Borrowed(""), |record| record.id)
-            }
-            Self::InsertEvent { session_id, .. } => Cow::Borrowed(session_id),
-        }
-    }
-
-    /// Reads and checks it.
-    pub fn parse(&self) -> Result<Write<'_>, StoreError> {
-        if self.bytes() > MAX_WRITE_BYTES {
-            return Err(StoreError::invalid(format!(
-                "the record or event is too large: its JSON text has {} bytes, and no more than {MAX_WRITE_BYTES} could ever be \
-                 read back into JavaScript",
-                self.bytes()
-            )));
-        }
-        match self {
-            Self::UpdateSession { record } => SessionRecord::parse(record).map(Write::UpdateSession),
-            Self::InsertEvent { session_id, event } => SessionEvent::parse(session_id, event).map(Write::InsertEvent),
-        }
-    }
-}
-
-/// What came of a write.
-pub type WriteResult = Result<Answer, StoreError>;
 
 /// What a backend does for group commit.
 pub trait Backend {
@@ -217,13 +40,13 @@ pub enum Batch<T> {
 impl<T> Batch<T> {
     /// The sessions whose events it changes, each as often as it has a write to it.
     #[must_use]
-    pub fn sessions_of_events(&self) -> Vec<String> {
+    pub fn sessions_of_events(&self) -> Vec<&str> {
         match self {
             Self::Rows(rows) => {
                 let sessions = rows.iter().filter_map(|(request, _)| request.session_of_events());
-                sessions.map(str::to_owned).collect()
+                sessions.collect()
             }
-            Self::Single(request, _) => request.session_of_events().map(str::to_owned).into_iter().collect(),
+            Self::Single(request, _) => request.session_of_events().into_iter().collect(),
         }
     }
 
@@ -344,8 +167,11 @@ impl<'a> Rows<'a> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::answer::Answer;
+    use super::super::backlog::Backlog;
     use super::super::error::ErrorKind;
     use super::super::labels::LabelChanges;
+    use super::super::write::{MAX_WRITE_BYTES, WriteRequest};
     use super::*;
 
     fn event(index: i64, payload_bytes: usize) -> Admitted<RowRequest> {

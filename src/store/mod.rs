@@ -1,10 +1,11 @@
 //! The store: sessions and events on disk, in plain Rust. `bindings` calls it; it calls nobody.
 //!
 //! What every backend shares stands in this folder: the records ([`model`]), what lists are of ([`list`]), their cursors
-//! ([`cursor`]) and pages ([`page`]), errors ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]), the
-//! write path ([`commit`]), writes that are a transaction of their own ([`single`]), labels ([`labels`]), copies of sessions ([`fork`]), deleted sessions
-//! ([`deleted`]), what follows a reassigned event ([`reassigned`]), what a driver remembers of sessions ([`remembered`]) and the
-//! tables ([`tables`]). A backend adds its SQL and its connections in a folder of its own, and is a [`Store`].
+//! ([`cursor`]) and pages ([`page`]), errors ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]),
+//! writes ([`mod@write`]), how they are committed in groups ([`commit`]), those that are a transaction of their own ([`single`]),
+//! labels ([`labels`]), copies of sessions ([`fork`]), deleted sessions ([`deleted`]), followers ([`follow`]), what follows a
+//! reassigned event ([`reassigned`]), what a driver remembers of sessions ([`remembered`]) and the tables ([`tables`]). A
+//! backend adds its SQL and its connections in a folder of its own, and is a [`Store`].
 
 mod answer;
 pub mod backlog;
@@ -25,14 +26,15 @@ pub mod remembered;
 pub mod single;
 pub mod sqlite;
 pub mod tables;
+pub mod write;
 
 pub use answer::{Answer, Completion, Deliver};
 
-use commit::WriteRequest;
 use cursor::Position;
 use error::Quoted;
 use follow::FollowerId;
 use list::{EventList, List, ListRequest, SessionList};
+use write::WriteRequest;
 
 /// A database that is open, or being opened, in the background. All calls return at once; their completions arrive
 /// through the [`Deliver`] that the store was opened with, on a thread of the store.

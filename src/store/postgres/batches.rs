@@ -26,10 +26,11 @@ use super::queue::{Batch, Concurrency, SessionQueues, Turn, WaitingSingle, Work}
 use super::single::Singles;
 use super::write::Writer;
 use crate::store::Deliver;
-use crate::store::commit::{AdmittedWrite, COMMITTING, Write, WriteResult};
+use crate::store::commit::COMMITTING;
 use crate::store::deleted::now;
 use crate::store::error::{ErrorKind, catching_async};
 use crate::store::single::SingleRequest;
+use crate::store::write::{AdmittedWrite, Write, WriteResult};
 
 /// How long a batch waits for a locked row. Longer than any transaction of ours needs, since these are worth waiting for.
 const LOCK_LIMIT: Duration = Duration::from_millis(100);

@@ -50,9 +50,9 @@ pub use tables::{DEFAULT_SCHEMA, Tables};
 use serve::{Call, refuse, run};
 
 use super::backlog::Backlog;
-use super::commit::WriteRequest;
 use super::error::{ErrorKind, StoreError};
 use super::follow::FollowerId;
+use super::write::WriteRequest;
 use super::{Answer, Deliver, ReadRequest, Store};
 
 /// The store over a Postgres database. The writes of one session keep their order; those of different sessions may

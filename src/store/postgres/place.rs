@@ -18,10 +18,10 @@ use super::progress::BatchedWrite;
 use super::session_lock::lock_session;
 use super::statement::{PlacedEvent, Replaced, Statements};
 use super::tables::Tables;
-use crate::store::commit::{Write, WriteResult};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::model::{MAX_SAFE_INTEGER, SessionRecord};
 use crate::store::reassigned::must_follow;
+use crate::store::write::{Write, WriteResult};
 use crate::store::{Answer, IndexConflict};
 
 /// See the module's description.

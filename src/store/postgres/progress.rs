@@ -8,8 +8,8 @@ use super::error::Table;
 use super::queue::{Obstacle, Waiting};
 use super::refusal::Refusals;
 use super::text::check_text;
-use crate::store::commit::{Write, WriteResult};
 use crate::store::error::StoreError;
+use crate::store::write::{Write, WriteResult};
 
 /// A write that is to be tried.
 pub(super) struct Attempt<'a> {

@@ -21,8 +21,9 @@ use tokio::time::Instant;
 
 use super::single::Tried;
 use crate::store::backlog::Admitted;
-use crate::store::commit::{AdmittedWrite, MAX_BATCH_BYTES, RowRequest};
+use crate::store::commit::MAX_BATCH_BYTES;
 use crate::store::single::SingleRequest;
+use crate::store::write::{AdmittedWrite, RowRequest};
 
 /// How many groups suspects are divided into. More groups need fewer rounds, and more statements.
 const GROUPS: usize = 8;

@@ -9,8 +9,8 @@ use tokio_postgres::Client;
 use super::error::{Failure, Remedy};
 use super::progress::BatchedWrite;
 use super::statement::{PlacedEvent, Statements};
-use crate::store::commit::Write;
 use crate::store::model::SessionRecord;
+use crate::store::write::Write;
 
 /// The rows of writes that are committed together, in the order in which every transaction of ours touches rows: sessions
 /// by their ids, then events by their places. So no two transactions ever wait for each other.

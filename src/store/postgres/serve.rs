@@ -20,9 +20,9 @@ use super::single::Singles;
 use super::tables::Preparation;
 use super::write::Writer;
 use crate::store::backlog::Admitted;
-use crate::store::commit::AdmittedWrite;
 use crate::store::error::{StoreError, catching_async};
 use crate::store::follow::FollowerId;
+use crate::store::write::AdmittedWrite;
 use crate::store::{Answer, Deliver, ReadRequest};
 
 /// How long connections get, once the last call is answered, to say goodbye to the server.

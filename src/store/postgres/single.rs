@@ -20,9 +20,9 @@ use super::session_lock::lock_session;
 use super::statement::{begin_writing, limit_locks};
 use super::tables::Preparation;
 use crate::store::Answer;
-use crate::store::commit::WriteResult;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::single::SingleRequest;
+use crate::store::write::WriteResult;
 
 /// See the module's description.
 pub(super) struct Singles {

@@ -1,7 +1,7 @@
 //! Texts that Postgres cannot hold. `progress` refuses writes with such a text before they are sent.
 
-use crate::store::commit::Write;
 use crate::store::error::StoreError;
+use crate::store::write::Write;
 
 /// Postgres has no text that holds U+0000. In JSON text it is escaped.
 pub(super) fn check_text(write: &Write<'_>) -> Result<(), StoreError> {

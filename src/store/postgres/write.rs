@@ -21,9 +21,9 @@ use super::rows::Rows;
 use super::statement::Statements;
 use super::tables::Preparation;
 use crate::store::Answer;
-use crate::store::commit::Write;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::reassigned::ReassignedSessions;
+use crate::store::write::Write;
 
 /// What writes the batches of a store.
 pub(super) struct Writer {

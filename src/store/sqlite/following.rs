@@ -103,7 +103,7 @@ impl<T> Following<T> {
         let mut sessions = batch.sessions_of_events();
         sessions.sort_unstable();
         sessions.dedup();
-        Some(sessions)
+        Some(sessions.into_iter().map(str::to_owned).collect())
     }
 
     /// Whether anybody follows anything, or did.

@@ -35,10 +35,11 @@ use readers::{ReaderId, ReaderTask};
 use shared::{Shared, WriterTask};
 use write::Writer;
 
-use super::commit::{WriteRequest, commit_batch};
+use super::commit::commit_batch;
 use super::error::{ErrorKind, StoreError, catching};
 use super::follow::{FollowerId, Look};
 use super::message::{StoreOption, message};
+use super::write::WriteRequest;
 use super::{Answer, Deliver, IndexConflict, ReadRequest, Store};
 
 /// How a store is opened.

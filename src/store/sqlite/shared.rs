@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use super::following::Following;
 use super::readers::{ReaderId, ReaderTask, Reads};
 use crate::store::backlog::Backlog;
-use crate::store::commit::{Batch, WriteQueue, WriteRequest};
+use crate::store::commit::{Batch, WriteQueue};
 use crate::store::error::StoreError;
 use crate::store::follow::FollowerId;
+use crate::store::write::WriteRequest;
 use crate::store::{Answer, Completion, Deliver, ReadRequest};
 
 /// Where a store is in its life.

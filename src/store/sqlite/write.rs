@@ -10,13 +10,14 @@ use super::read::data_version;
 use super::single;
 use super::tables::Tables;
 use super::tombstones::{Deleted, Tombstones};
-use crate::store::commit::{Backend, Write, WriteResult};
+use crate::store::commit::Backend;
 use crate::store::deleted;
 use crate::store::error::{Quoted, StoreError};
 use crate::store::model::{MAX_SAFE_INTEGER, SessionEvent, SessionRecord};
 use crate::store::reassigned::{ReassignedSessions, must_follow};
 use crate::store::single::SingleRequest;
 use crate::store::tables::columns::{EVENTS, SESSIONS, names, replacements};
+use crate::store::write::{Write, WriteResult};
 use crate::store::{Answer, IndexConflict};
 
 /// The one connection that writes, and the statements it uses.

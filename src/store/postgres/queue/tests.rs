@@ -1,7 +1,7 @@
 use super::*;
 use crate::store::backlog::Backlog;
-use crate::store::commit::WriteRequest;
 use crate::store::labels::LabelChanges;
+use crate::store::write::WriteRequest;
 
 fn push(queues: &mut SessionQueues<usize>, session: &str, ticket: usize) {
     let event = RowRequest::InsertEvent {
