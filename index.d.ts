@@ -28,6 +28,15 @@ type PersistErrorCode =
   | "ERR_PERSIST_NO_BINARY"
   | "ERR_PERSIST_INTERNAL";
 
+/** `AbortSignal`, where the program has its type: without DOM and Node's types there is none. */
+type Signal = typeof globalThis extends {
+  AbortSignal: {
+    prototype: infer Type;
+  };
+}
+  ? Type
+  : object;
+
 /**
  * Which events `listEvents` lists, and in which order: the SDK's own request, and what may be left out of it. An event is
  * listed if it meets all that is given.
@@ -116,14 +125,6 @@ interface SessionListRequest extends ListPageRequest {
    */
   labels?: Record<string, string>;
 }
-/** `AbortSignal`, where the program has its type: without DOM and Node's types there is none. */
-type Signal = typeof globalThis extends {
-  AbortSignal: {
-    prototype: infer Type;
-  };
-}
-  ? Type
-  : object;
 /** What `tailEvents` is asked for. */
 interface TailEventsRequest {
   /** The session that is followed. It need not exist yet. */
@@ -412,6 +413,42 @@ declare abstract class PersistDriver implements SessionPersistDriver {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** What every method that takes long may be given. */
+interface WorkOptions<Progress> {
+  /**
+   * Called with how far the work is, a few times a second at most. What it throws ends the work, and rejects the promise.
+   *
+   * @default undefined
+   */
+  onProgress?: (progress: Progress) => void;
+  /**
+   * Ends the work: the promise rejects with an `AbortError`, once the step that is under way is done. What was done stays done;
+   * call again to go on.
+   *
+   * @default undefined
+   */
+  signal?: Signal;
+}
+/** How much space `vacuum` has given back, or how much it has so far. */
+interface VacuumResult {
+  /** How many bytes of disk space. */
+  bytes: number;
+}
+/** The options of `vacuum`. All may be left out. */
+type VacuumOptions = WorkOptions<VacuumResult>;
+/** The methods for those who operate a server, beside those for programs that work with sessions. */
+declare abstract class OperatedDriver extends PersistDriver {
+  /**
+   * Gives the space of what was removed back to the file system.
+   *
+   * @example
+   * ```ts
+   * const { bytes } = await persist.vacuum();
+   * ```
+   */
+  vacuum(options?: VacuumOptions): Promise<VacuumResult>;
+}
+
 /** The options of `PostgresSessionPersistDriver`. All may be left out. */
 interface PostgresSessionPersistDriverOptions extends PersistDriverOptions {
   /**
@@ -566,7 +603,7 @@ interface PostgresSslOptions {
  * await persist.close();
  * ```
  */
-declare class PostgresSessionPersistDriver extends PersistDriver {
+declare class PostgresSessionPersistDriver extends OperatedDriver {
   /**
    * Reads the options; the first call connects, and makes the tables ready.
    *
@@ -649,7 +686,7 @@ interface SQLiteSessionPersistDriverOptions extends PersistDriverOptions {
  * await persist.close();
  * ```
  */
-declare class SQLiteSessionPersistDriver extends PersistDriver {
+declare class SQLiteSessionPersistDriver extends OperatedDriver {
   /**
    * Begins to open the database, in the background; every call waits for it.
    *
@@ -672,4 +709,7 @@ export type {
   SQLiteSessionPersistDriverOptions,
   SessionListRequest,
   TailEventsRequest,
+  VacuumOptions,
+  VacuumResult,
+  WorkOptions,
 };

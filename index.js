@@ -166,6 +166,74 @@ function needsNew(target, { name }) {
   return constructor;
 }
 
+// lib/native.ts
+var NAME = "sandbox-agent-persist";
+var fitting = define_PLATFORMS_default.filter((platform) => `${platform}-`.startsWith(`${process.platform}-${process.arch}-`));
+var { Driver } = load();
+function load() {
+  const given = process.env["NAPI_RS_NATIVE_LIBRARY_PATH"];
+  if (given) return loadGiven(given);
+  const problems = [];
+  for (const platform of fitting) {
+    const packageName = `${NAME}-${platform}`;
+    for (const file of [`./${NAME}.${platform}.node`, packageName]) {
+      try {
+        const loaded = require(file);
+        if (file === packageName) checkVersion(packageName);
+        return loaded;
+      } catch (error) {
+        if (!isAbsent(error, file)) problems.push(`${file}: ${messageOf(error)}`);
+      }
+    }
+  }
+  throw createError("ERR_PERSIST_NO_BINARY", explain(problems));
+}
+function loadGiven(file) {
+  try {
+    const loaded = require(file);
+    if (!loaded.Driver) throw new Error(`it is not the native part of ${NAME}`);
+    return loaded;
+  } catch (error) {
+    throw createError(
+      "ERR_PERSIST_NO_BINARY",
+      `${file} could not be loaded: ${messageOf(error)}. NAPI_RS_NATIVE_LIBRARY_PATH names it: correct or unset that variable`
+    );
+  }
+}
+function checkVersion(packageName) {
+  const { version } = require(`${packageName}/package.json`);
+  if (version !== "0.1.0") throw new Error(`it has version ${version}, and ${NAME} has version ${"0.1.0"}`);
+}
+function messageOf(error) {
+  return (error instanceof Error ? error.message : String(error)).split("\n", 1).join();
+}
+function isAbsent(error, file) {
+  const { code, message = "" } = error;
+  return code === "MODULE_NOT_FOUND" && message.includes(`'${file}'`);
+}
+function explain(problems) {
+  const machine = `${process.platform} ${process.arch}${libc()}, Node ${process.versions.node}`;
+  const binaries = `There are binaries for ${define_PLATFORMS_default.join(", ")}.`;
+  if (problems.length > 0) {
+    const advice = problems.some((problem) => problem.includes("loading addons is disabled")) ? "Run Node with --allow-addons beside --permission, and let it read node_modules and use the database's files." : `Remove node_modules and the lock file, and install ${NAME} again; the system may also be too old for the binary (docs/runtimes.md).`;
+    return `the native part of ${NAME} could not be loaded on ${machine}: ${problems.join("; ")}. ${advice}`;
+  }
+  if (fitting.length === 0) {
+    return `${NAME} has no binary for this machine: ${machine}. ${binaries} For another, build it from source (CONTRIBUTING.md).`;
+  }
+  return `the native part of ${NAME} is not installed for ${machine}. ${binaries} It is an optional dependency, ${fitting.map((platform) => `${NAME}-${platform}`).join(" or ")}: install without --omit=optional (--no-optional), on the system that runs it; and do not let a bundler take it in (docs/bundlers.md).`;
+}
+function libc() {
+  if (process.platform !== "linux") return "";
+  try {
+    Object.assign(process.report, { excludeNetwork: true });
+    const { header } = process.report.getReport();
+    return header.glibcVersionRuntime ? `, glibc ${header.glibcVersionRuntime}` : ", no glibc (musl)";
+  } catch {
+    return "";
+  }
+}
+
 // lib/driver.ts
 var import_node_crypto = require("node:crypto");
 
@@ -229,6 +297,18 @@ var Drain = class {
 };
 
 // lib/abort.ts
+function signalOf(given, name) {
+  let signal;
+  try {
+    signal = given?.signal;
+  } catch (cause) {
+    throw createError("ERR_PERSIST_INVALID_ARGUMENT", "reading the field signal threw (see `cause`)", { cause });
+  }
+  if (signal === void 0) return void 0;
+  if (typeof signal === "object" && signal !== null && "aborted" in signal && "addEventListener" in signal)
+    return signal;
+  throw createError("ERR_PERSIST_INVALID_ARGUMENT", `${name}.signal must be an AbortSignal`);
+}
 var listening = /* @__PURE__ */ new WeakMap();
 function whenAborted(signal, act) {
   const { acts, stop } = listening.get(signal) ?? listen(signal);
@@ -269,7 +349,7 @@ var Tail = class {
   constructor(follow, request) {
     try {
       const follower = follow();
-      this.#signal = signalOf(request);
+      this.#signal = signalOf(request, "request");
       this.#follower = follower;
     } catch (error) {
       this.#refusal = { error };
@@ -356,27 +436,17 @@ var Tail = class {
     if (this.#last) await settled(this.#last);
   }
 };
-async function settled(call) {
+async function settled(call2) {
   try {
-    await call;
+    await call2;
   } catch {
   }
-}
-function signalOf(request) {
-  let signal;
-  try {
-    ({ signal } = request);
-  } catch (cause) {
-    throw createError("ERR_PERSIST_INVALID_ARGUMENT", "reading the field signal threw (see `cause`)", { cause });
-  }
-  if (signal === void 0) return void 0;
-  if (typeof signal === "object" && signal !== null && "aborted" in signal && "addEventListener" in signal)
-    return signal;
-  throw createError("ERR_PERSIST_INVALID_ARGUMENT", "request.signal must be an AbortSignal");
 }
 
 // lib/driver.ts
 var isDriver;
+var nativeOf;
+var noteWrite;
 var PersistDriver = class {
   #native;
   /** How many writes were called. */
@@ -401,11 +471,7 @@ var PersistDriver = class {
    * ```
    */
   ready() {
-    try {
-      return this.#native.ready();
-    } catch (error) {
-      return refusal(this, "ready", error);
-    }
+    return call(this, "ready", (native) => native.ready());
   }
   /**
    * The session's record, or `undefined` when there is none.
@@ -416,11 +482,7 @@ var PersistDriver = class {
    * ```
    */
   getSession(id) {
-    try {
-      return this.#native.getSession(id);
-    } catch (error) {
-      return refusal(this, "getSession", error);
-    }
+    return call(this, "getSession", (native) => native.getSession(id));
   }
   /**
    * A page of sessions, in order of `(createdAt, id)`: at most `limit` of them, 100 when `limit` is left out, not finite or
@@ -440,11 +502,7 @@ var PersistDriver = class {
    * ```
    */
   listSessions(request) {
-    try {
-      return this.#native.listSessions(request);
-    } catch (error) {
-      return refusal(this, "listSessions", error);
-    }
+    return call(this, "listSessions", (native) => native.listSessions(request));
   }
   /**
    * Stores the record, in place of the one with its id if there is one: a field that is absent now is cleared. Resolves
@@ -457,12 +515,7 @@ var PersistDriver = class {
    * ```
    */
   updateSession(session) {
-    try {
-      this.#writes += 1;
-      return this.#native.updateSession(session);
-    } catch (error) {
-      return refusal(this, "updateSession", error);
-    }
+    return write(this, "updateSession", (native) => native.updateSession(session));
   }
   /**
    * A page of one session's events, in order of `eventIndex`: at most `limit` of them, 100 when `limit` is left out, not
@@ -485,11 +538,7 @@ var PersistDriver = class {
    * ```
    */
   listEvents(request) {
-    try {
-      return this.#native.listEvents(request);
-    } catch (error) {
-      return refusal(this, "listEvents", error);
-    }
+    return call(this, "listEvents", (native) => native.listEvents(request));
   }
   /**
    * Stores the event. Resolves once it is on disk. Storing the same event again, by its `id` and `eventIndex`, replaces it.
@@ -511,12 +560,7 @@ var PersistDriver = class {
    * ```
    */
   insertEvent(sessionId, event) {
-    try {
-      this.#writes += 1;
-      return this.#native.insertEvent(sessionId, event);
-    } catch (error) {
-      return refusal(this, "insertEvent", error);
-    }
+    return write(this, "insertEvent", (native) => native.insertEvent(sessionId, event));
   }
   /**
    * Sets labels of a session, and removes those that are `null`; all others stay. Resolves once that is on disk. The labels
@@ -533,12 +577,7 @@ var PersistDriver = class {
    * ```
    */
   setLabels(sessionId, labels) {
-    try {
-      this.#writes += 1;
-      return this.#native.setLabels(sessionId, labels);
-    } catch (error) {
-      return refusal(this, "setLabels", error);
-    }
+    return write(this, "setLabels", (native) => native.setLabels(sessionId, labels));
   }
   /**
    * The labels of a session; an empty object when it has none.
@@ -549,11 +588,7 @@ var PersistDriver = class {
    * ```
    */
   getLabels(sessionId) {
-    try {
-      return this.#native.getLabels(sessionId);
-    } catch (error) {
-      return refusal(this, "getLabels", error);
-    }
+    return call(this, "getLabels", (native) => native.getLabels(sessionId));
   }
   /**
    * Follows a session: yields its stored events after `afterIndex`, then new ones as they are committed, by whichever
@@ -603,12 +638,7 @@ var PersistDriver = class {
    * ```
    */
   deleteSession(id) {
-    try {
-      this.#writes += 1;
-      return this.#native.deleteSession(id);
-    } catch (error) {
-      return refusal(this, "deleteSession", error);
-    }
+    return write(this, "deleteSession", (native) => native.deleteSession(id));
   }
   /**
    * Copies a session under a new id: its record, its labels, and its events up to and including `throughIndex`. Resolves with
@@ -636,12 +666,7 @@ var PersistDriver = class {
    * ```
    */
   forkSession(id, options) {
-    try {
-      this.#writes += 1;
-      return this.#native.forkSession(id, options, (0, import_node_crypto.randomUUID)());
-    } catch (error) {
-      return refusal(this, "forkSession", error);
-    }
+    return write(this, "forkSession", (native) => native.forkSession(id, options, (0, import_node_crypto.randomUUID)()));
   }
   /**
    * Resolves once everything that was prompted is stored. Call it when the prompts are answered, before the SDK's
@@ -702,6 +727,8 @@ var PersistDriver = class {
   }
   static {
     isDriver = (value) => typeof value === "object" && value !== null && #native in value;
+    nativeOf = (driver) => driver.#native;
+    noteWrite = (driver) => driver.#writes += 1;
   }
 };
 async function drainAndClose(native) {
@@ -712,6 +739,17 @@ async function drainAndClose(native) {
     drain.stop();
   }
   return native.close();
+}
+function call(driver, method, work) {
+  try {
+    return work(nativeOf(driver));
+  } catch (error) {
+    return refusal(driver, method, error);
+  }
+}
+function write(driver, method, work) {
+  if (isDriver(driver)) noteWrite(driver);
+  return call(driver, method, work);
 }
 function refusal(driver, method, cause) {
   return Promise.reject(failure(driver, method, cause));
@@ -727,78 +765,56 @@ function failure(driver, method, cause) {
   );
 }
 
-// lib/native.ts
-var NAME = "sandbox-agent-persist";
-var fitting = define_PLATFORMS_default.filter((platform) => `${platform}-`.startsWith(`${process.platform}-${process.arch}-`));
-var { Driver } = load();
-function load() {
-  const given = process.env["NAPI_RS_NATIVE_LIBRARY_PATH"];
-  if (given) return loadGiven(given);
-  const problems = [];
-  for (const platform of fitting) {
-    const packageName = `${NAME}-${platform}`;
-    for (const file of [`./${NAME}.${platform}.node`, packageName]) {
-      try {
-        const loaded = require(file);
-        if (file === packageName) checkVersion(packageName);
-        return loaded;
-      } catch (error) {
-        if (!isAbsent(error, file)) problems.push(`${file}: ${messageOf(error)}`);
-      }
+// lib/job.ts
+async function finish(start, options) {
+  const signal = signalOf(options, "options");
+  const tell = callbackOf(options);
+  if (signal?.aborted) throw abortError(signal.reason);
+  const job = start();
+  const stopListening = signal && whenAborted(signal, () => job.end());
+  try {
+    for (; ; ) {
+      const said = await job.next();
+      if (said && "result" in said) return said.result;
+      if (!said) throw abortError(signal?.reason);
+      tell?.(said.progress);
     }
+  } finally {
+    job.end();
+    stopListening?.();
   }
-  throw createError("ERR_PERSIST_NO_BINARY", explain(problems));
 }
-function loadGiven(file) {
+function callbackOf(options) {
+  let onProgress;
   try {
-    const loaded = require(file);
-    if (!loaded.Driver) throw new Error(`it is not the native part of ${NAME}`);
-    return loaded;
-  } catch (error) {
-    throw createError(
-      "ERR_PERSIST_NO_BINARY",
-      `${file} could not be loaded: ${messageOf(error)}. NAPI_RS_NATIVE_LIBRARY_PATH names it: correct or unset that variable`
-    );
+    onProgress = options?.onProgress;
+  } catch (cause) {
+    throw createError("ERR_PERSIST_INVALID_ARGUMENT", "reading the field onProgress threw (see `cause`)", { cause });
   }
+  if (onProgress === void 0) return void 0;
+  if (typeof onProgress === "function") return onProgress;
+  throw createError("ERR_PERSIST_INVALID_ARGUMENT", "options.onProgress must be a function");
 }
-function checkVersion(packageName) {
-  const { version } = require(`${packageName}/package.json`);
-  if (version !== "0.1.0") throw new Error(`it has version ${version}, and ${NAME} has version ${"0.1.0"}`);
-}
-function messageOf(error) {
-  return (error instanceof Error ? error.message : String(error)).split("\n", 1).join();
-}
-function isAbsent(error, file) {
-  const { code, message = "" } = error;
-  return code === "MODULE_NOT_FOUND" && message.includes(`'${file}'`);
-}
-function explain(problems) {
-  const machine = `${process.platform} ${process.arch}${libc()}, Node ${process.versions.node}`;
-  const binaries = `There are binaries for ${define_PLATFORMS_default.join(", ")}.`;
-  if (problems.length > 0) {
-    const advice = problems.some((problem) => problem.includes("loading addons is disabled")) ? "Run Node with --allow-addons beside --permission, and let it read node_modules and use the database's files." : `Remove node_modules and the lock file, and install ${NAME} again; the system may also be too old for the binary (docs/runtimes.md).`;
-    return `the native part of ${NAME} could not be loaded on ${machine}: ${problems.join("; ")}. ${advice}`;
+
+// lib/operations.ts
+var OperatedDriver = class extends PersistDriver {
+  /**
+   * Gives the space of what was removed back to the file system.
+   *
+   * @example
+   * ```ts
+   * const { bytes } = await persist.vacuum();
+   * ```
+   */
+  vacuum(options) {
+    return call(this, "vacuum", (native) => finish(() => native.vacuum(options), options));
   }
-  if (fitting.length === 0) {
-    return `${NAME} has no binary for this machine: ${machine}. ${binaries} For another, build it from source (CONTRIBUTING.md).`;
-  }
-  return `the native part of ${NAME} is not installed for ${machine}. ${binaries} It is an optional dependency, ${fitting.map((platform) => `${NAME}-${platform}`).join(" or ")}: install without --omit=optional (--no-optional), on the system that runs it; and do not let a bundler take it in (docs/bundlers.md).`;
-}
-function libc() {
-  if (process.platform !== "linux") return "";
-  try {
-    Object.assign(process.report, { excludeNetwork: true });
-    const { header } = process.report.getReport();
-    return header.glibcVersionRuntime ? `, glibc ${header.glibcVersionRuntime}` : ", no glibc (musl)";
-  } catch {
-    return "";
-  }
-}
+};
 
 // lib/postgres.ts
 var _PostgresSessionPersistDriver_decorators, _init, _a;
 _PostgresSessionPersistDriver_decorators = [needsNew];
-var PostgresSessionPersistDriver = class extends (_a = PersistDriver) {
+var PostgresSessionPersistDriver = class extends (_a = OperatedDriver) {
   /**
    * Reads the options; the first call connects, and makes the tables ready.
    *
@@ -823,7 +839,7 @@ __runInitializers(_init, 1, PostgresSessionPersistDriver);
 // lib/sqlite.ts
 var _SQLiteSessionPersistDriver_decorators, _init2, _a2;
 _SQLiteSessionPersistDriver_decorators = [needsNew];
-var SQLiteSessionPersistDriver = class extends (_a2 = PersistDriver) {
+var SQLiteSessionPersistDriver = class extends (_a2 = OperatedDriver) {
   /**
    * Begins to open the database, in the background; every call waits for it.
    *

@@ -33,6 +33,8 @@ export interface PersistDriverOptions {
 }
 
 let isDriver: (value: unknown) => boolean;
+let nativeOf: (driver: PersistDriver) => NativeDriver;
+let noteWrite: (driver: PersistDriver) => void;
 
 /**
  * The methods of `SQLiteSessionPersistDriver` and `PostgresSessionPersistDriver`, which are the same.
@@ -67,11 +69,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   ready(): Promise<void> {
-    try {
-      return this.#native.ready();
-    } catch (error) {
-      return refusal(this, "ready", error);
-    }
+    return call(this, "ready", (native) => native.ready());
   }
 
   /**
@@ -83,11 +81,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   getSession(id: string): Promise<SessionRecord | undefined> {
-    try {
-      return this.#native.getSession(id);
-    } catch (error) {
-      return refusal(this, "getSession", error);
-    }
+    return call(this, "getSession", (native) => native.getSession(id));
   }
 
   /**
@@ -108,11 +102,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   listSessions(request?: SessionListRequest): Promise<ListPage<SessionRecord>> {
-    try {
-      return this.#native.listSessions(request);
-    } catch (error) {
-      return refusal(this, "listSessions", error);
-    }
+    return call(this, "listSessions", (native) => native.listSessions(request));
   }
 
   /**
@@ -126,12 +116,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   updateSession(session: SessionRecord): Promise<void> {
-    try {
-      this.#writes += 1;
-      return this.#native.updateSession(session);
-    } catch (error) {
-      return refusal(this, "updateSession", error);
-    }
+    return write(this, "updateSession", (native) => native.updateSession(session));
   }
 
   /**
@@ -155,11 +140,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   listEvents(request: EventListRequest): Promise<ListPage<SessionEvent>> {
-    try {
-      return this.#native.listEvents(request);
-    } catch (error) {
-      return refusal(this, "listEvents", error);
-    }
+    return call(this, "listEvents", (native) => native.listEvents(request));
   }
 
   /**
@@ -182,12 +163,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   insertEvent(sessionId: string, event: SessionEvent): Promise<void> {
-    try {
-      this.#writes += 1;
-      return this.#native.insertEvent(sessionId, event);
-    } catch (error) {
-      return refusal(this, "insertEvent", error);
-    }
+    return write(this, "insertEvent", (native) => native.insertEvent(sessionId, event));
   }
 
   /**
@@ -205,12 +181,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   setLabels(sessionId: string, labels: Record<string, string | null | undefined>): Promise<void> {
-    try {
-      this.#writes += 1;
-      return this.#native.setLabels(sessionId, labels);
-    } catch (error) {
-      return refusal(this, "setLabels", error);
-    }
+    return write(this, "setLabels", (native) => native.setLabels(sessionId, labels));
   }
 
   /**
@@ -222,11 +193,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   getLabels(sessionId: string): Promise<Record<string, string>> {
-    try {
-      return this.#native.getLabels(sessionId);
-    } catch (error) {
-      return refusal(this, "getLabels", error);
-    }
+    return call(this, "getLabels", (native) => native.getLabels(sessionId));
   }
 
   /**
@@ -278,12 +245,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   deleteSession(id: string): Promise<boolean> {
-    try {
-      this.#writes += 1;
-      return this.#native.deleteSession(id);
-    } catch (error) {
-      return refusal(this, "deleteSession", error);
-    }
+    return write(this, "deleteSession", (native) => native.deleteSession(id));
   }
 
   /**
@@ -312,12 +274,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   forkSession(id: string, options?: ForkSessionOptions): Promise<SessionRecord> {
-    try {
-      this.#writes += 1;
-      return this.#native.forkSession(id, options, randomUUID());
-    } catch (error) {
-      return refusal(this, "forkSession", error);
-    }
+    return write(this, "forkSession", (native) => native.forkSession(id, options, randomUUID()));
   }
 
   /**
@@ -383,6 +340,8 @@ export abstract class PersistDriver implements SessionPersistDriver {
 
   static {
     isDriver = (value) => typeof value === "object" && value !== null && #native in value;
+    nativeOf = (driver) => driver.#native;
+    noteWrite = (driver) => (driver.#writes += 1);
   }
 }
 
@@ -394,6 +353,29 @@ async function drainAndClose(native: NativeDriver): Promise<void> {
     drain.stop();
   }
   return native.close();
+}
+
+/** Calls the native part of a driver, for one of its methods. It rejects when there is no driver. */
+export function call<Result>(
+  driver: PersistDriver,
+  method: string,
+  work: (native: NativeDriver) => Promise<Result>,
+): Promise<Result> {
+  try {
+    return work(nativeOf(driver));
+  } catch (error) {
+    return refusal(driver, method, error);
+  }
+}
+
+/** The same for a call that `flush` waits for. */
+function write<Result>(
+  driver: PersistDriver,
+  method: string,
+  work: (native: NativeDriver) => Promise<Result>,
+): Promise<Result> {
+  if (isDriver(driver)) noteWrite(driver);
+  return call(driver, method, work);
 }
 
 /** What a method rejects with when it could not even be called. */

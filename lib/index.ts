@@ -1,5 +1,6 @@
 // The public front of the package: all names that it exports, and nothing else.
 export type { PersistErrorCode } from "./errors.ts";
+export type { VacuumOptions, VacuumResult, WorkOptions } from "./operations.ts";
 export {
   PostgresSessionPersistDriver,
   type PostgresSessionPersistDriverOptions,

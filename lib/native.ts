@@ -23,6 +23,8 @@ export interface NativeDriver {
   deleteSession(id: unknown): Promise<boolean>;
   /** `randomId` is the copy's id unless the options have one. */
   forkSession(id: unknown, options: unknown, randomId: string): Promise<SessionRecord>;
+  /** Begins a job. Throws when the options are wrong, or the driver closed. */
+  vacuum(options: unknown): NativeJob<{ bytes: number }, { bytes: number }>;
   /** Sends the store what was written in this turn. */
   send(): void;
   close(): Promise<void>;
@@ -32,6 +34,17 @@ export interface NativeDriver {
 export interface NativeFollower {
   /** The next events, at least one; `undefined` once there will be no more. Called when the one before has settled. */
   nextEvents(): Promise<SessionEvent[] | undefined>;
+  end(): void;
+}
+
+/** The native class of src/bindings/job.rs: work that takes many calls, under way. */
+export interface NativeJob<Result, Progress> {
+  /**
+   * How far it is, as soon as that has changed, and at last its result; `undefined` once it was ended. Called when the one before has
+   * settled.
+   */
+  next(): Promise<{ progress: Progress } | { result: Result } | undefined>;
+  /** Ends it after the call that is under way. */
   end(): void;
 }
 

@@ -1,7 +1,8 @@
 // The driver for Postgres: its options, and how it is opened.
 import { needsNew } from "./class.ts";
-import { PersistDriver, type PersistDriverOptions } from "./driver.ts";
+import type { PersistDriverOptions } from "./driver.ts";
 import { Driver } from "./native.ts";
+import { OperatedDriver } from "./operations.ts";
 import { realm } from "./realm.ts";
 
 /** The options of `PostgresSessionPersistDriver`. All may be left out. */
@@ -161,7 +162,7 @@ export interface PostgresSslOptions {
  * ```
  */
 @needsNew
-export class PostgresSessionPersistDriver extends PersistDriver {
+export class PostgresSessionPersistDriver extends OperatedDriver {
   /**
    * Reads the options; the first call connects, and makes the tables ready.
    *

@@ -1,6 +1,8 @@
 // What methods take that is theirs alone, beside what the SDK asks for.
 import type { ListEventsRequest, ListPageRequest } from "sandbox-agent" with { "resolution-mode": "import" };
 
+import type { Signal } from "./abort.ts";
+
 /**
  * Which events `listEvents` lists, and in which order: the SDK's own request, and what may be left out of it. An event is
  * listed if it meets all that is given.
@@ -90,9 +92,6 @@ export interface SessionListRequest extends ListPageRequest {
    */
   labels?: Record<string, string>;
 }
-
-/** `AbortSignal`, where the program has its type: without DOM and Node's types there is none. */
-type Signal = typeof globalThis extends { AbortSignal: { prototype: infer Type } } ? Type : object;
 
 /** What `tailEvents` is asked for. */
 export interface TailEventsRequest {

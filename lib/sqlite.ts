@@ -1,7 +1,8 @@
 // The driver for SQLite: its options, and how it is opened.
 import { needsNew } from "./class.ts";
-import { PersistDriver, type PersistDriverOptions } from "./driver.ts";
+import type { PersistDriverOptions } from "./driver.ts";
 import { Driver } from "./native.ts";
+import { OperatedDriver } from "./operations.ts";
 import { realm } from "./realm.ts";
 
 /** The options of `SQLiteSessionPersistDriver`. All may be left out. */
@@ -72,7 +73,7 @@ export interface SQLiteSessionPersistDriverOptions extends PersistDriverOptions 
  * ```
  */
 @needsNew
-export class SQLiteSessionPersistDriver extends PersistDriver {
+export class SQLiteSessionPersistDriver extends OperatedDriver {
   /**
    * Begins to open the database, in the background; every call waits for it.
    *

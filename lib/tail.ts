@@ -2,14 +2,9 @@
 // taken them all. Nothing happens in it while nobody waits for an event.
 import type { SessionEvent } from "sandbox-agent" with { "resolution-mode": "import" };
 
-import { whenAborted } from "./abort.ts";
+import { signalOf, whenAborted } from "./abort.ts";
 import type { NativeFollower } from "./native.ts";
-import { abortError, createError } from "./realm.ts";
-
-/** A request that may be aborted, as far as that goes. */
-interface Abortable {
-  signal?: unknown;
-}
+import { abortError } from "./realm.ts";
 
 type Result = IteratorResult<SessionEvent, undefined>;
 
@@ -27,10 +22,10 @@ export class Tail implements AsyncIterableIterator<SessionEvent, undefined> {
   #last: Promise<Result> | undefined;
 
   /** `follow` may throw, and so may what the caller's request does when it is read. */
-  constructor(follow: () => NativeFollower, request: Abortable) {
+  constructor(follow: () => NativeFollower, request: { signal?: unknown }) {
     try {
       const follower = follow();
-      this.#signal = signalOf(request);
+      this.#signal = signalOf(request, "request");
       this.#follower = follower;
     } catch (error) {
       this.#refusal = { error };
@@ -134,18 +129,4 @@ async function settled(call: Promise<unknown>): Promise<void> {
   } catch {
     // Its own caller is told.
   }
-}
-
-function signalOf(request: Abortable): AbortSignal | undefined {
-  let signal: unknown;
-  try {
-    ({ signal } = request);
-  } catch (cause) {
-    throw createError("ERR_PERSIST_INVALID_ARGUMENT", "reading the field signal threw (see `cause`)", { cause });
-  }
-  if (signal === undefined) return undefined;
-  // Not by `instanceof`: a test runner's realm has an AbortSignal of its own.
-  if (typeof signal === "object" && signal !== null && "aborted" in signal && "addEventListener" in signal)
-    return signal as AbortSignal;
-  throw createError("ERR_PERSIST_INVALID_ARGUMENT", "request.signal must be an AbortSignal");
 }

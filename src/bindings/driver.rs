@@ -14,21 +14,25 @@ use napi_derive::napi;
 use super::arguments;
 use super::environment;
 use super::error::Failure;
+use super::fields::Fields;
 use super::follower::Follower;
 use super::fork;
+use super::job::{self, Job};
 use super::labels;
 use super::open::Open;
 use super::options;
-use super::outgoing::Outgoing;
+use super::outgoing::{DriverStore, Outgoing};
 use super::promises::{Promises, Ticket};
 use super::realm::Realm;
 use super::requests;
 use crate::store::error::StoreError;
+use crate::store::jobs::vacuum::Vacuum;
+use crate::store::jobs::{self, Recipient, deliver_to};
 use crate::store::postgres::PostgresStore;
 use crate::store::single::SingleRequest;
 use crate::store::sqlite::SqliteStore;
 use crate::store::write::{RowRequest, WriteRequest};
-use crate::store::{Deliver, ReadRequest, Store};
+use crate::store::{Deliver, ReadRequest};
 
 /// One driver, over a store of whatever kind.
 #[napi]
@@ -43,15 +47,16 @@ impl Driver {
         env: &Env,
         functions: &Object<'_>,
         parse: impl FnOnce(&Rc<Realm>) -> std::result::Result<options::Parsed<O>, Failure>,
-        open: impl FnOnce(O, Deliver<Ticket>) -> std::result::Result<Box<dyn Store<Ticket>>, StoreError>,
+        open: impl FnOnce(O, Deliver<Recipient<Ticket>>) -> std::result::Result<Arc<DriverStore>, StoreError>,
     ) -> Result<Self> {
         let realm = Rc::new(Realm::of(functions)?);
         let options = parse(&realm).map_err(|failure| failure.into_exception(env, &realm))?;
         let promises = Promises::new(env, &realm)?;
-        let store = open(options.store, Arc::new(promises.deliver()))
+        let deliver: Deliver<Ticket> = Arc::new(promises.deliver());
+        let store = open(options.store, deliver_to(Arc::clone(&deliver)))
             .map_err(|error| Failure::from(error).into_exception(env, &realm))?;
         let store = Outgoing::to(store);
-        let open = Rc::new(Open::new(realm, promises, store));
+        let open = Rc::new(Open::new(realm, promises, deliver, store));
         environment::release_at_end(&open);
         Ok(Self {
             open,
@@ -72,6 +77,14 @@ impl Driver {
             self.open.store.send();
         }
         Ok(promise)
+    }
+
+    fn begin<J: jobs::Job>(&self, env: &Env, job: impl FnOnce() -> std::result::Result<J, Failure>) -> Result<Job> {
+        let job = job().and_then(|job| {
+            self.open.check_not_closed()?;
+            Ok(Job::begin(&self.open, job)?)
+        });
+        job.map_err(|failure| failure.into_exception(env, &self.open.realm))
     }
 
     fn read<'env>(
@@ -97,7 +110,7 @@ impl Driver {
     pub fn sqlite(env: Env, options: Option<Unknown>, realm: Object) -> Result<Self> {
         let parse = |_: &Rc<Realm>| options::sqlite::parse(options);
         Self::open(&env, &realm, parse, |options, deliver| {
-            Ok(Box::new(SqliteStore::open(options, deliver)?))
+            Ok(Arc::new(SqliteStore::open(options, deliver)?))
         })
     }
 
@@ -106,7 +119,7 @@ impl Driver {
     pub fn postgres(env: Env, options: Option<Unknown>, realm: Object) -> Result<Self> {
         let parse = |realm: &Rc<Realm>| options::postgres::parse(&env, realm, options);
         Self::open(&env, &realm, parse, |options, deliver| {
-            Ok(Box::new(PostgresStore::open(options, deliver)?))
+            Ok(Arc::new(PostgresStore::open(options, deliver)?))
         })
     }
 
@@ -239,6 +252,15 @@ impl Driver {
             Ok(request) => self.write(env, &this, SingleRequest::Fork(request).into(), None),
             Err(failure) => self.open.promises.rejected(env, failure),
         }
+    }
+
+    /// Gives free space back. Throws when the options are wrong, or the driver closed.
+    #[napi(catch_unwind)]
+    pub fn vacuum(&self, env: &Env, options: Option<Unknown>) -> Result<Job> {
+        self.begin(env, || {
+            Fields::of("options", options)?.only(&job::FIELDS, "vacuum")?;
+            Ok(Vacuum)
+        })
     }
 
     /// Sends the store what was written in this turn. `lib/realm.ts` calls it at its end.

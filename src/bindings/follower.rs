@@ -38,7 +38,7 @@ impl Follower {
     /// The next events, at least one, as soon as there are some; nothing once there will be no more.
     #[napi(catch_unwind)]
     pub fn next_events<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
-        let (ticket, promise) = self.open.promises.of_events(env)?;
+        let (ticket, promise) = self.open.promises.of_news(env)?;
         self.open.store.next_events(self.id, ticket);
         Ok(promise)
     }

@@ -11,6 +11,7 @@ mod error;
 mod fields;
 mod follower;
 mod fork;
+mod job;
 mod labels;
 mod open;
 mod options;

@@ -7,6 +7,7 @@ use super::environment::Release;
 use super::outgoing::Outgoing;
 use super::promises::{Promises, Ticket};
 use super::realm::Realm;
+use crate::store::Deliver;
 use crate::store::error::StoreError;
 use crate::store::follow::FollowerId;
 
@@ -14,16 +15,19 @@ use crate::store::follow::FollowerId;
 pub(super) struct Open {
     pub(super) realm: Rc<Realm>,
     pub(super) promises: Promises,
+    /// Where answers go that are not the store's own.
+    pub(super) deliver: Deliver<Ticket>,
     pub(super) store: Outgoing,
     followers: Cell<u64>,
     is_closed: Cell<bool>,
 }
 
 impl Open {
-    pub(super) fn new(realm: Rc<Realm>, promises: Promises, store: Outgoing) -> Self {
+    pub(super) fn new(realm: Rc<Realm>, promises: Promises, deliver: Deliver<Ticket>, store: Outgoing) -> Self {
         Self {
             realm,
             promises,
+            deliver,
             store,
             followers: Cell::new(0),
             is_closed: Cell::new(false),

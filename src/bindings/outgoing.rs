@@ -4,9 +4,11 @@
 //! would wake the store's thread and be committed alone, and all others would wait for that.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
 use super::promises::Ticket;
 use crate::store::follow::FollowerId;
+use crate::store::jobs::{JobStore, Recipient};
 use crate::store::write::WriteRequest;
 use crate::store::{ReadRequest, Store};
 
@@ -16,15 +18,18 @@ const MOST: usize = 64;
 /// How much text they have. Writes are counted, and refused if too much waits, when they are sent.
 const MOST_BYTES: usize = 1 << 20;
 
+/// The store of a driver, whose jobs call it on threads of their own.
+pub(super) type DriverStore = dyn Store<Recipient<Ticket>> + Send + Sync;
+
 /// A store, and the writes that are not sent to it yet.
 pub(super) struct Outgoing {
-    store: Box<dyn Store<Ticket>>,
-    writes: RefCell<Vec<(WriteRequest, Ticket)>>,
+    store: Arc<DriverStore>,
+    writes: RefCell<Vec<(WriteRequest, Recipient<Ticket>)>>,
     bytes: Cell<usize>,
 }
 
 impl Outgoing {
-    pub(super) fn to(store: Box<dyn Store<Ticket>>) -> Self {
+    pub(super) fn to(store: Arc<DriverStore>) -> Self {
         Self {
             store,
             writes: RefCell::default(),
@@ -37,7 +42,7 @@ impl Outgoing {
     pub(super) fn write(&self, request: WriteRequest, ticket: Ticket) -> bool {
         let bytes = self.bytes.get() + request.text_bytes();
         let mut writes = self.writes.borrow_mut();
-        writes.push((request, ticket));
+        writes.push((request, Recipient::Caller(ticket)));
         let count = writes.len();
         drop(writes);
         self.bytes.set(bytes);
@@ -59,12 +64,18 @@ impl Outgoing {
 
     pub(super) fn read(&self, request: ReadRequest, ticket: Ticket) {
         self.send();
-        self.store.read(request, ticket);
+        self.store.read(request, Recipient::Caller(ticket));
+    }
+
+    /// The store for a job, which sees what was written before it began.
+    pub(super) fn for_job(&self) -> JobStore<Ticket> {
+        self.send();
+        JobStore::new(Arc::clone(&self.store))
     }
 
     pub(super) fn ready(&self, ticket: Ticket) {
         self.send();
-        self.store.ready(ticket);
+        self.store.ready(Recipient::Caller(ticket));
     }
 
     pub(super) fn follow(&self, follower: FollowerId, session_id: &str, after: i64) {
@@ -72,7 +83,7 @@ impl Outgoing {
     }
 
     pub(super) fn next_events(&self, follower: FollowerId, ticket: Ticket) {
-        self.store.next_events(follower, ticket);
+        self.store.next_events(follower, Recipient::Caller(ticket));
     }
 
     pub(super) fn unfollow(&self, follower: FollowerId) {
@@ -81,6 +92,6 @@ impl Outgoing {
 
     pub(super) fn close(&self, ticket: Option<Ticket>) {
         self.send();
-        self.store.close(ticket);
+        self.store.close(ticket.map(Recipient::Caller));
     }
 }

@@ -41,8 +41,8 @@ pub(super) struct Ticket {
 enum Waits {
     /// A call, which the store works off by itself.
     ForCall,
-    /// New events, which may never come.
-    ForEvents,
+    /// News, which may come late or never: new events, or what comes of a job.
+    ForNews,
 }
 
 // SAFETY: other threads only carry a ticket, or drop it, which does nothing to the handles inside: only the JavaScript thread
@@ -109,9 +109,9 @@ impl Promises {
         self.new_ticket(env, event, Waits::ForCall)
     }
 
-    /// A promise of new events, which does not count as a pending call.
-    pub(super) fn of_events<'env>(&self, env: &'env Env) -> Result<(Ticket, Unknown<'env>)> {
-        self.new_ticket(env, None, Waits::ForEvents)
+    /// A promise of news, such as new events, which does not count as a pending call.
+    pub(super) fn of_news<'env>(&self, env: &'env Env) -> Result<(Ticket, Unknown<'env>)> {
+        self.new_ticket(env, None, Waits::ForNews)
     }
 
     fn new_ticket<'env>(
@@ -319,7 +319,8 @@ fn value_of(
     event: Option<&ObjectRef<false>>,
 ) -> std::result::Result<sys::napi_value, Failure> {
     let value = match answer {
-        Answer::Done | Answer::Absent => undefined(env),
+        // Answers to jobs do not come here.
+        Answer::Done | Answer::Absent | Answer::OfJob(_) => undefined(env),
         Answer::Reassigned(index) => {
             if let Some(event) = event {
                 show_index(env, event, index)?;

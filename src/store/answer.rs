@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::StoreError;
+use super::jobs::JobAnswer;
 
 /// What a call to a store comes back with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Answer {
     Absent,
     /// The session is deleted; whether there was anything of it.
     Deleted(bool),
+    /// What only jobs ask for.
+    OfJob(JobAnswer),
 }
 
 /// A finished call: the caller's ticket, and what the call came back with.

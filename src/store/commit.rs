@@ -10,7 +10,8 @@ use super::answer::Completion;
 use super::backlog::Admitted;
 use super::error::{StoreError, catching};
 use super::single::SingleRequest;
-use super::write::{AdmittedWrite, RowRequest, Write, WriteResult};
+use super::upkeep::UpkeepRequest;
+use super::write::{AdmittedWrite, RowRequest, SessionWrite, Write, WriteResult};
 
 /// How much text one transaction takes at most, so that no batch holds the write lock, or keeps its callers, for long.
 pub const MAX_BATCH_BYTES: usize = 16 << 20;
@@ -23,6 +24,9 @@ pub trait Backend {
 
     /// Commits a write that is a transaction of its own; when it fails, nothing of it is stored.
     fn commit_single(&mut self, request: &SingleRequest) -> WriteResult;
+
+    /// Does a write that is of no session.
+    fn keep_up(&mut self, request: UpkeepRequest) -> WriteResult;
 }
 
 /// A record or an event that waits, and its caller's ticket.
@@ -35,6 +39,8 @@ pub enum Batch<T> {
     Rows(Vec<QueuedRow<T>>),
     /// One that is a transaction of its own.
     Single(Admitted<SingleRequest>, T),
+    /// One that is of no session.
+    Upkeep(Admitted<UpkeepRequest>, T),
 }
 
 impl<T> Batch<T> {
@@ -47,6 +53,7 @@ impl<T> Batch<T> {
                 sessions.collect()
             }
             Self::Single(request, _) => request.session_of_events().into_iter().collect(),
+            Self::Upkeep(..) => Vec::new(),
         }
     }
 
@@ -58,7 +65,7 @@ impl<T> Batch<T> {
                 SingleRequest::DeleteSession { session_id } => Some(session_id),
                 SingleRequest::SetLabels { .. } | SingleRequest::Fork(_) => None,
             },
-            Self::Rows(_) => None,
+            Self::Rows(_) | Self::Upkeep(..) => None,
         }
     }
 }
@@ -90,11 +97,16 @@ impl<T> WriteQueue<T> {
         let mut bytes = 0;
         while let Some((request, ticket)) = self.waiting.pop_front() {
             match request {
-                AdmittedWrite::Row(request) if rows.is_empty() || bytes + request.bytes() <= MAX_BATCH_BYTES => {
+                AdmittedWrite::OfSession(SessionWrite::Row(request))
+                    if rows.is_empty() || bytes + request.bytes() <= MAX_BATCH_BYTES =>
+                {
                     bytes += request.bytes();
                     rows.push((request, ticket));
                 }
-                AdmittedWrite::Single(request) if rows.is_empty() => return Some(Batch::Single(request, ticket)),
+                AdmittedWrite::OfSession(SessionWrite::Single(request)) if rows.is_empty() => {
+                    return Some(Batch::Single(request, ticket));
+                }
+                AdmittedWrite::Upkeep(request) if rows.is_empty() => return Some(Batch::Upkeep(request, ticket)),
                 next => {
                     self.waiting.push_front((next, ticket));
                     break;
@@ -116,6 +128,10 @@ pub fn commit_batch<T>(backend: &mut impl Backend, batch: Batch<T>) -> Vec<Compl
         Batch::Rows(rows) => commit_rows(backend, rows),
         Batch::Single(request, ticket) => {
             let result = catching(COMMITTING, || backend.commit_single(&request));
+            vec![(ticket, result)]
+        }
+        Batch::Upkeep(request, ticket) => {
+            let result = catching(COMMITTING, || backend.keep_up(*request));
             vec![(ticket, result)]
         }
     }
@@ -200,6 +216,10 @@ mod tests {
         fn commit_single(&mut self, _: &SingleRequest) -> WriteResult {
             Ok(Answer::Done)
         }
+
+        fn keep_up(&mut self, _: UpkeepRequest) -> WriteResult {
+            Ok(Answer::Done)
+        }
     }
 
     #[test]
@@ -223,6 +243,10 @@ mod tests {
         }
 
         fn commit_single(&mut self, _: &SingleRequest) -> WriteResult {
+            panic!("a mistake")
+        }
+
+        fn keep_up(&mut self, _: UpkeepRequest) -> WriteResult {
             panic!("a mistake")
         }
     }
@@ -254,9 +278,9 @@ mod tests {
     fn a_batch_is_bounded_and_keeps_the_order() {
         let mut queue = WriteQueue::default();
         for index in 0..3 {
-            queue.push(AdmittedWrite::Row(event(index, MAX_BATCH_BYTES / 2)), index);
+            queue.push(SessionWrite::Row(event(index, MAX_BATCH_BYTES / 2)).into(), index);
         }
-        queue.push(AdmittedWrite::Row(event(3, MAX_BATCH_BYTES * 2)), 3);
+        queue.push(SessionWrite::Row(event(3, MAX_BATCH_BYTES * 2)).into(), 3);
         assert_eq!(batches(&mut queue), [vec![0], vec![1], vec![2], vec![3]]);
     }
 
@@ -271,7 +295,7 @@ mod tests {
                 };
                 WriteRequest::Single(set).admit(&Backlog::new()).unwrap()
             } else {
-                AdmittedWrite::Row(event(ticket, 0))
+                SessionWrite::Row(event(ticket, 0)).into()
             };
             queue.push(write, ticket);
         }
@@ -282,7 +306,7 @@ mod tests {
         std::iter::from_fn(|| {
             Some(match queue.take_batch()? {
                 Batch::Rows(rows) => rows.into_iter().map(|(_, ticket)| ticket).collect(),
-                Batch::Single(_, ticket) => vec![ticket],
+                Batch::Single(_, ticket) | Batch::Upkeep(_, ticket) => vec![ticket],
             })
         })
         .collect()

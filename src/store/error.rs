@@ -181,6 +181,15 @@ impl StoreError {
         )
     }
 
+    /// A mistake of ours.
+    #[must_use]
+    pub fn internal(what: &str) -> Self {
+        Self::new(
+            ErrorKind::Internal,
+            format!("{what}: this is a mistake of sandbox-agent-persist; please report it"),
+        )
+    }
+
     /// A call after `close`.
     #[must_use]
     pub fn closed() -> Self {

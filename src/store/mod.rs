@@ -2,8 +2,8 @@
 //!
 //! What every backend shares stands in this folder: the records ([`model`]), what lists are of ([`list`]), their cursors
 //! ([`cursor`]) and pages ([`page`]), errors ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]),
-//! writes ([`mod@write`]), how they are committed in groups ([`commit`]), those that are a transaction of their own ([`single`]),
-//! labels ([`labels`]), copies of sessions ([`fork`]), deleted sessions ([`deleted`]), followers ([`follow`]), what follows a
+//! writes ([`mod@write`]), how they are committed in groups ([`commit`]), those that are a transaction of their own ([`single`])
+//! or of no session ([`upkeep`]), work that takes many calls ([`jobs`]), labels ([`labels`]), copies of sessions ([`fork`]), deleted sessions ([`deleted`]), followers ([`follow`]), what follows a
 //! reassigned event ([`reassigned`]), what a driver remembers of sessions ([`remembered`]) and the tables ([`tables`]). A
 //! backend adds its SQL and its connections in a folder of its own, and is a [`Store`].
 
@@ -15,6 +15,7 @@ pub mod deleted;
 pub mod error;
 pub mod follow;
 pub mod fork;
+pub mod jobs;
 pub mod labels;
 pub mod list;
 pub mod message;
@@ -26,6 +27,7 @@ pub mod remembered;
 pub mod single;
 pub mod sqlite;
 pub mod tables;
+pub mod upkeep;
 pub mod write;
 
 pub use answer::{Answer, Completion, Deliver};

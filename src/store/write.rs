@@ -9,6 +9,7 @@ use super::backlog::{Admitted, Backlog};
 use super::error::{Quoted, StoreError};
 use super::model::{SessionEvent, SessionRecord};
 use super::single::SingleRequest;
+use super::upkeep::UpkeepRequest;
 
 /// How long the JSON text of one record or event may be: V8's longest string, 2^29 - 24, which it counts in bytes when
 /// it takes UTF-8, less the frame of a page.
@@ -21,6 +22,8 @@ pub enum WriteRequest {
     Row(RowRequest),
     /// One that is a transaction of its own.
     Single(SingleRequest),
+    /// One that is of no session.
+    Upkeep(UpkeepRequest),
 }
 
 /// A record or an event as it was called: JSON text, not yet looked at. Many are committed together.
@@ -52,9 +55,24 @@ impl From<SingleRequest> for WriteRequest {
     }
 }
 
+impl From<UpkeepRequest> for WriteRequest {
+    fn from(request: UpkeepRequest) -> Self {
+        Self::Upkeep(request)
+    }
+}
+
 /// A write that waits.
 #[derive(Debug)]
 pub enum AdmittedWrite {
+    /// One that keeps its place in the order of a session.
+    OfSession(SessionWrite),
+    /// One that is of no session.
+    Upkeep(Admitted<UpkeepRequest>),
+}
+
+/// A write that waits, and keeps its place in the order of a session.
+#[derive(Debug)]
+pub enum SessionWrite {
     /// One that is committed together with others.
     Row(Admitted<RowRequest>),
     /// One that is a transaction of its own.
@@ -68,6 +86,7 @@ impl WriteRequest {
         match self {
             Self::Row(request) => request.text_bytes(),
             Self::Single(request) => request.text_bytes(),
+            Self::Upkeep(_) => 0,
         }
     }
 
@@ -75,8 +94,9 @@ impl WriteRequest {
     pub fn admit(self, backlog: &Arc<Backlog>) -> Result<AdmittedWrite, StoreError> {
         let bytes = self.text_bytes();
         match self {
-            Self::Row(request) => backlog.admit(request, bytes).map(AdmittedWrite::Row),
-            Self::Single(request) => backlog.admit(request, bytes).map(AdmittedWrite::Single),
+            Self::Row(request) => backlog.admit(request, bytes).map(SessionWrite::Row).map(Into::into),
+            Self::Single(request) => backlog.admit(request, bytes).map(SessionWrite::Single).map(Into::into),
+            Self::Upkeep(request) => backlog.admit(request, bytes).map(AdmittedWrite::Upkeep),
         }
     }
 }
@@ -116,13 +136,20 @@ impl Write<'_> {
     }
 }
 
+impl From<SessionWrite> for AdmittedWrite {
+    fn from(write: SessionWrite) -> Self {
+        Self::OfSession(write)
+    }
+}
+
 impl AdmittedWrite {
     /// The session whose events it changes, if it does.
     #[must_use]
     pub fn session_of_events(&self) -> Option<&str> {
         match self {
-            Self::Row(request) => request.session_of_events(),
-            Self::Single(request) => request.session_of_events(),
+            Self::OfSession(SessionWrite::Row(request)) => request.session_of_events(),
+            Self::OfSession(SessionWrite::Single(request)) => request.session_of_events(),
+            Self::Upkeep(_) => None,
         }
     }
 }

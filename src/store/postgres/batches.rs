@@ -30,7 +30,7 @@ use crate::store::commit::COMMITTING;
 use crate::store::deleted::now;
 use crate::store::error::{ErrorKind, catching_async};
 use crate::store::single::SingleRequest;
-use crate::store::write::{AdmittedWrite, Write, WriteResult};
+use crate::store::write::{SessionWrite, Write, WriteResult};
 
 /// How long a batch waits for a locked row. Longer than any transaction of ours needs, since these are worth waiting for.
 const LOCK_LIMIT: Duration = Duration::from_millis(100);
@@ -198,7 +198,7 @@ impl<T> Batches<T> {
     }
 
     /// Puts a write at the end of its session's queue.
-    pub(super) fn push(&self, request: AdmittedWrite, ticket: T) {
+    pub(super) fn push(&self, request: SessionWrite, ticket: T) {
         self.queues.borrow_mut().push(request, ticket);
         self.wake.notify_one();
     }

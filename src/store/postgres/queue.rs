@@ -23,7 +23,7 @@ use super::single::Tried;
 use crate::store::backlog::Admitted;
 use crate::store::commit::MAX_BATCH_BYTES;
 use crate::store::single::SingleRequest;
-use crate::store::write::{AdmittedWrite, RowRequest};
+use crate::store::write::{RowRequest, SessionWrite};
 
 /// How many groups suspects are divided into. More groups need fewer rounds, and more statements.
 const GROUPS: usize = 8;
@@ -190,11 +190,11 @@ impl<T> SessionQueues<T> {
     }
 
     /// Puts a write at the end of its session's queue.
-    pub(super) fn push(&mut self, request: AdmittedWrite, ticket: T) {
+    pub(super) fn push(&mut self, request: SessionWrite, ticket: T) {
         let (id, is_new) = {
             let id = match &request {
-                AdmittedWrite::Row(request) => request.session_id(),
-                AdmittedWrite::Single(request) => Cow::Borrowed(request.session_id()),
+                SessionWrite::Row(request) => request.session_id(),
+                SessionWrite::Single(request) => Cow::Borrowed(request.session_id()),
             };
             match self.sessions.get_key_value(&*id) {
                 Some((known, _)) => (Rc::clone(known), false),
@@ -203,14 +203,14 @@ impl<T> SessionQueues<T> {
         };
         let session = Rc::clone(&id);
         self.session(&id).waiting.push_back(match request {
-            AdmittedWrite::Row(request) => Queued::Row(Waiting {
+            SessionWrite::Row(request) => Queued::Row(Waiting {
                 session,
                 request,
                 ticket,
                 deadline: None,
                 reassigned_to: None,
             }),
-            AdmittedWrite::Single(request) => Queued::Single(WaitingSingle {
+            SessionWrite::Single(request) => Queued::Single(WaitingSingle {
                 session,
                 request,
                 ticket,

@@ -18,10 +18,12 @@ use super::options::PostgresOptions;
 use super::reader::Reader;
 use super::single::Singles;
 use super::tables::Preparation;
+use super::upkeep::Upkeep;
 use super::write::Writer;
 use crate::store::backlog::Admitted;
 use crate::store::error::{StoreError, catching_async};
 use crate::store::follow::FollowerId;
+use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::AdmittedWrite;
 use crate::store::{Answer, Deliver, ReadRequest};
 
@@ -53,6 +55,7 @@ struct Parts<T> {
     reader: Rc<Reader>,
     following: Rc<Following<T>>,
     late_writes: Rc<LateWrites>,
+    upkeep: Rc<Upkeep>,
 }
 
 /// Every call that is being worked on holds one of these.
@@ -156,6 +159,7 @@ impl<T: 'static> Parts<T> {
             Rc::clone(&preparation),
             Rc::clone(&scans),
         ));
+        let upkeep = Rc::new(Upkeep::new(Rc::clone(&database), Rc::clone(&preparation)));
         Self {
             deliver: Arc::clone(deliver),
             database,
@@ -165,6 +169,7 @@ impl<T: 'static> Parts<T> {
             reader,
             following,
             late_writes,
+            upkeep,
         }
     }
 
@@ -174,6 +179,16 @@ impl<T: 'static> Parts<T> {
         let at_once = self.database.writers();
         spawn_local(async move {
             batches.commit_all(&deliver, at_once).await;
+            drop(working);
+        });
+    }
+
+    fn keep_up(&self, request: Admitted<UpkeepRequest>, ticket: T, working: Working) {
+        let (upkeep, deliver) = (Rc::clone(&self.upkeep), Arc::clone(&self.deliver));
+        spawn_local(async move {
+            let result = catching_async("upkeep", upkeep.run(*request)).await;
+            drop(request);
+            deliver(vec![(ticket, result)]);
             drop(working);
         });
     }
@@ -204,7 +219,10 @@ impl<T: 'static> Parts<T> {
                     if let Some(session_id) = request.session_of_events() {
                         self.scans.end_those_of(session_id);
                     }
-                    self.batches.push(request, ticket);
+                    match request {
+                        AdmittedWrite::OfSession(write) => self.batches.push(write, ticket),
+                        AdmittedWrite::Upkeep(request) => self.keep_up(request, ticket, working.clone()),
+                    }
                 }
             }
             Call::Follow(follower, session_id, after) => self.following.follow(follower, &session_id, after),

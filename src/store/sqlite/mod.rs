@@ -1,7 +1,7 @@
 //! The SQLite backend: one writer thread and a few reader threads over one database. `bindings` calls [`SqliteStore`].
 //!
 //! [`SqliteStore`] is the handle that callers hold, and the threads' loops stand below it; `shared` is what they share.
-//! `connection` opens databases; `tables` makes their tables ready; `write`, `single`, `tombstones` and `read` hold the
+//! `connection` opens databases; `tables` makes their tables ready; `write`, `single`, `space`, `tombstones` and `read` hold the
 //! statements, `ahead` reads the page after this one, `follow` reads for followers, `following` and `polls` say when, and
 //! `error` names what SQLite refuses.
 
@@ -16,6 +16,7 @@ mod read;
 mod readers;
 mod shared;
 mod single;
+mod space;
 mod tables;
 mod tombstones;
 mod write;

@@ -29,7 +29,7 @@ impl Found {
         match &self.answer {
             Answer::Json(text) => text.len(),
             Answer::Events(text) => text.len(),
-            Answer::Done | Answer::Reassigned(_) | Answer::Absent | Answer::Deleted(_) => 0,
+            Answer::Done | Answer::Reassigned(_) | Answer::Absent | Answer::Deleted(_) | Answer::OfJob(_) => 0,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::connection::Target;
 use super::error::store_error;
 use super::read::data_version;
 use super::single;
+use super::space;
 use super::tables::Tables;
 use super::tombstones::{Deleted, Tombstones};
 use crate::store::commit::Backend;
@@ -17,6 +18,7 @@ use crate::store::model::{MAX_SAFE_INTEGER, SessionEvent, SessionRecord};
 use crate::store::reassigned::{ReassignedSessions, must_follow};
 use crate::store::single::SingleRequest;
 use crate::store::tables::columns::{EVENTS, SESSIONS, names, replacements};
+use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::{Write, WriteResult};
 use crate::store::{Answer, IndexConflict};
 
@@ -274,6 +276,14 @@ impl Backend for Writer {
             self.reassigned.forget(session_id);
         }
         Ok(answer)
+    }
+
+    fn keep_up(&mut self, request: UpkeepRequest) -> WriteResult {
+        self.target.check_not_moved(&self.connection)?;
+        let done = self.target.patiently(|| match request {
+            UpkeepRequest::FreeSpace => space::free(&self.connection),
+        });
+        done.map_err(|error| self.error(request.doing(), &error))
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::store::backlog::Backlog;
 use crate::store::labels::LabelChanges;
-use crate::store::write::WriteRequest;
+use crate::store::write::{AdmittedWrite, WriteRequest};
 
 fn push(queues: &mut SessionQueues<usize>, session: &str, ticket: usize) {
     let event = RowRequest::InsertEvent {
@@ -12,7 +12,10 @@ fn push(queues: &mut SessionQueues<usize>, session: &str, ticket: usize) {
 }
 
 fn push_write(queues: &mut SessionQueues<usize>, write: impl Into<WriteRequest>, ticket: usize) {
-    queues.push(write.into().admit(&Backlog::new()).unwrap(), ticket);
+    let AdmittedWrite::OfSession(write) = write.into().admit(&Backlog::new()).unwrap() else {
+        panic!("a write of a session was expected");
+    };
+    queues.push(write, ticket);
 }
 
 fn take(queues: &mut SessionQueues<usize>, turn: Turn) -> Option<Batch<usize>> {

@@ -1,0 +1,19 @@
+//! Writes that are of no session, but of the database as a whole. With SQLite each is done between two batches, with Postgres
+//! beside them.
+
+/// A write that is of no session, as it was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpkeepRequest {
+    /// Give some of the space that was freed back to the file system.
+    FreeSpace,
+}
+
+impl UpkeepRequest {
+    /// What an error says was being done; the name of the database follows.
+    #[must_use]
+    pub fn doing(&self) -> &'static str {
+        match self {
+            Self::FreeSpace => "giving free space back from",
+        }
+    }
+}
