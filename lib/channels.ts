@@ -1,0 +1,146 @@
+// The channels of Node's diagnostics_channel on which the package says what it does, and what is sent on those that need no call
+// to be about. It never writes to the console.
+//
+// A TracingChannel is five channels, found by their names. They are asked for one by one, since not every runtime has TracingChannels
+// (docs/runtimes.md).
+import diagnostics from "node:diagnostics_channel";
+
+const NAME = "sandbox-agent-persist";
+
+/** The methods of both classes. Each has a TracingChannel; a method that is not here does not go through `call`. */
+const METHODS = [
+  "close",
+  "deleteSession",
+  "flush",
+  "forkSession",
+  "getLabels",
+  "getSession",
+  "insertEvent",
+  "listEvents",
+  "listSessions",
+  "ready",
+  "setLabels",
+  "tailEvents",
+  "updateSession",
+  "vacuum",
+] as const;
+
+/** A method that has a TracingChannel. */
+export type Method = (typeof METHODS)[number];
+
+/** Which store a message is about, in the terms of OpenTelemetry's database conventions. Never a user or a password. */
+export interface StoreAddress {
+  /** The attribute `db.system.name`. */
+  system: "sqlite" | "postgresql";
+  /** The attribute `db.namespace`: the absolute path of the SQLite file, or the name of the Postgres database. */
+  namespace?: string;
+  /** The attribute `server.address`: the Postgres server's host, or the directory of its socket. */
+  serverAddress?: string;
+  /** The attribute `server.port`. */
+  serverPort?: number;
+}
+
+/** What is sent on the channels that are not of one method, by the last part of their names. */
+export interface StoreMessages {
+  /** Writes are on disk, in one transaction. */
+  commit: {
+    /** How many. */
+    writes: number;
+    /** How many bytes of JSON text they have. */
+    bytes: number;
+    /** How long the transaction took, in milliseconds. */
+    durationMs: number;
+  };
+  /** An event was stored at another index than the one that it asked for. */
+  reassigned: {
+    /** The session. */
+    sessionId: string;
+    /** The index that it is stored at. */
+    eventIndex: number;
+  };
+  /** What was sent to the database is tried again. */
+  retry: {
+    /** Why the try before failed. */
+    reason: string;
+  };
+  /** A connection was made after others broke. */
+  reconnected: {
+    /** How long there was none, in milliseconds. */
+    durationMs: number;
+  };
+  /** A call took long. */
+  slow: {
+    /** What it did. */
+    operation: string;
+    /** How long it took, in milliseconds. */
+    durationMs: number;
+  };
+  /** Something needs a person's eyes. */
+  warning: {
+    /** What is wrong, and what to do. */
+    message: string;
+  };
+}
+
+type Point = keyof StoreMessages;
+
+/** What the native side hands over to be sent on one of the channels. */
+export type Notice = { [Name in Point]: { channel: Name } & StoreMessages[Name] }[Point];
+
+const points: Record<Point, diagnostics.Channel> = {
+  commit: point("commit"),
+  reassigned: point("reassigned"),
+  retry: point("retry"),
+  reconnected: point("reconnected"),
+  slow: point("slow"),
+  warning: point("warning"),
+};
+
+/** Whether anybody would see what is published: else nothing needs to be collected. */
+export function isWatched(): boolean {
+  return (
+    points.commit.hasSubscribers ||
+    points.reassigned.hasSubscribers ||
+    points.retry.hasSubscribers ||
+    points.reconnected.hasSubscribers ||
+    points.slow.hasSubscribers ||
+    points.warning.hasSubscribers
+  );
+}
+
+/** Sends what happened in one store. An error that a subscriber throws is not ours: it becomes an uncaught exception. */
+export function publish({ store, notices }: { store: StoreAddress; notices: Notice[] }): void {
+  for (const { channel, ...message } of notices) {
+    if (points[channel].hasSubscribers) points[channel].publish({ ...store, ...message });
+  }
+}
+
+function point(name: Point): diagnostics.Channel {
+  return diagnostics.channel(`${NAME}:${name}`);
+}
+
+/** The five channels of a TracingChannel. */
+interface Tracing {
+  start: diagnostics.Channel;
+  end: diagnostics.Channel;
+  asyncStart: diagnostics.Channel;
+  asyncEnd: diagnostics.Channel;
+  error: diagnostics.Channel;
+}
+
+/** Those of each method, kept from the beginning: a channel that nobody holds may be collected, and made anew. */
+export const tracing = Object.fromEntries(METHODS.map((method) => [method, tracingOf(method)])) as Record<
+  Method,
+  Tracing
+>;
+
+function tracingOf(method: Method): Tracing {
+  const channel = (event: keyof Tracing) => diagnostics.channel(`tracing:${NAME}:${method}:${event}`);
+  return {
+    start: channel("start"),
+    end: channel("end"),
+    asyncStart: channel("asyncStart"),
+    asyncEnd: channel("asyncEnd"),
+    error: channel("error"),
+  };
+}
