@@ -3,7 +3,7 @@
 //! What every backend shares stands in this folder: the records ([`model`]), what lists are of ([`list`]), their cursors
 //! ([`cursor`]) and pages ([`page`]), errors ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]),
 //! writes ([`mod@write`]), how they are committed in groups ([`commit`]), those that are a transaction of their own ([`single`])
-//! or of no session ([`upkeep`]), work that takes many calls ([`jobs`]), labels ([`labels`]), copies of sessions ([`fork`]), deleted sessions ([`deleted`]), followers ([`follow`]), what follows a
+//! or of no session ([`upkeep`]), work that takes many calls ([`jobs`]) and what sessions it is done to ([`find`]), labels ([`labels`]), copies of sessions ([`fork`]), deleted sessions ([`deleted`]), followers ([`follow`]), what follows a
 //! reassigned event ([`reassigned`]), what a driver remembers of sessions ([`remembered`]) and the tables ([`tables`]). A
 //! backend adds its SQL and its connections in a folder of its own, and is a [`Store`].
 
@@ -13,6 +13,7 @@ pub mod commit;
 pub mod cursor;
 pub mod deleted;
 pub mod error;
+pub mod find;
 pub mod follow;
 pub mod fork;
 pub mod jobs;
@@ -34,6 +35,7 @@ pub use answer::{Answer, Completion, Deliver};
 
 use cursor::Position;
 use error::Quoted;
+use find::FindSessions;
 use follow::FollowerId;
 use list::{EventList, List, ListRequest, SessionList};
 use write::WriteRequest;
@@ -79,6 +81,8 @@ pub enum ReadRequest {
     ListSessions(ListRequest<SessionList>),
     /// A page of one session's events.
     ListEvents(ListRequest<EventList>),
+    /// A page of the sessions that a job is to work on ([`JobAnswer::Sessions`](jobs::JobAnswer::Sessions)).
+    FindSessions(FindSessions),
 }
 
 impl ReadRequest {
@@ -94,6 +98,7 @@ impl ReadRequest {
                 texts
             }
             Self::ListEvents(request) => request.list.texts(),
+            Self::FindSessions(request) => request.texts(),
         }
     }
 
@@ -101,7 +106,7 @@ impl ReadRequest {
     fn text_bytes(&self) -> usize {
         let method = match self {
             Self::ListEvents(request) => request.list.filter.method.as_deref(),
-            Self::GetSession { .. } | Self::GetLabels { .. } | Self::ListSessions(_) => None,
+            Self::GetSession { .. } | Self::GetLabels { .. } | Self::ListSessions(_) | Self::FindSessions(_) => None,
         };
         self.texts().into_iter().chain(method).map(str::len).sum()
     }
@@ -112,6 +117,7 @@ impl ReadRequest {
             Self::GetSession { id } => format!("reading session {} from", Quoted(id)),
             Self::GetLabels { session_id } => format!("reading the labels of session {} from", Quoted(session_id)),
             Self::ListSessions(_) => String::from("listing the sessions of"),
+            Self::FindSessions(_) => String::from("looking for sessions in"),
             Self::ListEvents(request) => {
                 format!(
                     "reading the events of session {} from",

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::ReadRequest;
 use super::answer::Answer;
 use super::error::StoreError;
+use super::find::FoundSessions;
 use super::write::WriteRequest;
 
 /// Work that takes many calls.
@@ -62,6 +63,8 @@ impl Ended {
 /// What the calls of jobs are answered with, where nobody else asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobAnswer {
+    /// A page of sessions that meet conditions.
+    Sessions(FoundSessions),
     /// So much space was given back, and whether there is more.
     Freed {
         /// How many bytes.

@@ -17,6 +17,8 @@ pub enum Condition<'a> {
     SessionAbove(&'a SessionKey),
     /// The session comes before this one in ascending order.
     SessionBelow(&'a SessionKey),
+    /// The session's newest event was created before this time; without events, its record was.
+    IdleBefore(i64),
     /// The column holds anything.
     Present(&'static str),
     /// The column holds nothing.

@@ -10,11 +10,14 @@ use tokio_postgres::{Client, RowStream};
 use super::error::Failure;
 use super::tables::Tables;
 use crate::store::cursor::{EventKey, Position};
+use crate::store::find::{FindSessions, LOOKED_AT};
 use crate::store::list::{
     Condition, ESCAPES, EventList, Label, List, ListRequest, Order, Parameter, Parameters, RARE, SessionList,
 };
 use crate::store::tables::TableName;
 use crate::store::tables::columns::{self, Column, Data};
+
+const SESSION_ORDER: [&str; 2] = ["created_at", "id COLLATE pg_catalog.\"C\""];
 
 static SESSION_COLUMNS: LazyLock<String> = LazyLock::new(|| columns::names(&columns::SESSIONS));
 
@@ -76,7 +79,7 @@ pub(super) fn sessions<'a>(
         columns: &SESSION_COLUMNS,
         table: &tables.sessions,
         conditions: conditions.collect(),
-        order: &["created_at", "id COLLATE pg_catalog.\"C\""],
+        order: &SESSION_ORDER,
         limit: "$1",
     };
     select.statement(list.order(), position, parameters)
@@ -102,6 +105,28 @@ pub(super) fn events<'a>(
         limit: "(SELECT $1)",
     };
     select.statement(list.order(), position, parameters)
+}
+
+/// What looks at sessions in their order, and says of each whether it meets the conditions.
+pub(super) fn find<'a>(tables: &Tables, request: &'a FindSessions) -> ListStatement<'a> {
+    let mut parameters = Parameters::new('$', LOOKED_AT);
+    let meets = all(tables, request.conditions.conditions(), &mut parameters);
+    let range = all(tables, request.range(), &mut parameters);
+    ListStatement {
+        sql: format!(
+            "SELECT created_at, id, {meets} FROM {} WHERE {range} ORDER BY {} LIMIT $1",
+            tables.sessions,
+            SESSION_ORDER.join(", ")
+        ),
+        parameters: parameters.into_values(),
+    }
+}
+
+/// Whether all conditions are met.
+fn all<'a>(tables: &Tables, conditions: Vec<Condition<'a>>, parameters: &mut Parameters<'a>) -> String {
+    let conditions = conditions.into_iter().map(|each| condition(tables, each, parameters));
+    let all = conditions.collect::<Vec<_>>().join(" AND ");
+    if all.is_empty() { String::from("true") } else { all }
 }
 
 /// The parts of a statement.
@@ -157,6 +182,14 @@ fn condition<'a>(tables: &Tables, condition: Condition<'a>, parameters: &mut Par
         Condition::SessionBelow(key) => {
             format!("(created_at, id COLLATE pg_catalog.\"C\") < {}", parameters.key(key))
         }
+        // As with a rare label, the column's own collation compares the ids, so that its index finds them.
+        Condition::IdleBefore(time) => format!(
+            "COALESCE((SELECT stored.created_at FROM {} AS stored WHERE stored.session_id = pg_catalog.to_json({sessions}.id) #>> '{{}}' \
+             ORDER BY stored.event_index DESC LIMIT 1), {sessions}.created_at) < {}",
+            tables.events,
+            parameters.integer(time),
+            sessions = tables.sessions,
+        ),
         Condition::Present(column) => format!("{column} IS NOT NULL"),
         Condition::Absent(column) => format!("{column} IS NULL"),
         Condition::Holds(column, text) => {

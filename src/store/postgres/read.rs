@@ -14,6 +14,7 @@ use super::list::{self, ListStatement};
 use super::tables::Tables;
 use crate::store::cursor::{EventKey, Position, SessionKey};
 use crate::store::error::ErrorKind;
+use crate::store::find::{FindSessions, FoundSessions};
 use crate::store::labels;
 use crate::store::list::{EventList, Label, List, ListRequest, SessionList};
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
@@ -112,6 +113,27 @@ async fn rare_label<'a>(
     };
     let counts = (0..row.len()).map(|label| get(row, label));
     Ok(list.rare_label(&counts.collect::<Result<Vec<i64>, Failure>>()?))
+}
+
+/// A page of the sessions that meet conditions.
+pub(super) async fn find(
+    connection: &Connection,
+    tables: &Tables,
+    request: &FindSessions,
+) -> Result<FoundSessions, Failure> {
+    let statement = list::find(tables, request);
+    let mut rows = pin!(statement.rows(connection).await?);
+    let mut found = FoundSessions::default();
+    let mut looked_at = 0;
+    while let Some(row) = rows.try_next().await? {
+        let key = SessionKey {
+            created_at: time(&row, 0)?.unwrap_or_default(),
+            id: text(&row, 1)?.into_owned(),
+        };
+        found.push(key, get::<Option<bool>>(&row, 2)? == Some(true));
+        looked_at += 1;
+    }
+    Ok(found.finish(looked_at))
 }
 
 /// Pages of a session's events. Gives the last one back, and passes on those before it as soon as they are there.

@@ -12,6 +12,8 @@ use super::read::{self, Span};
 use super::tables::Preparation;
 use crate::store::cursor::{EventKey, Position, wrong_cursor};
 use crate::store::error::StoreError;
+use crate::store::find::FoundSessions;
+use crate::store::jobs::JobAnswer;
 use crate::store::labels;
 use crate::store::list::{EventList, ListRequest};
 use crate::store::page::Page;
@@ -58,6 +60,11 @@ impl Reader {
                 page.map(|page| Answer::Json(page.text))
             }
             ReadRequest::ListEvents(request) => self.events(request, deadline).await.map(Answer::Json),
+            ReadRequest::FindSessions(request) => {
+                let work = async |connection: &Connection| read::find(connection, tables, request).await;
+                let found = self.database.run(Purpose::Read, deadline, work).await;
+                found.map(|found| Answer::OfJob(JobAnswer::Sessions(found)))
+            }
         };
         match answer {
             // An id that the database's encoding does not have is the id of nothing in it.
@@ -145,5 +152,6 @@ fn nothing(request: &ReadRequest) -> Result<Answer, StoreError> {
         }) => Err(wrong_cursor()),
         ReadRequest::ListSessions(request) => Ok(Answer::Json(request.empty_page().finish(false).text)),
         ReadRequest::ListEvents(request) => Ok(Answer::Json(request.empty_page().finish(false).text)),
+        ReadRequest::FindSessions(_) => Ok(Answer::OfJob(JobAnswer::Sessions(FoundSessions::default()))),
     }
 }

@@ -8,6 +8,7 @@ use rusqlite::{Result, ToSql};
 
 use super::tables::Tables;
 use crate::store::cursor::Position;
+use crate::store::find::{FindSessions, LOOKED_AT};
 use crate::store::list::{
     Condition, ESCAPES, EventList, Label, List, ListRequest, Order, Parameter, Parameters, RARE, SessionList,
 };
@@ -87,6 +88,28 @@ impl Lists {
         self.statement(&self.select_events, request, rows, conditions, &["event_index"])
     }
 
+    /// What looks at sessions in their order, and says of each whether it meets the conditions.
+    pub(super) fn find<'a>(&self, request: &'a FindSessions) -> ListStatement<'a> {
+        let mut parameters = Parameters::new('?', LOOKED_AT);
+        let meets = self.all(request.conditions.conditions(), &mut parameters);
+        let range = self.all(request.range(), &mut parameters);
+        ListStatement {
+            sql: format!(
+                "SELECT created_at, id, {meets} FROM {} WHERE {range} ORDER BY {} LIMIT ?1",
+                self.tables.sessions,
+                columns::SESSION_ORDER.join(", "),
+            ),
+            parameters: parameters.into_values(),
+        }
+    }
+
+    /// Whether all conditions are met.
+    fn all<'a>(&self, conditions: Vec<Condition<'a>>, parameters: &mut Parameters<'a>) -> String {
+        let conditions = conditions.into_iter().map(|each| self.condition(each, parameters));
+        let all = conditions.collect::<Vec<_>>().join(" AND ");
+        if all.is_empty() { String::from("true") } else { all }
+    }
+
     fn statement<'a, L: List>(
         &self,
         select: &str,
@@ -126,6 +149,13 @@ impl Lists {
             Condition::Below(column, number) => format!("{column} < {}", parameters.integer(number)),
             Condition::SessionAbove(key) => format!("(created_at, id) > {}", parameters.key(key)),
             Condition::SessionBelow(key) => format!("(created_at, id) < {}", parameters.key(key)),
+            Condition::IdleBefore(time) => format!(
+                "coalesce((SELECT stored.created_at FROM {} AS stored WHERE stored.session_id = {sessions}.id \
+                 ORDER BY stored.event_index DESC LIMIT 1), {sessions}.created_at) < {}",
+                self.tables.events,
+                parameters.integer(time),
+                sessions = self.tables.sessions,
+            ),
             Condition::Present(column) => format!("{column} IS NOT NULL"),
             Condition::Absent(column) => format!("{column} IS NULL"),
             Condition::Holds(column, text) => {

@@ -9,7 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use super::connection::Target;
 use super::list::{ListStatement, Lists};
 use super::tables::Tables;
+use crate::store::cursor::SessionKey;
 use crate::store::error::StoreError;
+use crate::store::find::{FindSessions, FoundSessions};
+use crate::store::jobs::JobAnswer;
 use crate::store::labels;
 use crate::store::list::{EventList, Label, List, ListRequest, SessionList};
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
@@ -75,6 +78,7 @@ impl Reader {
             ReadRequest::GetLabels { session_id } => self.labels(session_id),
             ReadRequest::ListSessions(request) => self.sessions(request),
             ReadRequest::ListEvents(request) => self.events(request),
+            ReadRequest::FindSessions(request) => self.find(request),
         }
     }
 
@@ -128,6 +132,26 @@ impl Reader {
         Ok(Found {
             answer: Answer::Json(page.text),
             next: page.next.map(|key| ReadRequest::ListEvents(request.after(key))),
+        })
+    }
+
+    fn find(&self, request: &FindSessions) -> rusqlite::Result<Found> {
+        let statement = self.lists.find(request);
+        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
+        let mut rows = prepared.query(params_from_iter(&statement.parameters))?;
+        let mut found = FoundSessions::default();
+        let mut looked_at = 0;
+        while let Some(row) = rows.next()? {
+            let key = SessionKey {
+                created_at: integer(row, 0)?,
+                id: text(row, 1)?.into_owned(),
+            };
+            found.push(key, row.get::<_, Option<bool>>(2)? == Some(true));
+            looked_at += 1;
+        }
+        Ok(Found {
+            answer: Answer::OfJob(JobAnswer::Sessions(found.finish(looked_at))),
+            next: None,
         })
     }
 

@@ -13,14 +13,17 @@ pub(super) struct ReaderId(usize);
 impl ReaderId {
     /// Answers lookups, which so never wait for a page.
     const LOOKUPS: Self = Self(0);
+    /// Answers what jobs ask for, which so never holds up a page.
+    const JOBS: Self = Self(1);
     /// How many others answer pages: reading a page takes about as long as parsing it, which one thread does for all.
     const PAGES: usize = 4;
-    pub(super) const COUNT: usize = 1 + Self::PAGES;
+    pub(super) const COUNT: usize = 2 + Self::PAGES;
 
     /// The reader of a request: always the same for the pages of one list, since it may have read the next one ahead.
     pub(super) fn of(request: &ReadRequest) -> Self {
         let list = match request {
             ReadRequest::GetSession { .. } | ReadRequest::GetLabels { .. } => return Self::LOOKUPS,
+            ReadRequest::FindSessions(_) => return Self::JOBS,
             ReadRequest::ListSessions(_) => None,
             ReadRequest::ListEvents(request) => Some(&request.list.session_id),
         };
@@ -29,7 +32,7 @@ impl ReaderId {
         // A remainder is less than what it is a remainder of.
         #[allow(clippy::cast_possible_truncation)]
         let page_reader = (hasher.finish() % Self::PAGES as u64) as usize;
-        Self(1 + page_reader)
+        Self(2 + page_reader)
     }
 
     pub(super) fn position(self) -> usize {
