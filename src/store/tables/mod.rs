@@ -3,10 +3,11 @@
 //! and deleted sessions are ours alone.
 //!
 //! A backend looks at its database and says what it found ([`found`]). What is missing comes out as a list of steps
-//! ([`steps`]), which the backend has the SQL for. Its statements name the [`columns`].
+//! ([`steps`]), which the backend has the SQL for. Its statements name the [`columns`]. [`layout`] says who made the table of events.
 
 pub mod columns;
 pub mod found;
+pub mod layout;
 pub mod steps;
 
 use std::fmt;

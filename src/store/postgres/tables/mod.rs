@@ -5,10 +5,12 @@
 //! for all calls of a driver.
 
 mod catalog;
+mod layout;
 mod migrate;
 mod preparation;
 mod schema;
 
+pub(super) use layout::layout;
 pub(super) use preparation::Preparation;
 
 use crate::store::error::StoreError;

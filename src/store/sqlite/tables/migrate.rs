@@ -165,7 +165,7 @@ fn run(connection: &Connection, tables: &Tables, event_key: &str, step: &Step) -
     connection.execute_batch(&sql)
 }
 
-fn declared_type(data: Data) -> &'static str {
+pub(super) fn declared_type(data: Data) -> &'static str {
     match data {
         Data::Id | Data::Text | Data::Json => "TEXT",
         Data::Time | Data::Index => "INTEGER",

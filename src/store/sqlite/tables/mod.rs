@@ -4,9 +4,11 @@
 //! `schema` says what the tables need and `catalog` what there is; `migrate` adds what is missing.
 
 mod catalog;
+mod layout;
 mod migrate;
 mod schema;
 
+pub(super) use layout::layout;
 pub(super) use migrate::prepare;
 
 use crate::store::tables::{TableName, TablePrefix};
