@@ -28,6 +28,7 @@ pub mod remembered;
 pub mod single;
 pub mod sqlite;
 pub mod tables;
+pub mod transcript;
 pub mod upkeep;
 pub mod write;
 

@@ -1,6 +1,6 @@
 //! Session records and events: from the JSON text that JavaScript hands over, to columns, and back to JSON text.
 //!
-//! Both backends use it. The store never interprets a payload, but for its method when somebody asks for one: the values that only the SDK understands
+//! Both backends use it. Of a payload it reads the method, when somebody asks for one; what it says reads `transcript`. The values that only the SDK understands
 //! (`payload`, `sessionInit`, `configOptions`, `modes`, and fields it does not know) stay the JSON text they came in.
 
 mod json;
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 pub use self::json::checked_json;
-pub(super) use self::json::push_string;
+pub(super) use self::json::{Entries, json_string, push_string};
 use self::json::{Fields, push_extra, push_integer, string_field};
 use super::error::{Quoted, StoreError};
 
@@ -182,8 +182,8 @@ impl<'a> SessionEvent<'a> {
         Ok(event)
     }
 
-    /// The method of the JSON-RPC message that the payload is, if it is one with a method. It is the one part of a payload
-    /// that the store ever reads.
+    /// The method of the JSON-RPC message that the payload is, if it is one with a method. Of what else a payload
+    /// says `transcript` alone knows.
     #[must_use]
     pub fn method(&self) -> Option<Cow<'_, str>> {
         string_field(&self.payload, "method")

@@ -25,12 +25,12 @@ pub(super) fn string_field<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>
     let Entries(fields) = serde_json::from_str::<Entries<'a, &RawValue>>(text).ok()?;
     let (_, value) = fields
         .into_iter()
-        .rfind(|(key, _)| string(key).is_some_and(|key| key == name))?;
-    string(value)
+        .rfind(|(key, _)| json_string(key).is_some_and(|key| key == name))?;
+    json_string(value)
 }
 
 /// The text that a JSON string stands for, if it is one and the text is well formed.
-fn string(json: &RawValue) -> Option<Cow<'_, str>> {
+pub(in crate::store) fn json_string(json: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text<'_>>(json.get()).ok().map(|Text(text)| text)
 }
 
@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
 
     pub(super) fn string(&mut self, name: &str) -> Result<Cow<'a, str>, StoreError> {
         let raw = self.take(name);
-        raw.and_then(string).ok_or_else(|| match kind_of(raw) {
+        raw.and_then(json_string).ok_or_else(|| match kind_of(raw) {
             "a string" => self.wrong(name, "well-formed Unicode", "a string with a lone surrogate"),
             kind => self.wrong(name, "a string", kind),
         })
@@ -154,7 +154,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
 }
 
 /// The fields of a JSON object, in their order: names as `N` reads them, values as they are written.
-struct Entries<'a, N>(Vec<(N, &'a RawValue)>);
+pub(in crate::store) struct Entries<'a, N>(pub(in crate::store) Vec<(N, &'a RawValue)>);
 
 impl<'de, N: Deserialize<'de>> Deserialize<'de> for Entries<'de, N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -201,7 +201,7 @@ pub(super) fn push_extra(out: &mut String, extra: Option<&str>, columns: &[&str]
     };
     for (name, value) in fields {
         // A name that is no well-formed text is none of ours.
-        if string(name).is_some_and(|name| columns.contains(&&*name)) {
+        if json_string(name).is_some_and(|name| columns.contains(&&*name)) {
             continue;
         }
         out.push(',');

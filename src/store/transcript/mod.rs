@@ -1,0 +1,14 @@
+//! What events say: the one place that reads payloads beyond their method. Compaction is made of it; it knows no database.
+//!
+//! `chunk` finds the text of one streamed message in a payload, `join` makes one event of a run of them, and `turns` says where the
+//! last turn that is over ends.
+
+mod chunk;
+mod join;
+mod turns;
+
+#[cfg(test)]
+mod tests;
+
+pub use join::{Joiner, MAX_TEXT_BYTES, OpenRun, Row, Run};
+pub use turns::{Message, MessageKind, TurnSearch};
