@@ -158,6 +158,27 @@ interface ForkSessionOptions {
   throughIndex?: number;
 }
 
+/**
+ * A call, as the TracingChannel `sandbox-agent-persist:<method>` tells of it: the same object for each of its events. A subscriber may
+ * keep things on it that are its own, by a symbol.
+ */
+interface TracedCall extends StoreAddress {
+  /** The name of the method: the attribute `db.operation.name`. */
+  method: Method;
+  /**
+   * The session, where the call is of one.
+   *
+   * @default undefined
+   */
+  sessionId?: string;
+  /**
+   * What the promise was rejected with, from the event `error` on.
+   *
+   * @default undefined
+   */
+  error?: unknown;
+}
+
 /** The options that both drivers have, and that mean the same to both. All may be left out. */
 interface PersistDriverOptions {
   /**
@@ -699,6 +720,73 @@ declare class SQLiteSessionPersistDriver extends OperatedDriver {
   constructor(options?: SQLiteSessionPersistDriverOptions);
 }
 
+/** A method of the classes. Each has a TracingChannel, `sandbox-agent-persist:<method>`. */
+type Method = Extract<keyof SQLiteSessionPersistDriver | keyof PostgresSessionPersistDriver, string>;
+/** Which store a message is about, in the terms of OpenTelemetry's database conventions. Never a user or a password. */
+interface StoreAddress {
+  /** The attribute `db.system.name`. */
+  system: "sqlite" | "postgresql";
+  /**
+   * The attribute `db.namespace`. SQLite: the absolute path of the file, or `":memory:"`. Postgres: `"database|schema"`, or `"schema"` where
+   * the database is named by nothing but the user, since a mistyped connection string may have its password there.
+   */
+  namespace: string;
+  /**
+   * The attribute `server.address`, of Postgres: the host that was configured, or the directory of its socket. Of several hosts all, whichever
+   * answers, as the conventions want it: `"db1,db2"`, or with their ports where one is not 5432.
+   *
+   * @default undefined
+   */
+  serverAddress?: string;
+  /**
+   * The attribute `server.port`, of Postgres with one host.
+   *
+   * @default undefined
+   */
+  serverPort?: number;
+}
+/** What is sent on the channels that are not of one method, by the last part of their names. */
+interface StoreMessages {
+  /** Writes are on disk, in one transaction. */
+  commit: {
+    /** How many. */
+    writes: number;
+    /** How many bytes of JSON text they have. */
+    bytes: number;
+    /** How long the transaction took, in milliseconds. */
+    durationMs: number;
+  };
+  /** An event was stored at another index than the one that it asked for. */
+  reassigned: {
+    /** The session. */
+    sessionId: string;
+    /** The index that it is stored at. */
+    eventIndex: number;
+  };
+  /** What was sent to the database is tried again. */
+  retry: {
+    /** Why the try before failed. */
+    reason: string;
+  };
+  /** A connection was made after others broke. */
+  reconnected: {
+    /** How long there was none, in milliseconds. */
+    durationMs: number;
+  };
+  /** A call took long. */
+  slow: {
+    /** What it did. */
+    operation: string;
+    /** How long it took, in milliseconds. */
+    durationMs: number;
+  };
+  /** Something needs a person's eyes. */
+  warning: {
+    /** What is wrong, and what to do. */
+    message: string;
+  };
+}
+
 export { PostgresSessionPersistDriver, SQLiteSessionPersistDriver };
 export type {
   EventListRequest,
@@ -708,7 +796,10 @@ export type {
   PostgresSslOptions,
   SQLiteSessionPersistDriverOptions,
   SessionListRequest,
+  StoreAddress,
+  StoreMessages,
   TailEventsRequest,
+  TracedCall,
   VacuumOptions,
   VacuumResult,
   WorkOptions,

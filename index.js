@@ -345,8 +345,11 @@ var Tail = class {
   #given = 0;
   /** The last call that waits. */
   #last;
+  /** Whom to tell of its end, if anybody. */
+  #ended;
   /** `follow` may throw, and so may what the caller's request does when it is read. */
-  constructor(follow, request) {
+  constructor(follow, request, ended) {
+    this.#ended = ended;
     try {
       const follower = follow();
       this.#signal = signalOf(request, "request");
@@ -356,16 +359,13 @@ var Tail = class {
     }
   }
   async next() {
-    if (!this.#last) {
-      const taken = this.#take();
-      if (taken) return taken;
-    }
-    const turn = this.#takeAfter(this.#last);
-    this.#last = turn;
     try {
-      return await turn;
-    } finally {
-      if (this.#last === turn) this.#last = void 0;
+      const result = await this.#next();
+      if (result.done) this.#ended?.();
+      return result;
+    } catch (error) {
+      this.#ended?.({ error });
+      throw error;
     }
   }
   async return() {
@@ -381,6 +381,19 @@ var Tail = class {
   }
   [Symbol.asyncIterator]() {
     return this;
+  }
+  async #next() {
+    if (!this.#last) {
+      const taken = this.#take();
+      if (taken) return taken;
+    }
+    const turn = this.#takeAfter(this.#last);
+    this.#last = turn;
+    try {
+      return await turn;
+    } finally {
+      if (this.#last === turn) this.#last = void 0;
+    }
   }
   /** What can be said at once: the next event of the page, the end, or why there is none. */
   #take() {
@@ -434,6 +447,7 @@ var Tail = class {
     this.#follower = void 0;
     this.#page = [];
     if (this.#last) await settled(this.#last);
+    this.#ended?.();
   }
 };
 async function settled(call2) {
@@ -443,18 +457,126 @@ async function settled(call2) {
   }
 }
 
+// lib/channels.ts
+var import_node_diagnostics_channel = __toESM(require("node:diagnostics_channel"));
+var NAME2 = "sandbox-agent-persist";
+var points = {
+  commit: point("commit"),
+  reassigned: point("reassigned"),
+  retry: point("retry"),
+  reconnected: point("reconnected"),
+  slow: point("slow"),
+  warning: point("warning")
+};
+function point(name) {
+  return import_node_diagnostics_channel.default.channel(`${NAME2}:${name}`);
+}
+var tracing = {
+  close: tracingOf("close"),
+  deleteSession: tracingOf("deleteSession"),
+  flush: tracingOf("flush"),
+  forkSession: tracingOf("forkSession"),
+  getLabels: tracingOf("getLabels"),
+  getSession: tracingOf("getSession"),
+  insertEvent: tracingOf("insertEvent"),
+  listEvents: tracingOf("listEvents"),
+  listSessions: tracingOf("listSessions"),
+  ready: tracingOf("ready"),
+  setLabels: tracingOf("setLabels"),
+  tailEvents: tracingOf("tailEvents"),
+  updateSession: tracingOf("updateSession"),
+  vacuum: tracingOf("vacuum")
+};
+function tracingOf(method) {
+  const channel = (event) => import_node_diagnostics_channel.default.channel(`tracing:${NAME2}:${method}:${event}`);
+  return {
+    start: channel("start"),
+    end: channel("end"),
+    asyncStart: channel("asyncStart"),
+    asyncEnd: channel("asyncEnd"),
+    error: channel("error")
+  };
+}
+
+// lib/trace.ts
+function isTraced(method) {
+  const { start, end, asyncStart, asyncEnd, error } = tracing[method];
+  return start.hasSubscribers || end.hasSubscribers || asyncStart.hasSubscribers || asyncEnd.hasSubscribers || error.hasSubscribers;
+}
+function tracedCall(method, store, session) {
+  const sessionId = idOf(session);
+  return { method, ...sessionId !== void 0 && { sessionId }, ...store };
+}
+function idOf(session) {
+  if (typeof session === "string") return session;
+  try {
+    if (session === void 0) return void 0;
+    const id = "sessionId" in session ? session.sessionId : session.id;
+    return typeof id === "string" ? id : void 0;
+  } catch {
+    return void 0;
+  }
+}
+function trace(call2, work) {
+  return begin(call2, () => awaited(work(), tellingEnd(call2)));
+}
+function traceLife(call2, work) {
+  return begin(call2, () => work(tellingEnd(call2)));
+}
+function begin(call2, work) {
+  const { start, end } = tracing[call2.method];
+  const whole = () => {
+    try {
+      return work();
+    } finally {
+      end.publish(call2);
+    }
+  };
+  if (start.runStores) return start.runStores(call2, whole);
+  start.publish(call2);
+  return whole();
+}
+async function awaited(promise, ended) {
+  let result;
+  try {
+    result = await promise;
+  } catch (error) {
+    ended({ error });
+    throw error;
+  }
+  ended();
+  return result;
+}
+function tellingEnd(call2) {
+  const { asyncStart, asyncEnd, error } = tracing[call2.method];
+  let isOver = false;
+  return (failure2) => {
+    if (isOver) return;
+    isOver = true;
+    if (failure2) {
+      call2.error = failure2.error;
+      error.publish(call2);
+    }
+    asyncStart.publish(call2);
+    asyncEnd.publish(call2);
+  };
+}
+
 // lib/driver.ts
 var isDriver;
 var nativeOf;
+var addressOf;
 var noteWrite;
 var PersistDriver = class {
   #native;
+  #address;
   /** How many writes were called. */
   #writes = 0;
   #closing;
   /** @internal */
   constructor(native) {
     this.#native = native;
+    this.#address = native.address;
   }
   /**
    * Resolves once the database can be used and its tables are ready. There is no need to call it: every call waits for
@@ -482,7 +604,7 @@ var PersistDriver = class {
    * ```
    */
   getSession(id) {
-    return call(this, "getSession", (native) => native.getSession(id));
+    return call(this, "getSession", (native) => native.getSession(id), id);
   }
   /**
    * A page of sessions, in order of `(createdAt, id)`: at most `limit` of them, 100 when `limit` is left out, not finite or
@@ -515,7 +637,7 @@ var PersistDriver = class {
    * ```
    */
   updateSession(session) {
-    return write(this, "updateSession", (native) => native.updateSession(session));
+    return write(this, "updateSession", (native) => native.updateSession(session), session);
   }
   /**
    * A page of one session's events, in order of `eventIndex`: at most `limit` of them, 100 when `limit` is left out, not
@@ -538,7 +660,7 @@ var PersistDriver = class {
    * ```
    */
   listEvents(request) {
-    return call(this, "listEvents", (native) => native.listEvents(request));
+    return call(this, "listEvents", (native) => native.listEvents(request), request);
   }
   /**
    * Stores the event. Resolves once it is on disk. Storing the same event again, by its `id` and `eventIndex`, replaces it.
@@ -560,7 +682,7 @@ var PersistDriver = class {
    * ```
    */
   insertEvent(sessionId, event) {
-    return write(this, "insertEvent", (native) => native.insertEvent(sessionId, event));
+    return write(this, "insertEvent", (native) => native.insertEvent(sessionId, event), sessionId);
   }
   /**
    * Sets labels of a session, and removes those that are `null`; all others stay. Resolves once that is on disk. The labels
@@ -577,7 +699,7 @@ var PersistDriver = class {
    * ```
    */
   setLabels(sessionId, labels) {
-    return write(this, "setLabels", (native) => native.setLabels(sessionId, labels));
+    return write(this, "setLabels", (native) => native.setLabels(sessionId, labels), sessionId);
   }
   /**
    * The labels of a session; an empty object when it has none.
@@ -588,7 +710,7 @@ var PersistDriver = class {
    * ```
    */
   getLabels(sessionId) {
-    return call(this, "getLabels", (native) => native.getLabels(sessionId));
+    return call(this, "getLabels", (native) => native.getLabels(sessionId), sessionId);
   }
   /**
    * Follows a session: yields its stored events after `afterIndex`, then new ones as they are committed, by whichever
@@ -619,7 +741,9 @@ var PersistDriver = class {
       if (!isDriver(this)) throw failure(this, "tailEvents");
       return this.#native.follow(request);
     };
-    return new Tail(follow, request);
+    const tail = (ended) => new Tail(follow, request, ended);
+    if (!isDriver(this) || !isTraced("tailEvents")) return tail();
+    return traceLife(tracedCall("tailEvents", this.#address, request), tail);
   }
   /**
    * Deletes a session: its record, its events and its labels, in one transaction. Resolves once that is on disk, with whether
@@ -638,7 +762,7 @@ var PersistDriver = class {
    * ```
    */
   deleteSession(id) {
-    return write(this, "deleteSession", (native) => native.deleteSession(id));
+    return write(this, "deleteSession", (native) => native.deleteSession(id), id);
   }
   /**
    * Copies a session under a new id: its record, its labels, and its events up to and including `throughIndex`. Resolves with
@@ -666,7 +790,7 @@ var PersistDriver = class {
    * ```
    */
   forkSession(id, options) {
-    return write(this, "forkSession", (native) => native.forkSession(id, options, (0, import_node_crypto.randomUUID)()));
+    return write(this, "forkSession", (native) => native.forkSession(id, options, (0, import_node_crypto.randomUUID)()), id);
   }
   /**
    * Resolves once everything that was prompted is stored. Call it when the prompts are answered, before the SDK's
@@ -684,18 +808,8 @@ var PersistDriver = class {
    * await persist.close();
    * ```
    */
-  async flush() {
-    if (!isDriver(this)) return refusal(this, "flush");
-    const drain = new Drain(this.#native);
-    try {
-      if (await drain.untilQuiet(() => this.#writes)) return;
-    } finally {
-      drain.stop();
-    }
-    throw createError(
-      "ERR_PERSIST_TIMEOUT",
-      `flushing the driver was given up after ${this.#native.drainTimeoutMs} ms (options.drainTimeoutMs): in that time there were no ${QUIET_MS} ms in which no event came. What was handed over will be stored; call flush() again, once no prompt is running`
-    );
+  flush() {
+    return call(this, "flush", (native) => drainUntilQuiet(native, () => this.#writes));
   }
   /**
    * Stores what the SDK still hands over, and releases everything: threads, connections, files. Resolves when that is
@@ -709,9 +823,8 @@ var PersistDriver = class {
    * await persist.close();
    * ```
    */
-  async close() {
-    if (!isDriver(this)) return refusal(this, "close");
-    return this.#closing ??= drainAndClose(this.#native);
+  close() {
+    return call(this, "close", (native) => this.#closing ??= drainAndClose(native));
   }
   /**
    * The same as `close`, for `await using`.
@@ -728,9 +841,22 @@ var PersistDriver = class {
   static {
     isDriver = (value) => typeof value === "object" && value !== null && #native in value;
     nativeOf = (driver) => driver.#native;
+    addressOf = (driver) => driver.#address;
     noteWrite = (driver) => driver.#writes += 1;
   }
 };
+async function drainUntilQuiet(native, writes) {
+  const drain = new Drain(native);
+  try {
+    if (await drain.untilQuiet(writes)) return;
+  } finally {
+    drain.stop();
+  }
+  throw createError(
+    "ERR_PERSIST_TIMEOUT",
+    `flushing the driver was given up after ${native.drainTimeoutMs} ms (options.drainTimeoutMs): in that time there were no ${QUIET_MS} ms in which no event came. What was handed over will be stored; call flush() again, once no prompt is running`
+  );
+}
 async function drainAndClose(native) {
   const drain = new Drain(native);
   try {
@@ -740,16 +866,20 @@ async function drainAndClose(native) {
   }
   return native.close();
 }
-function call(driver, method, work) {
+function call(driver, method, work, session) {
+  if (!isTraced(method) || !isDriver(driver)) return callNative(driver, method, work);
+  return trace(tracedCall(method, addressOf(driver), session), () => callNative(driver, method, work));
+}
+function callNative(driver, method, work) {
   try {
     return work(nativeOf(driver));
   } catch (error) {
     return refusal(driver, method, error);
   }
 }
-function write(driver, method, work) {
+function write(driver, method, work, session) {
   if (isDriver(driver)) noteWrite(driver);
-  return call(driver, method, work);
+  return call(driver, method, work, session);
 }
 function refusal(driver, method, cause) {
   return Promise.reject(failure(driver, method, cause));

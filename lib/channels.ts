@@ -5,38 +5,35 @@
 // (docs/runtimes.md).
 import diagnostics from "node:diagnostics_channel";
 
+import type { PostgresSessionPersistDriver } from "./postgres.ts";
+import type { SQLiteSessionPersistDriver } from "./sqlite.ts";
+
 const NAME = "sandbox-agent-persist";
 
-/** The methods of both classes. Each has a TracingChannel; a method that is not here does not go through `call`. */
-const METHODS = [
-  "close",
-  "deleteSession",
-  "flush",
-  "forkSession",
-  "getLabels",
-  "getSession",
-  "insertEvent",
-  "listEvents",
-  "listSessions",
-  "ready",
-  "setLabels",
-  "tailEvents",
-  "updateSession",
-  "vacuum",
-] as const;
-
-/** A method that has a TracingChannel. */
-export type Method = (typeof METHODS)[number];
+/** A method of the classes. Each has a TracingChannel, `sandbox-agent-persist:<method>`. */
+export type Method = Extract<keyof SQLiteSessionPersistDriver | keyof PostgresSessionPersistDriver, string>;
 
 /** Which store a message is about, in the terms of OpenTelemetry's database conventions. Never a user or a password. */
 export interface StoreAddress {
   /** The attribute `db.system.name`. */
   system: "sqlite" | "postgresql";
-  /** The attribute `db.namespace`: the absolute path of the SQLite file, or the name of the Postgres database. */
-  namespace?: string;
-  /** The attribute `server.address`: the Postgres server's host, or the directory of its socket. */
+  /**
+   * The attribute `db.namespace`. SQLite: the absolute path of the file, or `":memory:"`. Postgres: `"database|schema"`, or `"schema"` where
+   * the database is named by nothing but the user, since a mistyped connection string may have its password there.
+   */
+  namespace: string;
+  /**
+   * The attribute `server.address`, of Postgres: the host that was configured, or the directory of its socket. Of several hosts all, whichever
+   * answers, as the conventions want it: `"db1,db2"`, or with their ports where one is not 5432.
+   *
+   * @default undefined
+   */
   serverAddress?: string;
-  /** The attribute `server.port`. */
+  /**
+   * The attribute `server.port`, of Postgres with one host.
+   *
+   * @default undefined
+   */
   serverPort?: number;
 }
 
@@ -128,11 +125,26 @@ interface Tracing {
   error: diagnostics.Channel;
 }
 
-/** Those of each method, kept from the beginning: a channel that nobody holds may be collected, and made anew. */
-export const tracing = Object.fromEntries(METHODS.map((method) => [method, tracingOf(method)])) as Record<
-  Method,
-  Tracing
->;
+/**
+ * Those of each method: the compiler asks for a new one's. They are kept from the beginning, since a channel that nobody holds may be
+ * collected, and made anew.
+ */
+export const tracing: Readonly<Record<Method, Tracing>> = {
+  close: tracingOf("close"),
+  deleteSession: tracingOf("deleteSession"),
+  flush: tracingOf("flush"),
+  forkSession: tracingOf("forkSession"),
+  getLabels: tracingOf("getLabels"),
+  getSession: tracingOf("getSession"),
+  insertEvent: tracingOf("insertEvent"),
+  listEvents: tracingOf("listEvents"),
+  listSessions: tracingOf("listSessions"),
+  ready: tracingOf("ready"),
+  setLabels: tracingOf("setLabels"),
+  tailEvents: tracingOf("tailEvents"),
+  updateSession: tracingOf("updateSession"),
+  vacuum: tracingOf("vacuum"),
+};
 
 function tracingOf(method: Method): Tracing {
   const channel = (event: keyof Tracing) => diagnostics.channel(`tracing:${NAME}:${method}:${event}`);

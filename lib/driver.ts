@@ -6,11 +6,13 @@ import type { ListPage, SessionEvent, SessionPersistDriver, SessionRecord } from
   "resolution-mode": "import",
 };
 
+import type { Method, StoreAddress } from "./channels.ts";
 import { Drain, QUIET_MS } from "./drain.ts";
 import type { NativeDriver } from "./native.ts";
 import { createError } from "./realm.ts";
 import type { EventListRequest, ForkSessionOptions, SessionListRequest, TailEventsRequest } from "./requests.ts";
 import { Tail } from "./tail.ts";
+import { isTraced, trace, tracedCall, traceLife, type Ended, type OfSession } from "./trace.ts";
 
 /** The options that both drivers have, and that mean the same to both. All may be left out. */
 export interface PersistDriverOptions {
@@ -34,6 +36,7 @@ export interface PersistDriverOptions {
 
 let isDriver: (value: unknown) => boolean;
 let nativeOf: (driver: PersistDriver) => NativeDriver;
+let addressOf: (driver: PersistDriver) => StoreAddress;
 let noteWrite: (driver: PersistDriver) => void;
 
 /**
@@ -45,6 +48,7 @@ let noteWrite: (driver: PersistDriver) => void;
  */
 export abstract class PersistDriver implements SessionPersistDriver {
   readonly #native: NativeDriver;
+  readonly #address: StoreAddress;
   /** How many writes were called. */
   #writes = 0;
   #closing: Promise<void> | undefined;
@@ -52,6 +56,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
   /** @internal */
   protected constructor(native: NativeDriver) {
     this.#native = native;
+    this.#address = native.address;
   }
 
   /**
@@ -81,7 +86,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   getSession(id: string): Promise<SessionRecord | undefined> {
-    return call(this, "getSession", (native) => native.getSession(id));
+    return call(this, "getSession", (native) => native.getSession(id), id);
   }
 
   /**
@@ -116,7 +121,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   updateSession(session: SessionRecord): Promise<void> {
-    return write(this, "updateSession", (native) => native.updateSession(session));
+    return write(this, "updateSession", (native) => native.updateSession(session), session);
   }
 
   /**
@@ -140,7 +145,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   listEvents(request: EventListRequest): Promise<ListPage<SessionEvent>> {
-    return call(this, "listEvents", (native) => native.listEvents(request));
+    return call(this, "listEvents", (native) => native.listEvents(request), request);
   }
 
   /**
@@ -163,7 +168,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   insertEvent(sessionId: string, event: SessionEvent): Promise<void> {
-    return write(this, "insertEvent", (native) => native.insertEvent(sessionId, event));
+    return write(this, "insertEvent", (native) => native.insertEvent(sessionId, event), sessionId);
   }
 
   /**
@@ -181,7 +186,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   setLabels(sessionId: string, labels: Record<string, string | null | undefined>): Promise<void> {
-    return write(this, "setLabels", (native) => native.setLabels(sessionId, labels));
+    return write(this, "setLabels", (native) => native.setLabels(sessionId, labels), sessionId);
   }
 
   /**
@@ -193,7 +198,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   getLabels(sessionId: string): Promise<Record<string, string>> {
-    return call(this, "getLabels", (native) => native.getLabels(sessionId));
+    return call(this, "getLabels", (native) => native.getLabels(sessionId), sessionId);
   }
 
   /**
@@ -225,7 +230,9 @@ export abstract class PersistDriver implements SessionPersistDriver {
       if (!isDriver(this)) throw failure(this, "tailEvents");
       return this.#native.follow(request);
     };
-    return new Tail(follow, request);
+    const tail = (ended?: Ended) => new Tail(follow, request, ended);
+    if (!isDriver(this) || !isTraced("tailEvents")) return tail();
+    return traceLife(tracedCall("tailEvents", this.#address, request), tail);
   }
 
   /**
@@ -245,7 +252,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   deleteSession(id: string): Promise<boolean> {
-    return write(this, "deleteSession", (native) => native.deleteSession(id));
+    return write(this, "deleteSession", (native) => native.deleteSession(id), id);
   }
 
   /**
@@ -274,7 +281,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * ```
    */
   forkSession(id: string, options?: ForkSessionOptions): Promise<SessionRecord> {
-    return write(this, "forkSession", (native) => native.forkSession(id, options, randomUUID()));
+    return write(this, "forkSession", (native) => native.forkSession(id, options, randomUUID()), id);
   }
 
   /**
@@ -293,19 +300,8 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * await persist.close();
    * ```
    */
-  async flush(): Promise<void> {
-    if (!isDriver(this)) return refusal(this, "flush");
-    const drain = new Drain(this.#native);
-    try {
-      if (await drain.untilQuiet(() => this.#writes)) return;
-    } finally {
-      drain.stop();
-    }
-    throw createError(
-      "ERR_PERSIST_TIMEOUT",
-      `flushing the driver was given up after ${this.#native.drainTimeoutMs} ms (options.drainTimeoutMs): in that time there were no ` +
-        `${QUIET_MS} ms in which no event came. What was handed over will be stored; call flush() again, once no prompt is running`,
-    );
+  flush(): Promise<void> {
+    return call(this, "flush", (native) => drainUntilQuiet(native, () => this.#writes));
   }
 
   /**
@@ -320,9 +316,8 @@ export abstract class PersistDriver implements SessionPersistDriver {
    * await persist.close();
    * ```
    */
-  async close(): Promise<void> {
-    if (!isDriver(this)) return refusal(this, "close");
-    return (this.#closing ??= drainAndClose(this.#native));
+  close(): Promise<void> {
+    return call(this, "close", (native) => (this.#closing ??= drainAndClose(native)));
   }
 
   /**
@@ -341,8 +336,23 @@ export abstract class PersistDriver implements SessionPersistDriver {
   static {
     isDriver = (value) => typeof value === "object" && value !== null && #native in value;
     nativeOf = (driver) => driver.#native;
+    addressOf = (driver) => driver.#address;
     noteWrite = (driver) => (driver.#writes += 1);
   }
+}
+
+async function drainUntilQuiet(native: NativeDriver, writes: () => number): Promise<void> {
+  const drain = new Drain(native);
+  try {
+    if (await drain.untilQuiet(writes)) return;
+  } finally {
+    drain.stop();
+  }
+  throw createError(
+    "ERR_PERSIST_TIMEOUT",
+    `flushing the driver was given up after ${native.drainTimeoutMs} ms (options.drainTimeoutMs): in that time there were no ` +
+      `${QUIET_MS} ms in which no event came. What was handed over will be stored; call flush() again, once no prompt is running`,
+  );
 }
 
 async function drainAndClose(native: NativeDriver): Promise<void> {
@@ -355,10 +365,23 @@ async function drainAndClose(native: NativeDriver): Promise<void> {
   return native.close();
 }
 
-/** Calls the native part of a driver, for one of its methods. It rejects when there is no driver. */
+/**
+ * Calls the native part of a driver, for one of its methods, and tells those who listen to that. It rejects when there is no driver.
+ * `session` is for methods that are of one session.
+ */
 export function call<Result>(
   driver: PersistDriver,
-  method: string,
+  method: Method,
+  work: (native: NativeDriver) => Promise<Result>,
+  session?: OfSession,
+): Promise<Result> {
+  if (!isTraced(method) || !isDriver(driver)) return callNative(driver, method, work);
+  return trace(tracedCall(method, addressOf(driver), session), () => callNative(driver, method, work));
+}
+
+function callNative<Result>(
+  driver: PersistDriver,
+  method: Method,
   work: (native: NativeDriver) => Promise<Result>,
 ): Promise<Result> {
   try {
@@ -371,19 +394,20 @@ export function call<Result>(
 /** The same for a call that `flush` waits for. */
 function write<Result>(
   driver: PersistDriver,
-  method: string,
+  method: Method,
   work: (native: NativeDriver) => Promise<Result>,
+  session?: OfSession,
 ): Promise<Result> {
   if (isDriver(driver)) noteWrite(driver);
-  return call(driver, method, work);
+  return call(driver, method, work, session);
 }
 
 /** What a method rejects with when it could not even be called. */
-function refusal(driver: unknown, method: string, cause?: unknown): Promise<never> {
+function refusal(driver: unknown, method: Method, cause?: unknown): Promise<never> {
   return Promise.reject(failure(driver, method, cause));
 }
 
-function failure(driver: unknown, method: string, cause?: unknown): Error {
+function failure(driver: unknown, method: Method, cause?: unknown): Error {
   return isDriver(driver)
     ? createError(
         "ERR_PERSIST_INTERNAL",

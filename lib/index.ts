@@ -1,4 +1,5 @@
 // The public front of the package: all names that it exports, and nothing else.
+export type { StoreAddress, StoreMessages } from "./channels.ts";
 export type { PersistErrorCode } from "./errors.ts";
 export type { VacuumOptions, VacuumResult, WorkOptions } from "./operations.ts";
 export {
@@ -7,4 +8,5 @@ export {
   type PostgresSslOptions,
 } from "./postgres.ts";
 export type { EventListRequest, ForkSessionOptions, SessionListRequest, TailEventsRequest } from "./requests.ts";
+export type { TracedCall } from "./trace.ts";
 export { SQLiteSessionPersistDriver, type SQLiteSessionPersistDriverOptions } from "./sqlite.ts";

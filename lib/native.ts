@@ -1,6 +1,7 @@
 // Finds and loads the native addon, and declares its types, which are private to this folder.
 import type { ListPage, SessionEvent, SessionRecord } from "sandbox-agent" with { "resolution-mode": "import" };
 
+import type { StoreAddress } from "./channels.ts";
 import { createError, type realm } from "./realm.ts";
 
 /** The native class of src/bindings/driver.rs. Its methods check what they are given, and reject; they do not throw. */
@@ -8,6 +9,8 @@ export interface NativeDriver {
   /** How many calls are not settled. */
   readonly pending: number;
   readonly drainTimeoutMs: number;
+  /** What the store is called by those who watch it. It stays the same. */
+  readonly address: StoreAddress;
   /** Resolves as soon as no call is pending. */
   whenIdle(): Promise<void>;
   ready(): Promise<void>;

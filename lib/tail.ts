@@ -5,6 +5,7 @@ import type { SessionEvent } from "sandbox-agent" with { "resolution-mode": "imp
 import { signalOf, whenAborted } from "./abort.ts";
 import type { NativeFollower } from "./native.ts";
 import { abortError } from "./realm.ts";
+import type { Ended } from "./trace.ts";
 
 type Result = IteratorResult<SessionEvent, undefined>;
 
@@ -21,8 +22,12 @@ export class Tail implements AsyncIterableIterator<SessionEvent, undefined> {
   /** The last call that waits. */
   #last: Promise<Result> | undefined;
 
+  /** Whom to tell of its end, if anybody. */
+  readonly #ended: Ended | undefined;
+
   /** `follow` may throw, and so may what the caller's request does when it is read. */
-  constructor(follow: () => NativeFollower, request: { signal?: unknown }) {
+  constructor(follow: () => NativeFollower, request: { signal?: unknown }, ended?: Ended) {
+    this.#ended = ended;
     try {
       const follower = follow();
       this.#signal = signalOf(request, "request");
@@ -33,16 +38,13 @@ export class Tail implements AsyncIterableIterator<SessionEvent, undefined> {
   }
 
   async next(): Promise<Result> {
-    if (!this.#last) {
-      const taken = this.#take();
-      if (taken) return taken;
-    }
-    const turn = this.#takeAfter(this.#last);
-    this.#last = turn;
     try {
-      return await turn;
-    } finally {
-      if (this.#last === turn) this.#last = undefined;
+      const result = await this.#next();
+      if (result.done) this.#ended?.();
+      return result;
+    } catch (error) {
+      this.#ended?.({ error });
+      throw error;
     }
   }
 
@@ -62,6 +64,20 @@ export class Tail implements AsyncIterableIterator<SessionEvent, undefined> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  async #next(): Promise<Result> {
+    if (!this.#last) {
+      const taken = this.#take();
+      if (taken) return taken;
+    }
+    const turn = this.#takeAfter(this.#last);
+    this.#last = turn;
+    try {
+      return await turn;
+    } finally {
+      if (this.#last === turn) this.#last = undefined;
+    }
   }
 
   /** What can be said at once: the next event of the page, the end, or why there is none. */
@@ -120,6 +136,7 @@ export class Tail implements AsyncIterableIterator<SessionEvent, undefined> {
     this.#follower = undefined;
     this.#page = [];
     if (this.#last) await settled(this.#last);
+    this.#ended?.();
   }
 }
 

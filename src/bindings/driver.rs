@@ -136,6 +136,16 @@ impl Driver {
         self.drain_timeout.as_millis() as f64
     }
 
+    /// What the store is called by those who watch it.
+    #[napi(getter, catch_unwind)]
+    pub fn address<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        let text = serde_json::to_string(self.open.store.address())
+            .map_err(|error| napi::Error::from_reason(error.to_string()))?;
+        let address = self.open.realm.parse(env, &text)?;
+        // SAFETY: the value was just made in this environment.
+        Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), address) })
+    }
+
     /// Resolves as soon as no call is pending. It is none itself, and keeps nothing alive.
     #[napi(catch_unwind)]
     pub fn when_idle<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::promises::Ticket;
+use crate::store::address::StoreAddress;
 use crate::store::follow::FollowerId;
 use crate::store::jobs::{JobStore, Recipient};
 use crate::store::write::WriteRequest;
@@ -35,6 +36,10 @@ impl Outgoing {
             writes: RefCell::default(),
             bytes: Cell::new(0),
         }
+    }
+
+    pub(super) fn address(&self) -> &StoreAddress {
+        self.store.address()
     }
 
     /// Takes a write, which goes to the store with the next [`Self::send`]. True if that has to be called at the end of this

@@ -1,12 +1,9 @@
 //! The store: sessions and events on disk, in plain Rust. `bindings` calls it; it calls nobody.
 //!
-//! What every backend shares stands in this folder: the records ([`model`]), what lists are of ([`list`]), their cursors
-//! ([`cursor`]) and pages ([`page`]), errors ([`error`]) and their texts ([`message`]), how much may wait ([`backlog`]),
-//! writes ([`mod@write`]), how they are committed in groups ([`commit`]), those that are a transaction of their own ([`single`])
-//! or of no session ([`upkeep`]), work that takes many calls ([`jobs`]) and what sessions it is done to ([`find`]), labels ([`labels`]), copies of sessions ([`fork`]), deleted sessions ([`deleted`]), followers ([`follow`]), what follows a
-//! reassigned event ([`reassigned`]), what a driver remembers of sessions ([`remembered`]) and the tables ([`tables`]). A
-//! backend adds its SQL and its connections in a folder of its own, and is a [`Store`].
+//! What every backend shares stands in this folder, and each file says what it is for: ARCHITECTURE.md has the list. A backend adds
+//! its SQL and its connections in a folder of its own, and is a [`Store`].
 
+pub mod address;
 mod answer;
 pub mod backlog;
 pub mod commit;
@@ -34,6 +31,7 @@ pub mod write;
 
 pub use answer::{Answer, Completion, Deliver};
 
+use address::StoreAddress;
 use cursor::Position;
 use error::Quoted;
 use find::FindSessions;
@@ -46,6 +44,8 @@ use write::WriteRequest;
 ///
 /// Dropping it commits what waits and releases everything, in the background.
 pub trait Store<T> {
+    /// What those call it who watch it.
+    fn address(&self) -> &StoreAddress;
     /// Answers once the database can be used.
     fn ready(&self, ticket: T);
     /// Commits writes with the next batch. The writes of one session commit in the order in which they come.

@@ -50,6 +50,7 @@ pub use tables::{DEFAULT_SCHEMA, Tables};
 
 use serve::{Call, refuse, run};
 
+use super::address::StoreAddress;
 use super::backlog::Backlog;
 use super::error::{ErrorKind, StoreError};
 use super::follow::FollowerId;
@@ -62,6 +63,7 @@ pub struct PostgresStore<T: Send + 'static> {
     calls: mpsc::UnboundedSender<Call<T>>,
     backlog: Arc<Backlog>,
     deliver: Deliver<T>,
+    address: StoreAddress,
 }
 
 impl<T: Send + 'static> PostgresStore<T> {
@@ -82,6 +84,7 @@ impl<T: Send + 'static> PostgresStore<T> {
             calls,
             backlog: Backlog::new(),
             deliver: Arc::clone(&deliver),
+            address: options.target.store_address(options.tables.schema()),
         };
         thread::Builder::new()
             .name(String::from("persist-postgres"))
@@ -105,6 +108,10 @@ impl<T: Send + 'static> PostgresStore<T> {
 }
 
 impl<T: Send + 'static> Store<T> for PostgresStore<T> {
+    fn address(&self) -> &StoreAddress {
+        &self.address
+    }
+
     fn ready(&self, ticket: T) {
         self.call(Call::Ready(ticket));
     }

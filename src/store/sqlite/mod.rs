@@ -36,6 +36,7 @@ use readers::{ReaderId, ReaderTask};
 use shared::{Shared, WriterTask};
 use write::Writer;
 
+use super::address::{StoreAddress, System};
 use super::commit::commit_batch;
 use super::error::{ErrorKind, StoreError, catching};
 use super::follow::{FollowerId, Look};
@@ -58,6 +59,7 @@ pub struct SqliteOptions {
 pub struct SqliteStore<T: Send + 'static> {
     shared: Arc<Shared<T>>,
     options: SqliteOptions,
+    address: StoreAddress,
 }
 
 impl<T: Send + 'static> SqliteStore<T> {
@@ -65,6 +67,12 @@ impl<T: Send + 'static> SqliteStore<T> {
     pub fn open(options: SqliteOptions, deliver: Deliver<T>) -> Result<Self, StoreError> {
         let store = Self {
             shared: Arc::new(Shared::new(deliver)),
+            address: StoreAddress {
+                system: System::Sqlite,
+                namespace: options.target.location.name(),
+                server_address: None,
+                server_port: None,
+            },
             options,
         };
         let (shared, options) = (Arc::clone(&store.shared), store.options.clone());
@@ -74,6 +82,10 @@ impl<T: Send + 'static> SqliteStore<T> {
 }
 
 impl<T: Send + 'static> Store<T> for SqliteStore<T> {
+    fn address(&self) -> &StoreAddress {
+        &self.address
+    }
+
     fn ready(&self, ticket: T) {
         self.shared.push_ready(ticket);
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, LoadBalanceHosts, SslMode as DriverMode, TargetSessionAttrs};
 
-use self::address::Address;
+use self::address::{Address, ServerAddress};
 use self::login::Login;
 pub use self::settings::Environment;
 use self::settings::Settings;
@@ -23,6 +23,7 @@ use self::ssl::Ssl;
 pub use self::ssl::{SslMode, SslOptions};
 pub use super::password::{Password, PasswordSource};
 pub use super::tls::TlsConnector as Tls;
+use crate::store::address::{StoreAddress, System};
 use crate::store::error::StoreError;
 use crate::store::message::{Message, StoreOption, message};
 
@@ -67,6 +68,10 @@ pub struct Target {
     /// Whom to ask for the password of each connection; nobody, if the hosts' configurations have it.
     pub password_source: Option<Arc<dyn PasswordSource>>,
     name: String,
+    /// The database's name, where it may be shown.
+    database: Option<String>,
+    /// What those call the servers who watch the store.
+    server: ServerAddress,
 }
 
 /// One host.
@@ -125,7 +130,11 @@ impl Target {
             .map(|address| HostTarget::new(address, config.clone(), &ssl, &login))
             .collect();
         let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-        let name = format!("{} at {}", login.database_shown, names.join(", "));
+        let database = match &login.database_shown {
+            Some(database) => format!("database {database:?}"),
+            None => String::from("the database with the user's name"),
+        };
+        let name = format!("{database} at {}", names.join(", "));
         Ok(Self {
             hosts,
             order,
@@ -133,6 +142,8 @@ impl Target {
             connect_timeout,
             password_source: login.password_source(),
             name,
+            server: ServerAddress::of(&addresses),
+            database: login.database_shown,
         })
     }
 
@@ -140,6 +151,20 @@ impl Target {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What those call a store in `schema` who watch it. It is what the caller configured, whichever server answers
+    /// (OpenTelemetry's conventions want it so, and a name that changed would split a graph in two).
+    pub(in crate::store::postgres) fn store_address(&self, schema: &str) -> StoreAddress {
+        StoreAddress {
+            system: System::Postgresql,
+            namespace: match &self.database {
+                Some(database) => format!("{database}|{schema}"),
+                None => schema.to_owned(),
+            },
+            server_address: Some(self.server.address.clone()),
+            server_port: self.server.port,
+        }
     }
 }
 

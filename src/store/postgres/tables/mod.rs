@@ -32,6 +32,11 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// The schema's name, as it was given.
+    pub(in crate::store::postgres) fn schema(&self) -> &str {
+        &self.schema
+    }
+
     /// The tables in `schema` that begin with `prefix`.
     pub fn new(schema: &str, prefix: &TablePrefix) -> Result<Self, StoreError> {
         // Postgres would cut a longer name short, and two names could become one.

@@ -62,6 +62,38 @@ impl Address {
     }
 }
 
+/// All places as one, in the form that OpenTelemetry's conventions give to a list of servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ServerAddress {
+    /// `db.example.com`, `a,b`, or, where one of several has another port than the usual, `a:5432,[::1]:5433`.
+    pub(super) address: String,
+    /// That of a single server.
+    pub(super) port: Option<u16>,
+}
+
+impl ServerAddress {
+    pub(super) fn of(addresses: &[Address]) -> Self {
+        if let [only] = addresses {
+            return Self {
+                address: only.host.clone(),
+                port: Some(only.port),
+            };
+        }
+        let usual = addresses.iter().all(|address| address.port == DEFAULT_PORT);
+        let names = addresses.iter().map(|address| {
+            if usual {
+                address.host.clone()
+            } else {
+                address.to_string()
+            }
+        });
+        Self {
+            address: names.collect::<Vec<_>>().join(","),
+            port: None,
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port, .. } = self;

@@ -16,8 +16,8 @@ use crate::store::postgres::login::password::{Password, PasswordSource};
 pub(super) struct Login {
     pub(super) user: String,
     pub(super) database: String,
-    /// What messages call the database.
-    pub(super) database_shown: String,
+    /// The database's name, where it may be shown.
+    pub(super) database_shown: Option<String>,
     password: KnownBy,
 }
 
@@ -54,10 +54,7 @@ impl Login {
             return Ok(Self {
                 database: user.clone(),
                 // Where the : after a user is missing, the password is a part of what looks like the user.
-                database_shown: match given_user {
-                    Some(_) => String::from("the database with the user's name"),
-                    None => format!("database {user:?}"),
-                },
+                database_shown: given_user.is_none().then(|| user.clone()),
                 user,
                 password,
             });
@@ -71,7 +68,7 @@ impl Login {
         }
         Ok(Self {
             user,
-            database_shown: format!("database {:?}", database.value),
+            database_shown: Some(database.value.clone()),
             database: database.value,
             password,
         })

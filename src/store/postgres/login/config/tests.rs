@@ -63,6 +63,26 @@ fn defaults() {
 }
 
 #[test]
+fn those_who_watch_are_told_the_configured_servers_and_database() {
+    let told = |connection_string: &str| {
+        let address = parse(connection_string).store_address("agents");
+        let port = address.server_port.map(|port| format!(" {port}")).unwrap_or_default();
+        format!("{} {}{port}", address.namespace, address.server_address.unwrap())
+    };
+    assert_eq!(told("postgres://u:secret@a:6432/app"), "app|agents a 6432");
+    assert_eq!(told("postgres://u:secret@[::1]/app"), "app|agents ::1 5432");
+    assert_eq!(
+        told("host=/run/postgresql dbname=app"),
+        "app|agents /run/postgresql 5432"
+    );
+    assert_eq!(told("postgres://a,[::1]/app"), "app|agents a,::1");
+    assert_eq!(told("postgres://a,[::1]:5433/app"), "app|agents a:5432,[::1]:5433");
+    assert_eq!(told("host=a"), "me|agents a 5432");
+    // What looks like the user may be the password.
+    assert_eq!(told("postgres://secret@a"), "agents a 5432");
+}
+
+#[test]
 fn each_host_is_a_target_of_its_own() {
     let target = parse(
         "postgres://u:p@a,[::1]:2,10.0.0.1:3/app?target_session_attrs=primary&load_balance_hosts=random&options=-c%20x%3D1",
