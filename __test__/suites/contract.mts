@@ -14,6 +14,7 @@ import { lists } from "./contract/lists.mts";
 import { model } from "./contract/model.mts";
 import { pages } from "./contract/pages.mts";
 import { sessions } from "./contract/sessions.mts";
+import { tracing } from "./contract/tracing.mts";
 import { values } from "./contract/values.mts";
 
 export type { ContractDriver, OpenDriver } from "./contract/driver.mts";
@@ -42,6 +43,6 @@ export function contract(name: string, open: OpenDriver, { ours, remove }: Contr
     },
     remove,
   };
-  for (const register of [sessions, events, pages, lists, labels, deletions, forks, values, model, following])
+  for (const register of [sessions, events, pages, lists, labels, deletions, forks, values, model, following, tracing])
     register(suite);
 }
