@@ -939,6 +939,18 @@ var OperatedDriver = class extends PersistDriver {
   vacuum(options) {
     return call(this, "vacuum", (native) => finish(() => native.vacuum(options), options));
   }
+  /**
+   * Removes sessions that nobody needs any more, or their older events, in small steps beside other writers.
+   *
+   * @example
+   * ```ts
+   * const month = 30 * 24 * 60 * 60 * 1000;
+   * await persist.pruneSessions({ destroyedBefore: Date.now() - month });
+   * ```
+   */
+  pruneSessions(options) {
+    return call(this, "pruneSessions", (native) => finish(() => native.pruneSessions(options), options));
+  }
 };
 
 // lib/postgres.ts

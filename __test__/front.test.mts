@@ -25,6 +25,7 @@ const METHODS = [
   "insertEvent",
   "listEvents",
   "listSessions",
+  "pruneSessions",
   "ready",
   "setLabels",
   "tailEvents",

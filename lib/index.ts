@@ -1,7 +1,7 @@
 // The public front of the package: all names that it exports, and nothing else.
 export type { StoreAddress, StoreMessages } from "./channels.ts";
 export type { PersistErrorCode } from "./errors.ts";
-export type { VacuumOptions, VacuumResult, WorkOptions } from "./operations.ts";
+export type { PruneResult, PruneSessionsOptions, VacuumOptions, VacuumResult, WorkOptions } from "./operations.ts";
 export {
   PostgresSessionPersistDriver,
   type PostgresSessionPersistDriverOptions,

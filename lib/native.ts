@@ -28,9 +28,16 @@ export interface NativeDriver {
   forkSession(id: unknown, options: unknown, randomId: string): Promise<SessionRecord>;
   /** Begins a job. Throws when the options are wrong, or the driver closed. */
   vacuum(options: unknown): NativeJob<{ bytes: number }, { bytes: number }>;
+  pruneSessions(options: unknown): NativeJob<PruneCounts, PruneCounts>;
   /** Sends the store what was written in this turn. */
   send(): void;
   close(): Promise<void>;
+}
+
+interface PruneCounts {
+  sessions: number;
+  events: number;
+  bytes: number;
 }
 
 /** The native class of src/bindings/follower.rs. It ends when it is collected, too. */

@@ -13,6 +13,7 @@ import { following } from "./contract/following.mts";
 import { lists } from "./contract/lists.mts";
 import { model } from "./contract/model.mts";
 import { pages } from "./contract/pages.mts";
+import { prunes } from "./contract/prune.mts";
 import { sessions } from "./contract/sessions.mts";
 import { tracing } from "./contract/tracing.mts";
 import { values } from "./contract/values.mts";
@@ -43,6 +44,19 @@ export function contract(name: string, open: OpenDriver, { ours, remove }: Contr
     },
     remove,
   };
-  for (const register of [sessions, events, pages, lists, labels, deletions, forks, values, model, following, tracing])
+  for (const register of [
+    sessions,
+    events,
+    pages,
+    lists,
+    labels,
+    deletions,
+    prunes,
+    forks,
+    values,
+    model,
+    following,
+    tracing,
+  ])
     register(suite);
 }

@@ -23,6 +23,7 @@ use super::open::Open;
 use super::options;
 use super::outgoing::{DriverStore, Outgoing};
 use super::promises::{Promises, Ticket};
+use super::prune;
 use super::realm::Realm;
 use super::requests;
 use crate::store::error::StoreError;
@@ -271,6 +272,12 @@ impl Driver {
             Fields::of("options", options)?.only(&job::FIELDS, "vacuum")?;
             Ok(Vacuum)
         })
+    }
+
+    /// Removes sessions, or their older events. Throws when the options are wrong, or the driver closed.
+    #[napi(catch_unwind)]
+    pub fn prune_sessions(&self, env: &Env, options: Option<Unknown>) -> Result<Job> {
+        self.begin(env, || prune::job(options))
     }
 
     /// Sends the store what was written in this turn. `lib/realm.ts` calls it at its end.

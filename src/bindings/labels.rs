@@ -26,8 +26,7 @@ pub(super) fn changes(labels: Unknown<'_>) -> Result<LabelChanges, Failure> {
 
 /// What sessions are found by: an object of strings. `undefined` is wrong: whoever takes it for a value that is there would be
 /// shown everybody's sessions.
-pub(super) fn wanted(labels: Unknown<'_>) -> Result<BTreeMap<String, String>, Failure> {
-    let path = "request.labels";
+pub(super) fn wanted(path: &str, labels: Unknown<'_>) -> Result<BTreeMap<String, String>, Failure> {
     let mut wanted = BTreeMap::new();
     for (name, value) in entries(path, labels)? {
         let value = value_of(path, &name, value)?;

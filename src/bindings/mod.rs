@@ -18,5 +18,6 @@ mod options;
 mod outgoing;
 mod password;
 mod promises;
+mod prune;
 mod realm;
 mod requests;

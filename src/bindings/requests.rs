@@ -83,7 +83,7 @@ pub(super) fn sessions(request: Option<Unknown<'_>>) -> Result<ReadRequest, Fail
             created_before: fields.safe_integer("createdBefore")?,
             labels: fields
                 .given("labels")?
-                .map(labels::wanted)
+                .map(|labels| labels::wanted(&fields.name("labels"), labels))
                 .transpose()?
                 .unwrap_or_default(),
         },

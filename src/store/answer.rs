@@ -1,6 +1,7 @@
 //! What calls to a store come back with, and how.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::StoreError;
 use super::jobs::JobAnswer;
@@ -22,6 +23,17 @@ pub enum Answer {
     Deleted(bool),
     /// What only jobs ask for.
     OfJob(JobAnswer),
+}
+
+impl Answer {
+    /// The same answer of a call that took so long, for jobs to know.
+    #[must_use]
+    pub fn taking(self, time: Duration) -> Self {
+        match self {
+            Self::OfJob(answer) => Self::OfJob(answer.taking(time)),
+            answer => answer,
+        }
+    }
 }
 
 /// A finished call: the caller's ticket, and what the call came back with.

@@ -20,6 +20,7 @@ pub mod message;
 pub mod model;
 pub mod page;
 pub mod postgres;
+pub mod prune;
 pub mod reassigned;
 pub mod remembered;
 pub mod single;
@@ -37,6 +38,7 @@ use error::Quoted;
 use find::FindSessions;
 use follow::FollowerId;
 use list::{EventList, List, ListRequest, SessionList};
+use prune::PruneStep;
 use write::WriteRequest;
 
 /// A database that is open, or being opened, in the background. All calls return at once; their completions arrive
@@ -84,13 +86,25 @@ pub enum ReadRequest {
     ListEvents(ListRequest<EventList>),
     /// A page of the sessions that a job is to work on ([`JobAnswer::Sessions`](jobs::JobAnswer::Sessions)).
     FindSessions(FindSessions),
+    /// What a step of pruning would remove ([`JobAnswer::Pruned`](jobs::JobAnswer::Pruned)).
+    WouldPrune(PruneStep),
+    /// The oldest of so many newest events of a session
+    /// ([`JobAnswer::OldestOfNewest`](jobs::JobAnswer::OldestOfNewest)).
+    OldestOfNewest {
+        /// The session's id.
+        session_id: String,
+        /// How many events.
+        count: i64,
+    },
 }
 
 impl ReadRequest {
     /// The texts that the database compares with its own.
     fn texts(&self) -> Vec<&str> {
         match self {
-            Self::GetSession { id } | Self::GetLabels { session_id: id } => vec![id],
+            Self::GetSession { id }
+            | Self::GetLabels { session_id: id }
+            | Self::OldestOfNewest { session_id: id, .. } => vec![id],
             Self::ListSessions(request) => {
                 let mut texts = request.list.texts();
                 if let Position::After(key) = &request.position {
@@ -100,6 +114,7 @@ impl ReadRequest {
             }
             Self::ListEvents(request) => request.list.texts(),
             Self::FindSessions(request) => request.texts(),
+            Self::WouldPrune(step) => step.texts(),
         }
     }
 
@@ -107,7 +122,7 @@ impl ReadRequest {
     fn text_bytes(&self) -> usize {
         let method = match self {
             Self::ListEvents(request) => request.list.filter.method.as_deref(),
-            Self::GetSession { .. } | Self::GetLabels { .. } | Self::ListSessions(_) | Self::FindSessions(_) => None,
+            _ => None,
         };
         self.texts().into_iter().chain(method).map(str::len).sum()
     }
@@ -119,6 +134,13 @@ impl ReadRequest {
             Self::GetLabels { session_id } => format!("reading the labels of session {} from", Quoted(session_id)),
             Self::ListSessions(_) => String::from("listing the sessions of"),
             Self::FindSessions(_) => String::from("looking for sessions in"),
+            Self::WouldPrune(step) => format!(
+                "looking at what pruning session {} would remove from",
+                Quoted(&step.session_id)
+            ),
+            Self::OldestOfNewest { session_id, .. } => {
+                format!("looking at the newest events of session {} in", Quoted(session_id))
+            }
             Self::ListEvents(request) => {
                 format!(
                     "reading the events of session {} from",

@@ -1,9 +1,12 @@
 //! Writes that are a transaction of their own: what they ask for. Both backends take a batch before each of them and another
 //! one after it, so that they keep their place in the order of the calls.
 
+use super::answer::Answer;
 use super::error::Quoted;
 use super::fork::ForkRequest;
+use super::jobs::JobAnswer;
 use super::labels::LabelChanges;
+use super::prune::{Extent, PruneStep, Rest};
 
 /// A write that is a transaction of its own, as it was called.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub enum SingleRequest {
     },
     /// Copy a session under a new id.
     Fork(ForkRequest),
+    /// A step of pruning a session.
+    Prune(PruneStep),
 }
 
 impl SingleRequest {
@@ -31,6 +36,7 @@ impl SingleRequest {
         match self {
             Self::SetLabels { session_id, .. } | Self::DeleteSession { session_id } => session_id,
             Self::Fork(fork) => fork.source_id(),
+            Self::Prune(step) => &step.session_id,
         }
     }
 
@@ -40,6 +46,7 @@ impl SingleRequest {
         match self {
             Self::SetLabels { session_id, .. } | Self::DeleteSession { session_id } => session_id,
             Self::Fork(fork) => fork.fork_id(),
+            Self::Prune(step) => &step.session_id,
         }
     }
 
@@ -48,7 +55,21 @@ impl SingleRequest {
     pub fn adds_to(&self) -> Option<&str> {
         match self {
             Self::SetLabels { session_id, .. } => Some(session_id),
-            Self::DeleteSession { .. } | Self::Fork(_) => None,
+            Self::DeleteSession { .. } | Self::Fork(_) | Self::Prune(_) => None,
+        }
+    }
+
+    /// The session that nothing is left of, if it was answered so.
+    #[must_use]
+    pub fn removed_session(&self, answer: &Answer) -> Option<&str> {
+        match (self, answer) {
+            (Self::DeleteSession { session_id }, _) => Some(session_id),
+            (Self::Prune(step), Answer::OfJob(JobAnswer::Pruned(pruned)))
+                if step.extent == Extent::All && pruned.rest == Rest::Nothing =>
+            {
+                Some(&step.session_id)
+            }
+            _ => None,
         }
     }
 
@@ -59,6 +80,7 @@ impl SingleRequest {
             Self::SetLabels { .. } => None,
             Self::DeleteSession { session_id } => Some(session_id),
             Self::Fork(fork) => Some(fork.fork_id()),
+            Self::Prune(step) => Some(&step.session_id),
         }
     }
 
@@ -69,6 +91,7 @@ impl SingleRequest {
             Self::SetLabels { session_id, changes } => session_id.len() + changes.text_bytes(),
             Self::DeleteSession { session_id } => session_id.len(),
             Self::Fork(fork) => fork.text_bytes(),
+            Self::Prune(step) => step.texts().into_iter().map(str::len).sum(),
         }
     }
 
@@ -79,6 +102,7 @@ impl SingleRequest {
             Self::SetLabels { session_id, .. } => format!("setting labels of session {} in", Quoted(session_id)),
             Self::DeleteSession { session_id } => format!("deleting session {} from", Quoted(session_id)),
             Self::Fork(fork) => format!("forking session {} in", Quoted(fork.source_id())),
+            Self::Prune(step) => step.doing(),
         }
     }
 }

@@ -4,8 +4,10 @@
 /// A write that is of no session, as it was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpkeepRequest {
-    /// Give some of the space that was freed back to the file system.
-    FreeSpace,
+    /// Give some of the space that is free back to the file system, where that can be done in steps.
+    GiveBack,
+    /// Give back what steps cannot, however long that takes.
+    Vacuum,
 }
 
 impl UpkeepRequest {
@@ -13,7 +15,8 @@ impl UpkeepRequest {
     #[must_use]
     pub fn doing(&self) -> &'static str {
         match self {
-            Self::FreeSpace => "giving free space back from",
+            Self::GiveBack => "giving free space back from",
+            Self::Vacuum => "vacuuming",
         }
     }
 }

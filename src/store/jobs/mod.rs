@@ -3,10 +3,14 @@
 //!
 //! A job runs on a thread of its caller's, which it blocks. `bindings` starts one for it.
 
+pub mod prune;
 mod store;
+mod turns;
 pub mod vacuum;
 
 pub use store::{JobStore, Recipient, deliver_to};
+
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -14,6 +18,7 @@ use super::ReadRequest;
 use super::answer::Answer;
 use super::error::StoreError;
 use super::find::FoundSessions;
+use super::prune::Pruned;
 use super::write::WriteRequest;
 
 /// Work that takes many calls.
@@ -65,11 +70,29 @@ impl Ended {
 pub enum JobAnswer {
     /// A page of sessions that meet conditions.
     Sessions(FoundSessions),
+    /// What a step of pruning has removed, or would.
+    Pruned(Pruned),
+    /// The index of the oldest of a session's newest events; nothing, when there are no older ones.
+    OldestOfNewest(Option<i64>),
     /// So much space was given back, and whether there is more.
     Freed {
         /// How many bytes.
         bytes: u64,
         /// Whether another call would give back more.
         is_more: bool,
+        /// How long it took, so long as nobody else could write.
+        took: Duration,
     },
+}
+
+impl JobAnswer {
+    /// The same answer of a step that took so long.
+    #[must_use]
+    pub fn taking(mut self, time: Duration) -> Self {
+        match &mut self {
+            Self::Pruned(Pruned { took, .. }) | Self::Freed { took, .. } => *took = time,
+            Self::Sessions(_) | Self::OldestOfNewest(_) => {}
+        }
+        self
+    }
 }

@@ -295,10 +295,15 @@ impl<T> Batches<T> {
                     self.following.written(session_id);
                 }
                 let session = single.session;
-                if let (SingleRequest::DeleteSession { .. }, Ok(_)) = (&*single.request, &result) {
-                    self.deleted(&session);
+                match &*single.request {
+                    SingleRequest::DeleteSession { .. } if result.is_ok() => self.deleted(&session),
+                    request => {
+                        let removed = result.as_ref().ok().and_then(|answer| request.removed_session(answer));
+                        removed.inspect(|_| self.forget(&session));
+                    }
                 }
-                if may_be_stored(&result) {
+                // Pruning stores nothing that a deletion could have missed.
+                if may_be_stored(&result) && !matches!(*single.request, SingleRequest::Prune(_)) {
                     self.late_writes.note_written([Rc::clone(&session)]);
                 }
                 drop(single.request);
@@ -310,10 +315,15 @@ impl<T> Batches<T> {
 
     /// This driver has deleted a session.
     fn deleted(&self, session_id: &str) {
-        self.writer.forget(session_id);
-        self.queues.borrow_mut().forget_contested(session_id);
+        self.forget(session_id);
         self.late_writes.remember(session_id, now());
         self.following.deleted(session_id);
+    }
+
+    /// Nothing is stored of a session.
+    fn forget(&self, session_id: &str) {
+        self.writer.forget(session_id);
+        self.queues.borrow_mut().forget_contested(session_id);
     }
 
     async fn commit(&self, batch: Batch<T>, lock_limit: Duration, deliver: &Deliver<T>) {

@@ -31,8 +31,8 @@ pub(super) static EVENT_COLUMNS: LazyLock<String> = LazyLock::new(|| {
 
 /// A statement, and the values of its parameters.
 pub(super) struct ListStatement<'a> {
-    sql: String,
-    parameters: Vec<Parameter<'a>>,
+    pub(super) sql: String,
+    pub(super) parameters: Vec<Parameter<'a>>,
 }
 
 impl ListStatement<'_> {
@@ -123,7 +123,7 @@ pub(super) fn find<'a>(tables: &Tables, request: &'a FindSessions) -> ListStatem
 }
 
 /// Whether all conditions are met.
-fn all<'a>(tables: &Tables, conditions: Vec<Condition<'a>>, parameters: &mut Parameters<'a>) -> String {
+pub(super) fn all<'a>(tables: &Tables, conditions: Vec<Condition<'a>>, parameters: &mut Parameters<'a>) -> String {
     let conditions = conditions.into_iter().map(|each| condition(tables, each, parameters));
     let all = conditions.collect::<Vec<_>>().join(" AND ");
     if all.is_empty() { String::from("true") } else { all }

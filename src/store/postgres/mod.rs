@@ -23,6 +23,7 @@ mod options;
 mod pipeline;
 mod place;
 mod progress;
+mod prunable;
 mod queue;
 mod read;
 mod reader;

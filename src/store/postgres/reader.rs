@@ -8,6 +8,7 @@ use super::ahead::{List, Scans};
 use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::error::Failure;
+use super::prunable;
 use super::read::{self, Span};
 use super::tables::Preparation;
 use crate::store::cursor::{EventKey, Position, wrong_cursor};
@@ -17,6 +18,7 @@ use crate::store::jobs::JobAnswer;
 use crate::store::labels;
 use crate::store::list::{EventList, ListRequest};
 use crate::store::page::Page;
+use crate::store::prune::Pruned;
 use crate::store::{Answer, ReadRequest};
 
 /// See the module's description.
@@ -64,6 +66,18 @@ impl Reader {
                 let work = async |connection: &Connection| read::find(connection, tables, request).await;
                 let found = self.database.run(Purpose::Read, deadline, work).await;
                 found.map(|found| Answer::OfJob(JobAnswer::Sessions(found)))
+            }
+            ReadRequest::WouldPrune(step) => {
+                let work = async |connection: &Connection| prunable::would_prune(connection, tables, step).await;
+                let pruned = self.database.run(Purpose::Read, deadline, work).await;
+                pruned.map(|pruned| Answer::OfJob(JobAnswer::Pruned(pruned)))
+            }
+            ReadRequest::OldestOfNewest { session_id, count } => {
+                let work = async |connection: &Connection| {
+                    prunable::oldest_of_newest(connection, tables, session_id, *count).await
+                };
+                let index = self.database.run(Purpose::Read, deadline, work).await;
+                index.map(|index| Answer::OfJob(JobAnswer::OldestOfNewest(index)))
             }
         };
         match answer {
@@ -153,5 +167,7 @@ fn nothing(request: &ReadRequest) -> Result<Answer, StoreError> {
         ReadRequest::ListSessions(request) => Ok(Answer::Json(request.empty_page().finish(false).text)),
         ReadRequest::ListEvents(request) => Ok(Answer::Json(request.empty_page().finish(false).text)),
         ReadRequest::FindSessions(_) => Ok(Answer::OfJob(JobAnswer::Sessions(FoundSessions::default()))),
+        ReadRequest::WouldPrune(_) => Ok(Answer::OfJob(JobAnswer::Pruned(Pruned::SPARED))),
+        ReadRequest::OldestOfNewest { .. } => Ok(Answer::OfJob(JobAnswer::OldestOfNewest(None))),
     }
 }

@@ -4,6 +4,8 @@
 mod delete;
 mod fork;
 mod labels;
+mod pace;
+mod prune;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,6 +13,10 @@ use std::time::Duration;
 
 use futures_util::join;
 use tokio::time::Instant;
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use pace::Pace;
 
 use super::connection::Connection;
 use super::database::{Database, Purpose};
@@ -31,6 +37,7 @@ pub(super) struct Singles {
     begin: String,
     /// Until when one was tried to which the server never answered, if none has been committed since.
     away_until: Cell<Option<Instant>>,
+    pace: Pace,
 }
 
 /// What earlier tries of a write have left.
@@ -92,6 +99,7 @@ impl Singles {
             database,
             preparation,
             away_until: Cell::new(None),
+            pace: Pace::default(),
         }
     }
 
@@ -162,6 +170,7 @@ impl Singles {
                 let failure = earlier.unwrap_or(failure);
                 let failure = match request {
                     SingleRequest::DeleteSession { .. } => delete::advised(failure),
+                    SingleRequest::Prune(_) => prune::advised(failure),
                     SingleRequest::SetLabels { .. } | SingleRequest::Fork(_) => failure,
                 };
                 let doing = format!("{} {}", request.doing(), self.database.options.target.name());
@@ -249,6 +258,27 @@ impl Singles {
                 Ok(Answer::Deleted(found || was_found).into())
             }
             SingleRequest::Fork(request) => fork::fork(connection, tables, request, deadline, before.as_ref()).await,
+            SingleRequest::Prune(step) => prune::prune(connection, tables, step, &self.pace, before.as_ref()).await,
         }
     }
+}
+
+/// The server's number of the transaction that is open, for [`was_committed`].
+const CURRENT_TRANSACTION: &str = "SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text";
+
+/// Whether the server has committed what an earlier try has done. It has ended, since it no longer holds the lock of
+/// the new id.
+async fn was_committed(client: &Client, before: &Done) -> Result<bool, Failure> {
+    let Some(transaction) = &before.transaction else {
+        return Ok(false);
+    };
+    // A server that took over may not have come as far. It may also not have heard of a standby that was to have what is
+    // committed: the message, which nobody reads, has this transaction's `COMMIT` wait for that.
+    let sql = "SELECT CASE WHEN $1::pg_catalog.text::pg_catalog.xid8 < \
+               pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) \
+               THEN pg_catalog.pg_xact_status($1::pg_catalog.text::pg_catalog.xid8) END, \
+               pg_catalog.pg_logical_emit_message(true, 'sandbox-agent-persist', ''::pg_catalog.text)";
+    let rows = client.query_typed(sql, &[(transaction, Type::TEXT)]).await?;
+    let status: Option<&str> = rows.first().map_or(Ok(None), |row| row.try_get(0))?;
+    Ok(status == Some("committed"))
 }

@@ -1,11 +1,19 @@
 //! Writes that are of no session. `serve` calls it.
 
 use std::rc::Rc;
+use std::time::Duration;
 
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::connection::Connection;
 use super::database::{Database, Purpose};
-use super::tables::Preparation;
+use super::error::{Failure, Remedy};
+use super::tables::{Preparation, Tables};
 use crate::store::Answer;
+use crate::store::error::ErrorKind;
 use crate::store::jobs::JobAnswer;
+use crate::store::tables::TableName;
 use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::WriteResult;
 
@@ -24,26 +32,81 @@ impl Upkeep {
     pub(super) async fn run(&self, request: UpkeepRequest) -> WriteResult {
         self.preparation.done().await?;
         let done = match request {
-            UpkeepRequest::FreeSpace => self.free_space().await,
+            // The server's autovacuum does it beside all else.
+            UpkeepRequest::GiveBack => Ok(freed_bytes(0)),
+            UpkeepRequest::Vacuum => self.vacuum().await,
         };
         done.map_err(|failure| {
             failure.into_error(&format!("{} {}", request.doing(), self.database.options.target.name()))
         })
     }
 
-    async fn free_space(&self) -> Result<Answer, super::error::Failure> {
-        let tables = &self.database.options.tables;
-        self.database
-            .run_unlimited(Purpose::Read, async |connection| {
-                for table in [&tables.events, &tables.sessions, &tables.labels, &tables.deleted] {
-                    connection.batch_execute(&format!("VACUUM {table}")).await?;
-                }
-                Ok(())
-            })
-            .await?;
-        Ok(Answer::OfJob(JobAnswer::Freed {
-            bytes: 0,
-            is_more: false,
-        }))
+    /// Vacuums the tables, and says by how much they have become smaller.
+    async fn vacuum(&self) -> Result<Answer, Failure> {
+        let Tables {
+            sessions,
+            events,
+            labels,
+            deleted,
+            ..
+        } = &self.database.options.tables;
+        let tables = [events, sessions, labels, deleted];
+        let vacuum = async |connection: &Connection| {
+            check_rights(connection, &tables).await?;
+            let before = bytes(connection, &tables).await?;
+            for table in tables {
+                connection.batch_execute(&format!("VACUUM {table}")).await?;
+            }
+            Ok(before - bytes(connection, &tables).await?)
+        };
+        let freed = self.database.run_unlimited(Purpose::Read, vacuum).await?;
+        Ok(freed_bytes(freed))
     }
+}
+
+fn freed_bytes(bytes: i64) -> Answer {
+    Answer::OfJob(JobAnswer::Freed {
+        // Others write meanwhile: the tables may have grown.
+        bytes: u64::try_from(bytes).unwrap_or(0),
+        is_more: false,
+        took: Duration::ZERO,
+    })
+}
+
+/// The tables' names, as texts that the server reads as names.
+fn names(tables: &[&TableName]) -> Vec<String> {
+    tables.iter().map(ToString::to_string).collect()
+}
+
+/// Refuses to go on without the right to vacuum a table or a part of it: the server would pass over it, and only warn.
+async fn check_rights(client: &Client, tables: &[&TableName]) -> Result<(), Failure> {
+    let sql = "SELECT part.relid::pg_catalog.regclass::pg_catalog.text \
+         FROM pg_catalog.unnest($1) AS given (name), pg_catalog.pg_partition_tree(given.name::pg_catalog.regclass) AS part, \
+           pg_catalog.pg_class AS class, pg_catalog.pg_database AS database \
+         WHERE class.oid = part.relid AND database.datname = pg_catalog.current_database() \
+           AND NOT pg_catalog.pg_has_role(class.relowner, 'USAGE') AND NOT pg_catalog.pg_has_role(database.datdba, 'USAGE') \
+           AND NOT CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 170000 \
+             THEN pg_catalog.has_table_privilege(part.relid, 'MAINTAIN') ELSE false END \
+         LIMIT 1";
+    let rows = client.query_typed(sql, &[(&names(tables), Type::TEXT_ARRAY)]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    let table: &str = row.try_get(0)?;
+    Err(Failure::new(
+        Remedy::None,
+        ErrorKind::Unavailable,
+        format!(
+            "this user may not vacuum {table}; have its owner call this, or grant MAINTAIN on it (Postgres 17 and newer). The server's \
+             autovacuum needs no right of anybody's"
+        ),
+    ))
+}
+
+/// How much space the tables take, with their indexes and all that belongs to them.
+async fn bytes(client: &Client, tables: &[&TableName]) -> Result<i64, Failure> {
+    let sql = "SELECT COALESCE(pg_catalog.sum(pg_catalog.pg_total_relation_size(part.relid)), 0)::pg_catalog.int8 \
+         FROM pg_catalog.unnest($1) AS given (name), pg_catalog.pg_partition_tree(given.name::pg_catalog.regclass) AS part";
+    let rows = client.query_typed(sql, &[(&names(tables), Type::TEXT_ARRAY)]).await?;
+    Ok(rows.first().map_or(Ok(0), |row| row.try_get(0))?)
 }

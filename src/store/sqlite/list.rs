@@ -8,7 +8,7 @@ use rusqlite::{Result, ToSql};
 
 use super::tables::Tables;
 use crate::store::cursor::Position;
-use crate::store::find::{FindSessions, LOOKED_AT};
+use crate::store::find::{FindSessions, LOOKED_AT, SessionConditions};
 use crate::store::list::{
     Condition, ESCAPES, EventList, Label, List, ListRequest, Order, Parameter, Parameters, RARE, SessionList,
 };
@@ -55,7 +55,7 @@ impl Lists {
             .map(|label| {
                 format!(
                     "(SELECT count(*) FROM ({} LIMIT ?1))",
-                    self.labelled(label, &mut parameters)
+                    labelled(&self.tables, label, &mut parameters)
                 )
             })
             .collect();
@@ -91,8 +91,8 @@ impl Lists {
     /// What looks at sessions in their order, and says of each whether it meets the conditions.
     pub(super) fn find<'a>(&self, request: &'a FindSessions) -> ListStatement<'a> {
         let mut parameters = Parameters::new('?', LOOKED_AT);
-        let meets = self.all(request.conditions.conditions(), &mut parameters);
-        let range = self.all(request.range(), &mut parameters);
+        let meets = all(&self.tables, request.conditions.conditions(), &mut parameters);
+        let range = all(&self.tables, request.range(), &mut parameters);
         ListStatement {
             sql: format!(
                 "SELECT created_at, id, {meets} FROM {} WHERE {range} ORDER BY {} LIMIT ?1",
@@ -101,13 +101,6 @@ impl Lists {
             ),
             parameters: parameters.into_values(),
         }
-    }
-
-    /// Whether all conditions are met.
-    fn all<'a>(&self, conditions: Vec<Condition<'a>>, parameters: &mut Parameters<'a>) -> String {
-        let conditions = conditions.into_iter().map(|each| self.condition(each, parameters));
-        let all = conditions.collect::<Vec<_>>().join(" AND ");
-        if all.is_empty() { String::from("true") } else { all }
     }
 
     fn statement<'a, L: List>(
@@ -122,7 +115,7 @@ impl Lists {
         let mut sql = select.to_owned();
         for (position, condition) in conditions.into_iter().enumerate() {
             sql.push_str(if position == 0 { " WHERE " } else { " AND " });
-            sql.push_str(&self.condition(condition, &mut parameters));
+            sql.push_str(&self::condition(&self.tables, condition, &mut parameters));
         }
         let direction = match request.list.order() {
             Order::Ascending => "",
@@ -141,48 +134,69 @@ impl Lists {
             parameters: parameters.into_values(),
         }
     }
+}
 
-    fn condition<'a>(&self, condition: Condition<'a>, parameters: &mut Parameters<'a>) -> String {
-        match condition {
-            Condition::Equal(column, text) => format!("{column} = {}", parameters.text(text)),
-            Condition::Above(column, number) => format!("{column} > {}", parameters.integer(number)),
-            Condition::Below(column, number) => format!("{column} < {}", parameters.integer(number)),
-            Condition::SessionAbove(key) => format!("(created_at, id) > {}", parameters.key(key)),
-            Condition::SessionBelow(key) => format!("(created_at, id) < {}", parameters.key(key)),
-            Condition::IdleBefore(time) => format!(
-                "coalesce((SELECT stored.created_at FROM {} AS stored WHERE stored.session_id = {sessions}.id \
-                 ORDER BY stored.event_index DESC LIMIT 1), {sessions}.created_at) < {}",
-                self.tables.events,
-                parameters.integer(time),
-                sessions = self.tables.sessions,
-            ),
-            Condition::Present(column) => format!("{column} IS NOT NULL"),
-            Condition::Absent(column) => format!("{column} IS NULL"),
-            Condition::Holds(column, text) => {
-                let texts = iter::once(text).chain(ESCAPES.map(Cow::Borrowed));
-                let holds: Vec<String> = texts
-                    .map(|text| format!("instr({column}, {})", parameters.text(text)))
-                    .collect();
-                format!("({})", holds.join(" OR "))
-            }
-            Condition::Label((name, value)) => format!(
-                "(SELECT value FROM {} WHERE session_id = {}.id AND name = {}) = {}",
-                self.tables.labels,
-                self.tables.sessions,
-                parameters.text(name),
-                parameters.text(value)
-            ),
-            Condition::RareLabel(label) => format!("id IN ({})", self.labelled(label, parameters)),
-        }
+/// What says whether a session meets the conditions, if there is one.
+pub(super) fn meets<'a>(tables: &Tables, session_id: &'a str, conditions: &'a SessionConditions) -> ListStatement<'a> {
+    let mut parameters = Parameters::new('?', 1);
+    let meets = all(tables, conditions.conditions(), &mut parameters);
+    let session_id = parameters.text(session_id);
+    ListStatement {
+        sql: format!(
+            "SELECT {meets} FROM {} WHERE id = {session_id} LIMIT ?1",
+            tables.sessions
+        ),
+        parameters: parameters.into_values(),
     }
+}
 
-    /// What reads the ids of the sessions with a label.
-    fn labelled<'a>(&self, (name, value): Label<'a>, parameters: &mut Parameters<'a>) -> String {
-        format!(
-            "SELECT session_id FROM {} WHERE name = {} AND value = {}",
-            self.tables.labels,
+/// Whether all conditions are met.
+fn all<'a>(tables: &Tables, conditions: Vec<Condition<'a>>, parameters: &mut Parameters<'a>) -> String {
+    let conditions = conditions.into_iter().map(|each| condition(tables, each, parameters));
+    let all = conditions.collect::<Vec<_>>().join(" AND ");
+    if all.is_empty() { String::from("true") } else { all }
+}
+
+fn condition<'a>(tables: &Tables, condition: Condition<'a>, parameters: &mut Parameters<'a>) -> String {
+    match condition {
+        Condition::Equal(column, text) => format!("{column} = {}", parameters.text(text)),
+        Condition::Above(column, number) => format!("{column} > {}", parameters.integer(number)),
+        Condition::Below(column, number) => format!("{column} < {}", parameters.integer(number)),
+        Condition::SessionAbove(key) => format!("(created_at, id) > {}", parameters.key(key)),
+        Condition::SessionBelow(key) => format!("(created_at, id) < {}", parameters.key(key)),
+        Condition::IdleBefore(time) => format!(
+            "coalesce((SELECT stored.created_at FROM {} AS stored WHERE stored.session_id = {sessions}.id \
+             ORDER BY stored.event_index DESC LIMIT 1), {sessions}.created_at) < {}",
+            tables.events,
+            parameters.integer(time),
+            sessions = tables.sessions,
+        ),
+        Condition::Present(column) => format!("{column} IS NOT NULL"),
+        Condition::Absent(column) => format!("{column} IS NULL"),
+        Condition::Holds(column, text) => {
+            let texts = iter::once(text).chain(ESCAPES.map(Cow::Borrowed));
+            let holds: Vec<String> = texts
+                .map(|text| format!("instr({column}, {})", parameters.text(text)))
+                .collect();
+            format!("({})", holds.join(" OR "))
+        }
+        Condition::Label((name, value)) => format!(
+            "(SELECT value FROM {} WHERE session_id = {}.id AND name = {}) = {}",
+            tables.labels,
+            tables.sessions,
             parameters.text(name),
             parameters.text(value)
-        )
+        ),
+        Condition::RareLabel(label) => format!("id IN ({})", labelled(tables, label, parameters)),
     }
+}
+
+/// What reads the ids of the sessions with a label.
+fn labelled<'a>(tables: &Tables, (name, value): Label<'a>, parameters: &mut Parameters<'a>) -> String {
+    format!(
+        "SELECT session_id FROM {} WHERE name = {} AND value = {}",
+        tables.labels,
+        parameters.text(name),
+        parameters.text(value)
+    )
 }

@@ -12,6 +12,7 @@ mod follow;
 mod following;
 mod list;
 mod polls;
+mod prunable;
 mod read;
 mod readers;
 mod shared;

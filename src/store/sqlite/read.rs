@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::connection::Target;
 use super::list::{ListStatement, Lists};
+use super::prunable;
 use super::tables::Tables;
 use crate::store::cursor::SessionKey;
 use crate::store::error::StoreError;
@@ -27,6 +28,14 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// What a job has asked for.
+    fn of_job(answer: JobAnswer) -> Self {
+        Self {
+            answer: Answer::OfJob(answer),
+            next: None,
+        }
+    }
+
     /// How much text it keeps in memory.
     pub(super) fn bytes(&self) -> usize {
         match &self.answer {
@@ -41,6 +50,7 @@ impl Found {
 pub(super) struct Reader {
     connection: Connection,
     target: Target,
+    tables: Tables,
     get_session: String,
     get_labels: String,
     lists: Lists,
@@ -51,6 +61,7 @@ impl Reader {
         Ok(Self {
             connection: target.open_reader()?,
             target: target.clone(),
+            tables: tables.clone(),
             get_session: select_session(tables),
             get_labels: format!(
                 "SELECT name, value FROM {} WHERE session_id = ?1 ORDER BY name",
@@ -78,7 +89,13 @@ impl Reader {
             ReadRequest::GetLabels { session_id } => self.labels(session_id),
             ReadRequest::ListSessions(request) => self.sessions(request),
             ReadRequest::ListEvents(request) => self.events(request),
-            ReadRequest::FindSessions(request) => self.find(request),
+            ReadRequest::FindSessions(request) => self.find(request).map(Found::of_job),
+            ReadRequest::WouldPrune(step) => prunable::would_prune(&self.connection, &self.tables, step)
+                .map(|pruned| Found::of_job(JobAnswer::Pruned(pruned))),
+            ReadRequest::OldestOfNewest { session_id, count } => {
+                prunable::oldest_of_newest(&self.connection, &self.tables, session_id, *count)
+                    .map(|index| Found::of_job(JobAnswer::OldestOfNewest(index)))
+            }
         }
     }
 
@@ -135,7 +152,7 @@ impl Reader {
         })
     }
 
-    fn find(&self, request: &FindSessions) -> rusqlite::Result<Found> {
+    fn find(&self, request: &FindSessions) -> rusqlite::Result<JobAnswer> {
         let statement = self.lists.find(request);
         let mut prepared = self.connection.prepare_cached(&statement.sql)?;
         let mut rows = prepared.query(params_from_iter(&statement.parameters))?;
@@ -149,10 +166,7 @@ impl Reader {
             found.push(key, row.get::<_, Option<bool>>(2)? == Some(true));
             looked_at += 1;
         }
-        Ok(Found {
-            answer: Answer::OfJob(JobAnswer::Sessions(found.finish(looked_at))),
-            next: None,
-        })
+        Ok(JobAnswer::Sessions(found.finish(looked_at)))
     }
 
     /// Puts rows on a page until it is full; `push` says whether its row still belongs to it.

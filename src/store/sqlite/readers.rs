@@ -23,7 +23,9 @@ impl ReaderId {
     pub(super) fn of(request: &ReadRequest) -> Self {
         let list = match request {
             ReadRequest::GetSession { .. } | ReadRequest::GetLabels { .. } => return Self::LOOKUPS,
-            ReadRequest::FindSessions(_) => return Self::JOBS,
+            ReadRequest::FindSessions(_) | ReadRequest::WouldPrune(_) | ReadRequest::OldestOfNewest { .. } => {
+                return Self::JOBS;
+            }
             ReadRequest::ListSessions(_) => None,
             ReadRequest::ListEvents(request) => Some(&request.list.session_id),
         };

@@ -4,6 +4,7 @@
 mod delete;
 mod fork;
 mod labels;
+mod prune;
 
 use rusqlite::Connection;
 
@@ -53,5 +54,6 @@ pub(super) fn run(
         SingleRequest::DeleteSession { session_id } => delete::delete(connection, tables, session_id),
         SingleRequest::SetLabels { session_id, changes } => labels::set(connection, tables, session_id, changes),
         SingleRequest::Fork(request) => fork::fork(connection, tables, request),
+        SingleRequest::Prune(step) => prune::prune(connection, tables, step),
     }
 }

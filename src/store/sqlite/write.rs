@@ -1,6 +1,7 @@
 //! What is written to SQLite: one batch of writes as one transaction. The writer thread calls it, through group commit.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode, params};
 
@@ -261,6 +262,7 @@ impl Backend for Writer {
 
     fn commit_single(&mut self, request: &SingleRequest) -> WriteResult {
         self.target.check_not_moved(&self.connection)?;
+        let began = Instant::now();
         let committed =
             self.transaction(|writer| single::run(&writer.connection, &writer.tables, &writer.tombstones, request));
         let answer = committed.map_err(|failure| match failure {
@@ -268,22 +270,33 @@ impl Backend for Writer {
             single::Failure::Database(error) => self.error(&request.doing(), &error),
             single::Failure::Deleted => deleted::refusal(&self.doing(&request.doing())),
             single::Failure::Kept(table) => StoreError::invalid(format!(
-                "{} failed: a trigger of the owner of {table} kept its rows; nothing was deleted, drop the trigger and call again",
+                "{} failed: a trigger of the owner of {table} kept its rows; {}, drop the trigger and call again",
                 self.doing(&request.doing()),
+                if matches!(request, SingleRequest::Prune(_)) {
+                    "what was removed before stays removed"
+                } else {
+                    "nothing was deleted"
+                },
             )),
         })?;
-        if let SingleRequest::DeleteSession { session_id } = request {
+        if let Some(session_id) = request.removed_session(&answer) {
             self.reassigned.forget(session_id);
         }
-        Ok(answer)
+        Ok(answer.taking(began.elapsed()))
     }
 
     fn keep_up(&mut self, request: UpkeepRequest) -> WriteResult {
         self.target.check_not_moved(&self.connection)?;
-        let done = self.target.patiently(|| match request {
-            UpkeepRequest::FreeSpace => space::free(&self.connection),
-        });
-        done.map_err(|error| self.error(request.doing(), &error))
+        let began = Instant::now();
+        let done = match request {
+            UpkeepRequest::GiveBack => self.transaction(|writer| space::give_back(&writer.connection)),
+            UpkeepRequest::Vacuum => {
+                space::check_room(&self.connection, &self.target, &self.doing(request.doing()))?;
+                self.target.patiently(|| space::vacuum(&self.connection))
+            }
+        };
+        let answer = done.map_err(|error| self.error(request.doing(), &error))?;
+        Ok(answer.taking(began.elapsed()))
     }
 }
 

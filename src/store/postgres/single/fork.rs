@@ -11,7 +11,7 @@ use futures_util::join;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::{Done, Undone};
+use super::{CURRENT_TRANSACTION, Done, Undone, was_committed};
 use crate::store::Answer;
 use crate::store::deleted::oldest;
 use crate::store::fork::{ForkRequest, LINEAGE, Taken};
@@ -58,7 +58,7 @@ pub(super) async fn fork(
     let (added, record, transaction) = join!(
         add_lineage(client, tables, request, last),
         read::session(client, tables, request.fork_id()),
-        client.query_typed("SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text", &[]),
+        client.query_typed(CURRENT_TRANSACTION, &[]),
     );
     added?;
     let transaction = transaction?.first().map(|row| row.try_get(0)).transpose()?;
@@ -114,23 +114,6 @@ async fn look(client: &Client, tables: &Tables, request: &ForkRequest) -> Result
         }
     }
     Ok(None)
-}
-
-/// Whether the server has committed what an earlier try has done. It has ended, since it no longer holds the lock of
-/// the new id.
-async fn was_committed(client: &Client, before: &Done) -> Result<bool, Failure> {
-    let Some(transaction) = &before.transaction else {
-        return Ok(false);
-    };
-    // A server that took over may not have come as far. It may also not have heard of a standby that was to have what is
-    // committed: the message, which nobody reads, has this transaction's `COMMIT` wait for that.
-    let sql = "SELECT CASE WHEN $1::pg_catalog.text::pg_catalog.xid8 < \
-               pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) \
-               THEN pg_catalog.pg_xact_status($1::pg_catalog.text::pg_catalog.xid8) END, \
-               pg_catalog.pg_logical_emit_message(true, 'sandbox-agent-persist', ''::pg_catalog.text)";
-    let rows = client.query_typed(sql, &[(transaction, Type::TEXT)]).await?;
-    let status: Option<&str> = rows.first().map_or(Ok(None), |row| row.try_get(0))?;
-    Ok(status == Some("committed"))
 }
 
 async fn copy_record(client: &Client, tables: &Tables, request: &ForkRequest) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use super::schema::{NUMBER_COLUMN, Plan, SqliteStep, Step, VersionPlace, plan};
 use crate::store::error::StoreError;
 use crate::store::message::{StoreOption, message};
 use crate::store::sqlite::connection::{Access, Target};
+use crate::store::sqlite::space;
 use crate::store::tables::columns::{DELETED, Data, EVENTS, LABELS, SESSIONS, definitions};
 use crate::store::tables::steps::not_ready;
 use crate::store::tables::{BEYOND_INDEXES as BEYOND, VERSION};
@@ -36,6 +37,9 @@ pub(in crate::store::sqlite) fn prepare(
             Err(not_ready(&target.location.name(), &plan.steps, without))
         };
     }
+    target
+        .patiently(|| space::will_give_back(connection))
+        .map_err(|error| target.error("setting up", &error))?;
     target.enter_wal(connection)?;
     if plan.steps.is_empty() && plan.write_version.is_none() {
         return Ok(());
