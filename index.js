@@ -481,6 +481,7 @@ var tracing = {
   insertEvent: tracingOf("insertEvent"),
   listEvents: tracingOf("listEvents"),
   listSessions: tracingOf("listSessions"),
+  pruneSessions: tracingOf("pruneSessions"),
   ready: tracingOf("ready"),
   setLabels: tracingOf("setLabels"),
   tailEvents: tracingOf("tailEvents"),

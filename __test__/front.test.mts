@@ -26,6 +26,7 @@ const METHODS = [
   "listEvents",
   "listSessions",
   "pruneSessions",
+  "pruneSessions",
   "ready",
   "setLabels",
   "tailEvents",

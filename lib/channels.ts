@@ -139,6 +139,7 @@ export const tracing: Readonly<Record<Method, Tracing>> = {
   insertEvent: tracingOf("insertEvent"),
   listEvents: tracingOf("listEvents"),
   listSessions: tracingOf("listSessions"),
+  pruneSessions: tracingOf("pruneSessions"),
   ready: tracingOf("ready"),
   setLabels: tracingOf("setLabels"),
   tailEvents: tracingOf("tailEvents"),
