@@ -26,7 +26,6 @@ const METHODS = [
   "listEvents",
   "listSessions",
   "pruneSessions",
-  "pruneSessions",
   "ready",
   "setLabels",
   "tailEvents",
