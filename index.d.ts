@@ -744,6 +744,29 @@ interface SQLiteSessionPersistDriverOptions extends PersistDriverOptions {
    */
   tablePrefix?: string;
 }
+/** How far `backup` is. */
+interface BackupProgress {
+  /** What it does: it copies, then it checks the copy, about three times as long. */
+  phase: "copying" | "verifying";
+  /** How many bytes are copied. */
+  bytes: number;
+  /** How many there are. */
+  totalBytes: number;
+}
+/** What came of `backup`. */
+interface BackupResult {
+  /** How many bytes the file has. */
+  bytes: number;
+}
+/** The options of `backup`. All may be left out. */
+interface BackupOptions extends WorkOptions<BackupProgress> {
+  /**
+   * Whether a file at that path is replaced. It keeps its place until the backup is whole.
+   *
+   * @default false
+   */
+  overwrite?: boolean;
+}
 /**
  * Keeps the sessions and events of the `sandbox-agent` SDK in an SQLite file.
  *
@@ -774,6 +797,33 @@ declare class SQLiteSessionPersistDriver extends OperatedDriver {
    * ```
    */
   constructor(options?: SQLiteSessionPersistDriverOptions);
+  /**
+   * Copies the whole database into a file, while others read and write. The copy holds every event whose promise had resolved when
+   * this was called, and all of it is of one moment: of what each writer wrote one after another it has a beginning. It is one file,
+   * which needs no other beside it, and which a driver can be opened on.
+   *
+   * The file appears at `path` once it is whole, on the disk, and checked (`PRAGMA integrity_check`), with mode 0600 from its first
+   * byte. Until then it is written beside `path`, under that name and an ending `.0123456789abcdef.partial` of random digits: it is
+   * removed when the backup fails, and when a process was killed, by the next backup to that `path`. Writers do not wait; with
+   * `":memory:"` they wait while it is copied within memory, about a second for a GiB. A driver with `readonly: true` may back up as well.
+   *
+   * `close` ends it with `ERR_PERSIST_CLOSED`.
+   *
+   * @param path where the backup goes. A relative path is taken from the directory that the process is in. A symbolic link there is
+   * a file that exists: it is replaced or not, and never followed.
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` when there is a file already, unless `overwrite` is true; and in any case when `path` is a
+   * directory, the driver's own file, or one that SQLite keeps beside it, or when SQLite would take a file beside `path` (`-wal`,
+   * `-journal`) for a part of the backup. `ERR_PERSIST_UNAVAILABLE` when it cannot be written there, `ERR_PERSIST_FULL` when the disk
+   * is full, `ERR_PERSIST_CORRUPT` when the copy is damaged, as the database then is. After each of them `path` is as it was.
+   * @example
+   * ```ts
+   * const { bytes } = await persist.backup("/backups/sessions.db", {
+   *   overwrite: true,
+   *   onProgress: ({ phase, bytes, totalBytes }) => console.log(phase, Math.round((100 * bytes) / totalBytes), "%"),
+   * });
+   * ```
+   */
+  backup(path: string, options?: BackupOptions): Promise<BackupResult>;
 }
 
 /** A method of the classes. Each has a TracingChannel, `sandbox-agent-persist:<method>`. */
@@ -845,6 +895,9 @@ interface StoreMessages {
 
 export { PostgresSessionPersistDriver, SQLiteSessionPersistDriver };
 export type {
+  BackupOptions,
+  BackupProgress,
+  BackupResult,
   EventListRequest,
   ForkSessionOptions,
   PersistErrorCode,

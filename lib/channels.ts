@@ -130,6 +130,7 @@ interface Tracing {
  * collected, and made anew.
  */
 export const tracing: Readonly<Record<Method, Tracing>> = {
+  backup: tracingOf("backup"),
   close: tracingOf("close"),
   deleteSession: tracingOf("deleteSession"),
   flush: tracingOf("flush"),

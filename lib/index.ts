@@ -9,4 +9,10 @@ export {
 } from "./postgres.ts";
 export type { EventListRequest, ForkSessionOptions, SessionListRequest, TailEventsRequest } from "./requests.ts";
 export type { TracedCall } from "./trace.ts";
-export { SQLiteSessionPersistDriver, type SQLiteSessionPersistDriverOptions } from "./sqlite.ts";
+export {
+  type BackupOptions,
+  type BackupProgress,
+  type BackupResult,
+  SQLiteSessionPersistDriver,
+  type SQLiteSessionPersistDriverOptions,
+} from "./sqlite.ts";

@@ -29,6 +29,8 @@ export interface NativeDriver {
   /** Begins a job. Throws when the options are wrong, or the driver closed. */
   vacuum(options: unknown): NativeJob<{ bytes: number }, { bytes: number }>;
   pruneSessions(options: unknown): NativeJob<PruneCounts, PruneCounts>;
+  /** Begins to copy an SQLite database. Throws when the arguments are wrong, or the driver closed. */
+  backup(path: unknown, options: unknown): NativeJob<{ bytes: number }, NativeBackupProgress>;
   /** Sends the store what was written in this turn. */
   send(): void;
   close(): Promise<void>;
@@ -38,6 +40,13 @@ interface PruneCounts {
   sessions: number;
   events: number;
   bytes: number;
+}
+
+/** How far a backup is. */
+export interface NativeBackupProgress {
+  phase: "copying" | "verifying";
+  bytes: number;
+  totalBytes: number;
 }
 
 /** The native class of src/bindings/follower.rs. It ends when it is collected, too. */

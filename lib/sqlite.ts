@@ -1,8 +1,9 @@
 // The driver for SQLite: its options, and how it is opened.
 import { needsNew } from "./class.ts";
-import type { PersistDriverOptions } from "./driver.ts";
+import { call, type PersistDriverOptions } from "./driver.ts";
+import { finish } from "./job.ts";
 import { Driver } from "./native.ts";
-import { OperatedDriver } from "./operations.ts";
+import { OperatedDriver, type WorkOptions } from "./operations.ts";
 import { realm } from "./realm.ts";
 
 /** The options of `SQLiteSessionPersistDriver`. All may be left out. */
@@ -53,6 +54,32 @@ export interface SQLiteSessionPersistDriverOptions extends PersistDriverOptions 
   tablePrefix?: string;
 }
 
+/** How far `backup` is. */
+export interface BackupProgress {
+  /** What it does: it copies, then it checks the copy, about three times as long. */
+  phase: "copying" | "verifying";
+  /** How many bytes are copied. */
+  bytes: number;
+  /** How many there are. */
+  totalBytes: number;
+}
+
+/** What came of `backup`. */
+export interface BackupResult {
+  /** How many bytes the file has. */
+  bytes: number;
+}
+
+/** The options of `backup`. All may be left out. */
+export interface BackupOptions extends WorkOptions<BackupProgress> {
+  /**
+   * Whether a file at that path is replaced. It keeps its place until the backup is whole.
+   *
+   * @default false
+   */
+  overwrite?: boolean;
+}
+
 /**
  * Keeps the sessions and events of the `sandbox-agent` SDK in an SQLite file.
  *
@@ -85,5 +112,35 @@ export class SQLiteSessionPersistDriver extends OperatedDriver {
    */
   constructor(options?: SQLiteSessionPersistDriverOptions) {
     super(Driver.sqlite(options, realm));
+  }
+
+  /**
+   * Copies the whole database into a file, while others read and write. The copy holds every event whose promise had resolved when
+   * this was called, and all of it is of one moment: of what each writer wrote one after another it has a beginning. It is one file,
+   * which needs no other beside it, and which a driver can be opened on.
+   *
+   * The file appears at `path` once it is whole, on the disk, and checked (`PRAGMA integrity_check`), with mode 0600 from its first
+   * byte. Until then it is written beside `path`, under that name and an ending `.0123456789abcdef.partial` of random digits: it is
+   * removed when the backup fails, and when a process was killed, by the next backup to that `path`. Writers do not wait; with
+   * `":memory:"` they wait while it is copied within memory, about a second for a GiB. A driver with `readonly: true` may back up as well.
+   *
+   * `close` ends it with `ERR_PERSIST_CLOSED`.
+   *
+   * @param path where the backup goes. A relative path is taken from the directory that the process is in. A symbolic link there is
+   * a file that exists: it is replaced or not, and never followed.
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` when there is a file already, unless `overwrite` is true; and in any case when `path` is a
+   * directory, the driver's own file, or one that SQLite keeps beside it, or when SQLite would take a file beside `path` (`-wal`,
+   * `-journal`) for a part of the backup. `ERR_PERSIST_UNAVAILABLE` when it cannot be written there, `ERR_PERSIST_FULL` when the disk
+   * is full, `ERR_PERSIST_CORRUPT` when the copy is damaged, as the database then is. After each of them `path` is as it was.
+   * @example
+   * ```ts
+   * const { bytes } = await persist.backup("/backups/sessions.db", {
+   *   overwrite: true,
+   *   onProgress: ({ phase, bytes, totalBytes }) => console.log(phase, Math.round((100 * bytes) / totalBytes), "%"),
+   * });
+   * ```
+   */
+  backup(path: string, options?: BackupOptions): Promise<BackupResult> {
+    return call(this, "backup", (native) => finish(() => native.backup(path, options), options));
   }
 }

@@ -12,6 +12,7 @@ use napi::{Env, JsValue, Result};
 use napi_derive::napi;
 
 use super::arguments;
+use super::backup;
 use super::environment;
 use super::error::Failure;
 use super::fields::Fields;
@@ -40,6 +41,8 @@ use crate::store::{Deliver, ReadRequest};
 pub struct Driver {
     open: Rc<Open>,
     drain_timeout: Duration,
+    /// The store, where it is one of SQLite, for what only that can do.
+    sqlite: Option<Arc<SqliteStore<Recipient<Ticket>>>>,
 }
 
 impl Driver {
@@ -62,6 +65,7 @@ impl Driver {
         Ok(Self {
             open,
             drain_timeout: options.drain_timeout,
+            sqlite: None,
         })
     }
 
@@ -110,9 +114,13 @@ impl Driver {
     #[napi(factory, catch_unwind)]
     pub fn sqlite(env: Env, options: Option<Unknown>, realm: Object) -> Result<Self> {
         let parse = |_: &Rc<Realm>| options::sqlite::parse(options);
-        Self::open(&env, &realm, parse, |options, deliver| {
-            Ok(Arc::new(SqliteStore::open(options, deliver)?))
-        })
+        let mut sqlite = None;
+        let driver = Self::open(&env, &realm, parse, |options, deliver| {
+            let store = Arc::new(SqliteStore::open(options, deliver)?);
+            sqlite = Some(Arc::clone(&store));
+            Ok(store)
+        })?;
+        Ok(Self { sqlite, ..driver })
     }
 
     /// A driver over a Postgres database.
@@ -278,6 +286,18 @@ impl Driver {
     #[napi(catch_unwind)]
     pub fn prune_sessions(&self, env: &Env, options: Option<Unknown>) -> Result<Job> {
         self.begin(env, || prune::job(options))
+    }
+
+    /// Copies the database into a file. Throws when the arguments are wrong, or the driver closed.
+    #[napi(catch_unwind)]
+    pub fn backup(&self, env: &Env, path: Unknown, options: Option<Unknown>) -> Result<Job> {
+        self.begin(env, || {
+            let request = backup::request(path, options)?;
+            let sqlite = self.sqlite.as_ref();
+            Ok(sqlite
+                .ok_or_else(|| StoreError::internal("a driver of another database was asked for a backup"))?
+                .backup(request))
+        })
     }
 
     /// Sends the store what was written in this turn. `lib/realm.ts` calls it at its end.

@@ -160,6 +160,11 @@ impl JobCalls {
 }
 
 impl<Progress: Serialize> Calls<Progress> for JobCalls {
+    fn ready(&self) -> std::result::Result<(), Ended> {
+        self.check_not_stopped()?;
+        Ok(self.store.ready()?)
+    }
+
     fn write(&self, request: WriteRequest) -> std::result::Result<Answer, Ended> {
         self.check_not_stopped()?;
         Ok(self.store.write(request)?)

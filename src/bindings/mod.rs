@@ -5,6 +5,7 @@
 //! [`password`] asks the caller's function for a password; [`environment`] releases what an ending worker leaves behind.
 
 mod arguments;
+mod backup;
 mod driver;
 mod environment;
 mod error;

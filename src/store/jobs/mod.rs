@@ -34,6 +34,8 @@ pub trait Job: Send + 'static {
 
 /// What a job may do: call the store, and wait for its answer; and say how far it is, to whoever waits for it.
 pub trait Calls<Progress> {
+    /// Waits until the database can be used.
+    fn ready(&self) -> Result<(), Ended>;
     /// Waits until the store has done the write.
     fn write(&self, request: WriteRequest) -> Result<Answer, Ended>;
     /// Waits for what the store reads.

@@ -40,6 +40,11 @@ impl<T> JobStore<T> {
         Self(store)
     }
 
+    /// Waits until the database can be used.
+    pub fn ready(&self) -> Result<(), StoreError> {
+        answered(|recipient| self.0.ready(recipient)).map(drop)
+    }
+
     /// Waits until the store has done the write.
     pub fn write(&self, request: WriteRequest) -> Result<Answer, StoreError> {
         answered(|recipient| self.0.write(vec![(request, recipient)]))

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::error::{is_busy, store_error};
+use super::error::{is_busy, kind_of_file_error, store_error};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::message::{StoreOption, message};
 
@@ -256,26 +256,24 @@ impl Target {
 /// Only ever with `create_new`: to open and close a database that exists would drop this process's locks on it
 /// (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
 fn create_private(path: &Path) -> Result<(), StoreError> {
+    match private_file().open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::new(
+            kind_of_file_error(&error),
+            format!(
+                "creating {} failed: {error}; check that its directory exists and that this process may write there",
+                path.display()
+            ),
+        )),
+    }
+}
+
+/// How a file is created that nobody else may read.
+pub(super) fn private_file() -> std::fs::OpenOptions {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => {
-            let kind = match error.kind() {
-                std::io::ErrorKind::StorageFull => ErrorKind::Full,
-                std::io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Readonly,
-                _ => ErrorKind::Unavailable,
-            };
-            Err(StoreError::new(
-                kind,
-                format!(
-                    "creating {} failed: {error}; check that its directory exists and that this process may write there",
-                    path.display()
-                ),
-            ))
-        }
-    }
+    options
 }

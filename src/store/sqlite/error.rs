@@ -1,5 +1,7 @@
 //! SQLite's failures as [`StoreError`]s: which kind each is, and what to do about it.
 
+use std::io;
+
 use rusqlite::ffi;
 
 use crate::store::error::{DatabaseCode, DatabaseError, ErrorKind, StoreError};
@@ -16,6 +18,15 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
                 | ffi::ErrorCode::FileLockingProtocolFailed
         )
     )
+}
+
+/// What kind of failure it is when a file cannot be created or written.
+pub(super) fn kind_of_file_error(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+        io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Readonly,
+        _ => ErrorKind::Unavailable,
+    }
 }
 
 /// What SQLite said while `doing`, such as `reading the events of session "a" from /data/a.db`.

@@ -2,10 +2,11 @@
 //!
 //! [`SqliteStore`] is the handle that callers hold, and the threads' loops stand below it; `shared` is what they share.
 //! `connection` opens databases; `tables` makes their tables ready; `write`, `single`, `space`, `tombstones` and `read` hold the
-//! statements, `ahead` reads the page after this one, `follow` reads for followers, `following` and `polls` say when, and
+//! statements, `backup` copies the database, `ahead` reads the page after this one, `follow` reads for followers, `following` and `polls` say when, and
 //! `error` names what SQLite refuses.
 
 mod ahead;
+mod backup;
 mod connection;
 mod error;
 mod follow;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+pub use backup::{Backup, BackupRequest};
 pub use connection::{Access, Durability, Location, Target};
 pub use tables::Tables;
 
@@ -79,6 +81,12 @@ impl<T: Send + 'static> SqliteStore<T> {
         let (shared, options) = (Arc::clone(&store.shared), store.options.clone());
         start_thread("persist-writer", move || write_all(&shared, &options))?;
         Ok(store)
+    }
+
+    /// A copy of the database, once it is run.
+    #[must_use]
+    pub fn backup(&self, request: BackupRequest) -> Backup<T> {
+        Backup::new(Arc::clone(&self.shared), self.options.target.clone(), request)
     }
 }
 

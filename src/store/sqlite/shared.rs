@@ -35,6 +35,8 @@ struct State<T> {
     readers: [Reads<T>; ReaderId::COUNT],
     /// Whether the followers' thread runs: it is started by the first follower that waits.
     follower_runs: bool,
+    /// How much work is under way beside the threads.
+    stays: usize,
 }
 
 impl<T> State<T> {
@@ -83,6 +85,7 @@ impl<T> Shared<T> {
                 writes: WriteQueue::default(),
                 readers: std::array::from_fn(|_| Reads::new()),
                 follower_runs: false,
+                stays: 0,
             }),
             writer_wakes: Condvar::new(),
             readers_wake: std::array::from_fn(|_| Condvar::new()),
@@ -215,6 +218,12 @@ impl<T> Shared<T> {
         self.writer_wakes.notify_one();
     }
 
+    /// Keeps the store from being closed until what comes back is dropped.
+    pub(super) fn stay(self: &Arc<Self>) -> Result<Stay<T>, StoreError> {
+        self.accept()?.stays += 1;
+        Ok(Stay(Arc::clone(self)))
+    }
+
     /// Begins to close; the ticket is answered when everything is released.
     pub(super) fn push_close(&self, ticket: Option<T>) {
         let mut state = self.state();
@@ -248,7 +257,7 @@ impl<T> Shared<T> {
             }
             if state.closing {
                 self.following.finish();
-                if !state.reader_runs() && !state.follower_runs {
+                if !state.reader_runs() && !state.follower_runs && state.stays == 0 {
                     return WriterTask::Close;
                 }
             }
@@ -322,6 +331,28 @@ impl<T> Shared<T> {
     pub(super) fn reader_ended(&self, reader: ReaderId) {
         self.state().reads(reader).running = false;
         self.writer_wakes.notify_one();
+    }
+}
+
+/// Work is under way beside the threads, with a connection of its own. `close` waits until this is dropped.
+pub(super) struct Stay<T>(Arc<Shared<T>>);
+
+impl<T> Stay<T> {
+    /// Fails once the store is to be closed.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let Self(shared) = self;
+        if shared.state().closing {
+            return Err(StoreError::closed());
+        }
+        Ok(())
+    }
+}
+
+impl<T> Drop for Stay<T> {
+    fn drop(&mut self) {
+        let Self(shared) = self;
+        shared.state().stays -= 1;
+        shared.writer_wakes.notify_one();
     }
 }
 
