@@ -3,9 +3,9 @@
 //! `limit FILE SESSIONS SECONDS full|normal` prints `{"perSecond":...}`.
 
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use sandbox_agent_persist::store::sqlite::{Access, Durability, Location, SqliteOptions, SqliteStore, Tables, Target};
+use sandbox_agent_persist::store::sqlite::{Durability, Location, SqliteOptions, SqliteStore, Tables, Target};
 use sandbox_agent_persist::store::tables::TablePrefix;
 use sandbox_agent_persist::store::write::{RowRequest, WriteRequest};
 use sandbox_agent_persist::store::{IndexConflict, Store};
@@ -21,13 +21,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds: f64 = seconds.parse()?;
     let options = SqliteOptions {
         target: Target {
-            location: Location::parse(filename)?,
-            access: Access::Migrate,
             durability: match &**durability {
                 "normal" => Durability::Normal,
                 _ => Durability::Full,
             },
-            busy_timeout: Duration::from_secs(5),
+            ..Target::new(Location::parse(filename)?)
         },
         tables: Tables::with_prefix(&TablePrefix::default()),
         index_conflict: IndexConflict::Reassign,

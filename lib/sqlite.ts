@@ -46,6 +46,16 @@ export interface SQLiteSessionPersistDriverOptions extends PersistDriverOptions 
    */
   migrate?: boolean;
   /**
+   * Who copies the write-ahead log (`-wal`) into the file. `"automatic"`: the driver, each time that the log has 32 MiB, and when the
+   * last driver closes. While others read without a pause the log cannot begin anew; from 64 MiB on, writes then wait for them:
+   * 25 ms at most, four times as long whenever the log has doubled, and never longer than `busyTimeoutMs`. `"external"`:
+   * another program, such as Litestream, which has to see all of the log before it is copied. The driver then never does it, also
+   * when it closes: while that program does not run, the log grows. All drivers on a file must say the same.
+   *
+   * @default "automatic"
+   */
+  checkpoints?: "automatic" | "external";
+  /**
    * What the names of the tables, `sessions`, `events` and `persist_version`, begin with: at most 40 letters, digits and
    * underscores, not beginning with a digit, `sqlite_` or `pg_`.
    *

@@ -6,7 +6,7 @@ use super::unknown::Names;
 use super::{Parsed, postgres};
 use crate::bindings::error::Failure;
 use crate::store::error::StoreError;
-use crate::store::sqlite::{Access, Durability, Location, SqliteOptions, Tables, Target};
+use crate::store::sqlite::{Access, Checkpoints, Durability, Location, SqliteOptions, Tables, Target};
 
 pub(super) const NAMES: Names = Names {
     class: "SQLiteSessionPersistDriver",
@@ -17,6 +17,7 @@ pub(super) const NAMES: Names = Names {
         "readonly",
         "migrate",
         "tablePrefix",
+        "checkpoints",
         "onEventIndexConflict",
         "drainTimeoutMs",
     ],
@@ -31,6 +32,9 @@ pub(super) const NAMES: Names = Names {
         ("filepath", "filename"),
         ("location", "filename"),
         ("path", "filename"),
+        ("autocheckpoint", "checkpoints"),
+        ("checkpointing", "checkpoints"),
+        ("walautocheckpoint", "checkpoints"),
         ("durable", "durability"),
         ("fsync", "durability"),
         ("sync", "durability"),
@@ -51,6 +55,13 @@ pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<
     let durability = options.choice(
         "durability",
         &[("full", Durability::Full), ("normal", Durability::Normal)],
+    )?;
+    let checkpoints = options.choice(
+        "checkpoints",
+        &[
+            ("automatic", Checkpoints::Automatic),
+            ("external", Checkpoints::External),
+        ],
     )?;
     let index_conflict = options.index_conflict()?;
     let access = match (
@@ -75,6 +86,7 @@ pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<
             busy_timeout: options
                 .milliseconds("busyTimeoutMs", 0)?
                 .unwrap_or(defaults.busy_timeout),
+            checkpoints: checkpoints.unwrap_or(defaults.checkpoints),
             ..defaults
         },
         tables: Tables::with_prefix(&options.table_prefix()?),

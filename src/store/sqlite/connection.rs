@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
 
+use super::checkpoints::{self, Checkpoints};
 use super::error::{is_busy, kind_of_file_error, store_error};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::message::{StoreOption, message};
@@ -16,16 +17,9 @@ use crate::store::message::{StoreOption, message};
 /// write to, and are spilled to the disk in mid-transaction.
 const WRITER_CACHE_KIB: i64 = -16_000;
 
-/// How much the write-ahead log holds before it is copied into the file, in bytes. With SQLite's 1,000 pages, 512 sessions
-/// fill it in two batches, and each page is copied every time; with this they write a third more.
-const CHECKPOINT_BYTES: i64 = 32 << 20;
-
 /// How long the connections of a database in memory wait for each other. All are ours, and none holds a lock for long:
 /// the caller's `busyTimeoutMs` is about other processes.
 const MEMORY_PATIENCE: Duration = Duration::from_secs(60);
-
-/// What the write-ahead log is cut to, in bytes, once a burst that made it larger has been copied into the file.
-const LARGEST_IDLE_LOG: i64 = 64 << 20;
 
 /// When a committed transaction is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -104,6 +98,8 @@ pub struct Target {
     pub durability: Durability,
     /// How long to wait for somebody else's lock.
     pub busy_timeout: Duration,
+    /// Who copies the write-ahead log into the file.
+    pub checkpoints: Checkpoints,
 }
 
 impl Target {
@@ -115,6 +111,7 @@ impl Target {
             access: Access::Migrate,
             durability: Durability::default(),
             busy_timeout: Duration::from_secs(5),
+            checkpoints: Checkpoints::default(),
         }
     }
 
@@ -139,9 +136,7 @@ impl Target {
             connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
             // What is deleted or replaced is overwritten with zeros, so that it cannot be found in the file.
             connection.pragma_update(None, "secure_delete", true)?;
-            let page_bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_BYTES / page_bytes.max(512))?;
-            connection.pragma_update(None, "journal_size_limit", LARGEST_IDLE_LOG)
+            checkpoints::set_up(&connection, self.checkpoints)
         })
         .map_err(|error| self.error("setting up", &error))?;
         Ok(connection)
@@ -173,6 +168,11 @@ impl Target {
             .and_then(|()| connection.pragma_update(None, "foreign_keys", false))
             // A plan must not depend on the values bound to it, or SQLite prepares the statement anew at every call.
             .and_then(|()| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true))
+            .and_then(|_| {
+                // Whichever is closed last would copy the log, be it a reader's.
+                let is_external = self.checkpoints == Checkpoints::External;
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_external)
+            })
             .map_err(|error| self.error("setting up", &error))?;
         Ok(connection)
     }

@@ -2,11 +2,12 @@
 //!
 //! [`SqliteStore`] is the handle that callers hold, and the threads' loops stand below it; `shared` is what they share.
 //! `connection` opens databases; `tables` makes their tables ready; `write`, `single`, `space`, `tombstones` and `read` hold the
-//! statements, `backup` copies the database, `ahead` reads the page after this one, `follow` reads for followers, `following` and `polls` say when, and
+//! statements, `checkpoints` keeps the log small, `backup` copies the database, `ahead` reads the page after this one, `follow` reads for followers, `following` and `polls` say when, and
 //! `error` names what SQLite refuses.
 
 mod ahead;
 mod backup;
+mod checkpoints;
 mod connection;
 mod error;
 mod follow;
@@ -28,6 +29,7 @@ use std::thread;
 use std::time::Instant;
 
 pub use backup::{Backup, BackupRequest};
+pub use checkpoints::Checkpoints;
 pub use connection::{Access, Durability, Location, Target};
 pub use tables::Tables;
 
@@ -188,6 +190,7 @@ fn write_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
                     let completions = commit_batch(writer, batch);
                     let deleted = deleted.filter(|_| completions.iter().all(|(_, result)| result.is_ok()));
                     shared.deliver_all(completions);
+                    writer.keep_log_small();
                     if let Some(session_id) = deleted {
                         shared.deliver_all(shared.following.ended(&session_id));
                     }

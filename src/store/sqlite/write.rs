@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode, params};
 
+use super::checkpoints::Log;
 use super::connection::Target;
 use super::error::store_error;
 use super::read::data_version;
@@ -32,6 +33,7 @@ pub(super) struct Writer {
     reassigned: ReassignedSessions,
     data_version: Option<i64>,
     tombstones: Tombstones,
+    log: Log,
     update_session: String,
     insert_event: String,
     is_stored: String,
@@ -46,6 +48,7 @@ impl Writer {
     pub(super) fn new(connection: Connection, target: Target, tables: &Tables, index_conflict: IndexConflict) -> Self {
         let (sessions, events) = (&tables.sessions, &tables.events);
         Self {
+            log: Log::of(&target),
             connection,
             target,
             tables: tables.clone(),
@@ -79,6 +82,12 @@ impl Writer {
     pub(super) fn others_wrote(&mut self) -> bool {
         let version = data_version(&self.connection).ok();
         std::mem::replace(&mut self.data_version, version) != version
+    }
+
+    /// Has the log begin anew when readers have kept it from that for long.
+    pub(super) fn keep_log_small(&mut self) {
+        // What failed is tried again once the log is larger; if the disk is at fault, a write meets that, and tells.
+        let _ = self.log.keep_small(&self.connection, self.target.busy_timeout);
     }
 
     fn try_commit(&mut self, writes: &[Write<'_>]) -> Result<Vec<WriteResult>, rusqlite::Error> {

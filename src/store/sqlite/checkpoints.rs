@@ -1,0 +1,122 @@
+//! When the write-ahead log is copied into the file (a checkpoint), so that it begins anew and does not grow.
+//!
+//! SQLite does it by itself, after a commit with which the log is full, in a way that waits for nobody. But the log can begin anew
+//! only at a moment when no reader needs it, and when readers overlap there is none: then it grows for as long as they do, and
+//! SQLite tries at each commit, at two more fsyncs. So once the log is large the writer makes such a moment now and then: it
+//! copies all, after which new readers need the file alone, and waits for those that read already.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::connection::{Location, Target};
+
+/// With how much the log is full, in bytes. With SQLite's 1,000 pages, 512 sessions fill it in two batches, and each page is
+/// copied every time; with this they write a third more.
+const FULL: u64 = 32 << 20;
+
+/// What the log is cut to, in bytes, when it begins anew after a burst. A larger one is one that could not begin anew.
+const LARGE: u64 = 2 * FULL;
+
+/// How long the writer waits for readers when the log has become large; with one of double the size, four times as long. So
+/// what readers cost is small beside the time that the log took to grow, and in the end it is longer than they read.
+const PATIENCE: Duration = Duration::from_millis(25);
+
+/// Who copies the log into the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Checkpoints {
+    /// The driver.
+    #[default]
+    Automatic,
+    /// Another program, such as Litestream. The driver leaves the log alone, also when it closes.
+    External,
+}
+
+/// Tells SQLite when the log of this connection's writes is full, and how far it is cut.
+pub(super) fn set_up(connection: &Connection, who: Checkpoints) -> rusqlite::Result<()> {
+    set_automatic(connection, who == Checkpoints::Automatic)?;
+    connection.pragma_update(None, "journal_size_limit", LARGE.cast_signed())
+}
+
+fn set_automatic(connection: &Connection, is_on: bool) -> rusqlite::Result<()> {
+    let page_bytes: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let pages = if is_on {
+        FULL / u64::from(page_bytes.max(512))
+    } else {
+        0
+    };
+    connection.pragma_update(None, "wal_autocheckpoint", pages.cast_signed())
+}
+
+/// The log, as the writer looks at it after each batch.
+pub(super) struct Log {
+    /// Where it is, if it is this driver that copies it.
+    path: Option<PathBuf>,
+    /// How large it was when it last could not begin anew.
+    tried: Option<u64>,
+}
+
+impl Log {
+    pub(super) fn of(target: &Target) -> Self {
+        let path = match (&target.location, target.checkpoints) {
+            (Location::File(file), Checkpoints::Automatic) => {
+                let mut log = file.clone().into_os_string();
+                log.push("-wal");
+                Some(PathBuf::from(log))
+            }
+            _ => None,
+        };
+        Self { path, tried: None }
+    }
+
+    /// Has it begin anew if it is large, and no reader keeps it from that for `longest`.
+    pub(super) fn keep_small(&mut self, connection: &Connection, longest: Duration) -> rusqlite::Result<()> {
+        let Some(bytes) = self.path.as_ref().and_then(|log| Some(fs::metadata(log).ok()?.len())) else {
+            return Ok(());
+        };
+        match self.tried {
+            None if bytes <= LARGE => Ok(()),
+            Some(_) if bytes <= LARGE => {
+                self.tried = None;
+                set_automatic(connection, true)
+            }
+            Some(tried) if bytes < tried + tried / 4 => Ok(()),
+            _ => {
+                self.tried = Some(bytes);
+                set_automatic(connection, false)?;
+                restart(connection, patience(bytes).min(longest))
+            }
+        }
+    }
+}
+
+/// Copies the log into the file, and has it begin anew unless somebody reads for longer than `patience`. Then it is cut by the
+/// next commit.
+fn restart(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+    connection.busy_timeout(patience)?;
+    let tried = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+    connection.busy_timeout(Duration::ZERO)?;
+    tried
+}
+
+fn patience(bytes: u64) -> Duration {
+    // In MiB, so that the square of any size is within the limits.
+    let (size, large) = (bytes >> 20, LARGE >> 20);
+    let times = size.saturating_mul(size) / large;
+    PATIENCE.saturating_mul(u32::try_from(times).unwrap_or(u32::MAX)) / u32::try_from(large).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_larger_the_log_the_longer_it_waits() {
+        assert_eq!(patience(LARGE), PATIENCE);
+        assert_eq!(patience(LARGE + LARGE / 2), PATIENCE * 9 / 4);
+        assert_eq!(patience(8 * LARGE), PATIENCE * 64);
+        assert!(patience(1 << 40) > Duration::from_secs(60));
+    }
+}
