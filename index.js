@@ -472,6 +472,7 @@ function point(name) {
   return import_node_diagnostics_channel.default.channel(`${NAME2}:${name}`);
 }
 var tracing = {
+  backup: tracingOf("backup"),
   close: tracingOf("close"),
   deleteSession: tracingOf("deleteSession"),
   flush: tracingOf("flush"),
