@@ -19,7 +19,7 @@ export function tracing({ name, ours, oursOnly }: Suite): void {
       const driver = await ours(t);
       for (const method of methodsOf(driver)) {
         const told = subscribe(t, method);
-        const failure = await settle((driver[method] as () => unknown)());
+        const failure = await settle((driver as unknown as Record<string, () => unknown>)[method]!());
         assert.deepEqual(
           told.map(([event]) => event),
           failure ? REJECTED : RESOLVED,

@@ -95,6 +95,7 @@ export const options: Required<SQLiteSessionPersistDriverOptions> = {
   busyTimeoutMs: 5000,
   readonly: false,
   migrate: true,
+  checkpoints: "external",
   tablePrefix: "",
   onEventIndexConflict: "reassign",
   drainTimeoutMs: 60_000,
