@@ -30,6 +30,7 @@ describe("options", () => {
     ["readonly", "a boolean", [null, 0, 1, "true", {}, [], () => true, Symbol(SECRET), 5n]],
     ["migrate", "a boolean", [null, 0, 1, "false", {}, [], () => true, Symbol(SECRET), 5n]],
     ["tablePrefix", "a string", [null, 5, true, {}, [], () => SECRET, Symbol(SECRET), 5n]],
+    ["checkpoints", "a string", [null, 5, true, {}, [], () => SECRET, Symbol(SECRET), 5n]],
     ["onEventIndexConflict", "a string", [null, 5, true, {}, [], () => SECRET, Symbol(SECRET), 5n]],
   ];
   for (const [name, type, values] of types) {
@@ -48,6 +49,11 @@ describe("options", () => {
   );
   add("filename", ["/no/such/directory/\ud800.db"], /^options\.filename must be /);
   add("durability", ["", "FULL", "off", "full "], /^options\.durability must be "full" or "normal", it is "/);
+  add(
+    "checkpoints",
+    ["", "Automatic", "none", "litestream"],
+    /^options\.checkpoints must be "automatic" or "external", it is "/,
+  );
   add(
     "onEventIndexConflict",
     ["", "Reject", "replace"],
@@ -81,6 +87,7 @@ describe("options", () => {
     readonly: ["readOnly", "read_only"],
     migrate: ["migrations", "autoMigrate"],
     tablePrefix: ["prefix", "table_prefix"],
+    checkpoints: ["checkpoint", "autoCheckpoint", "walAutocheckpoint"],
     onEventIndexConflict: ["onConflict", "conflict"],
     "busyTimeoutMs or drainTimeoutMs": ["timeout", "timeoutMs"],
   })) {

@@ -21,26 +21,8 @@ import Database from "better-sqlite3";
 
 import { allEvents, eventAt, largeEventAt, sessionOf } from "./support/records.mts";
 import { directory } from "./support/directory.mts";
+import { onSmallDisk } from "./support/small-disk.mts";
 import { oldLayout, open, readyFile, refuses, works } from "./support/sqlite/refusals.mts";
-
-/** Runs `body` with a new file system in memory, of `size`; skips where this process may not mount one. */
-async function onSmallDisk(t: TestContext, size: string, body: (folder: string) => Promise<void>): Promise<void> {
-  if (process.platform !== "linux" || process.geteuid?.() !== 0) {
-    return t.skip("mounting a small file system takes root on Linux");
-  }
-  const folder = directory(t);
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", folder], { stdio: "pipe" });
-  } catch (error) {
-    return t.skip(`mounting a small file system was refused: ${(error as Error).message}`);
-  }
-  try {
-    await body(folder);
-  } finally {
-    // Lazily: a driver may still be open when a test fails.
-    execFileSync("umount", ["--lazy", folder]);
-  }
-}
 
 /**
  * Runs `body` with the modes given, as a user whom they bind: root gives up its rights for that time. Skips where there

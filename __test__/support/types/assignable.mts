@@ -97,6 +97,7 @@ export const options: Required<SQLiteSessionPersistDriverOptions> = {
   migrate: true,
   checkpoints: "external",
   tablePrefix: "",
+  checkpoints: "automatic",
   onEventIndexConflict: "reassign",
   drainTimeoutMs: 60_000,
 };
