@@ -95,7 +95,6 @@ export const options: Required<SQLiteSessionPersistDriverOptions> = {
   busyTimeoutMs: 5000,
   readonly: false,
   migrate: true,
-  checkpoints: "external",
   tablePrefix: "",
   checkpoints: "automatic",
   onEventIndexConflict: "reassign",
