@@ -9,6 +9,191 @@ import type {
   SessionEvent,
 } from "sandbox-agent" with { "resolution-mode": "import" };
 
+/** `AbortSignal`, where the program has its type: without DOM and Node's types there is none. */
+type Signal = typeof globalThis extends {
+  AbortSignal: {
+    prototype: infer Type;
+  };
+}
+  ? Type
+  : object;
+
+/** What every method that takes long may be given. */
+interface WorkOptions<Progress> {
+  /**
+   * Called with how far the work is, a few times a second at most. What it throws ends the work, and rejects the promise.
+   *
+   * @default undefined
+   */
+  onProgress?: (progress: Progress) => void;
+  /**
+   * Ends the work: the promise rejects with an `AbortError`, once the step that is under way is done. What was done stays done;
+   * call again to go on.
+   *
+   * @default undefined
+   */
+  signal?: Signal;
+}
+/** How much space `vacuum` has given back, or how much it has so far. */
+interface VacuumResult {
+  /** How many bytes of disk space. */
+  bytes: number;
+}
+/** The options of `vacuum`. All may be left out. */
+type VacuumOptions = WorkOptions<VacuumResult>;
+/** What `pruneSessions` has removed, or how much it has so far. */
+interface PruneResult {
+  /** How many sessions; with `keepLastEvents`, how many lost events. */
+  sessions: number;
+  /** How many events. */
+  events: number;
+  /** How many bytes of JSON text these events had. */
+  bytes: number;
+}
+/**
+ * Which sessions `pruneSessions` removes, and what of them: those that meet all that is given of `destroyedBefore`, `idleBefore` and
+ * `labels`, of which there must be one. A session without a record is left alone.
+ */
+interface PruneSessionsOptions extends WorkOptions<PruneResult> {
+  /**
+   * Only sessions with an earlier `destroyedAt`, in milliseconds since 1970. A safe integer.
+   *
+   * @default all sessions
+   */
+  destroyedBefore?: number;
+  /**
+   * Only sessions with an earlier `createdAt` whose newest event, if there is one, has an earlier `createdAt` too, in milliseconds
+   * since 1970. A safe integer.
+   *
+   * @default all sessions
+   */
+  idleBefore?: number;
+  /**
+   * Only sessions that have all these labels: names and values, at most 64 of them. A value that is `undefined` is an error.
+   *
+   * @default all sessions
+   */
+  labels?: Record<string, string>;
+  /**
+   * So many of a session's newest events stay, and its record and labels: only older events are removed. At least 1.
+   *
+   * @default whole sessions are removed
+   */
+  keepLastEvents?: number;
+  /**
+   * Counts what would be removed, and removes nothing.
+   *
+   * @default false
+   */
+  dryRun?: boolean;
+}
+/** What a compaction has done, or has so far; with `dryRun`, what it would do. */
+interface CompactResult {
+  /** How many sessions have fewer events than before. */
+  sessions: number;
+  /** How many events were looked at: those of turns that are over. */
+  events: number;
+  /** How many of these are gone, since the event that ends their run has their text. */
+  removed: number;
+  /** How many bytes of JSON text are gone with them. */
+  bytes: number;
+}
+/** The options of `compactSession`. All may be left out. */
+interface CompactSessionOptions extends WorkOptions<CompactResult> {
+  /**
+   * Counts what there is to do, and changes nothing.
+   *
+   * @default false
+   */
+  dryRun?: boolean;
+}
+/** Which sessions `compactSessions` compacts: those that meet all that is given, and have a record. All may be left out. */
+interface CompactSessionsOptions extends CompactSessionOptions {
+  /**
+   * Only sessions with an earlier `destroyedAt`, in milliseconds since 1970. A safe integer.
+   *
+   * @default all sessions
+   */
+  destroyedBefore?: number;
+  /**
+   * Only sessions whose newest event has an earlier `createdAt`, in milliseconds since 1970; of a session without events the
+   * record's counts. A safe integer.
+   *
+   * @default all sessions
+   */
+  idleBefore?: number;
+  /**
+   * Only sessions that have all these labels: names and values, at most 64 of them.
+   *
+   * @default all sessions
+   */
+  labels?: Record<string, string>;
+}
+/** The methods for those who operate a server, beside those for programs that work with sessions. */
+declare abstract class OperatedDriver extends PersistDriver {
+  /**
+   * Gives the space of what was removed back to the file system.
+   *
+   * @example
+   * ```ts
+   * const { bytes } = await persist.vacuum();
+   * ```
+   */
+  vacuum(options?: VacuumOptions): Promise<VacuumResult>;
+  /**
+   * Removes sessions that nobody needs any more, or their older events, in small steps beside other writers.
+   *
+   * @example
+   * ```ts
+   * const month = 30 * 24 * 60 * 60 * 1000;
+   * await persist.pruneSessions({ destroyedBefore: Date.now() - month });
+   * ```
+   */
+  pruneSessions(options: PruneSessionsOptions): Promise<PruneResult>;
+  /**
+   * Makes one event of each run of events that are pieces of one streamed message. Agents store a row for every few characters
+   * that they say; afterwards there is one for each thing that was said. What the session says stays the same to the byte.
+   *
+   * A run is made of neighbouring events that differ in nothing but the text at `params.update.content.text` of their payload:
+   * `session/update` notifications of the kinds `agent_message_chunk`, `agent_thought_chunk` and `user_message_chunk`, with the same
+   * sender, connection and fields. Its last event stays, with its `id`, `eventIndex` and `createdAt`, and gets the text of all. A joined
+   * text has at most 1 MiB, in bytes of its JSON text. Nothing else is ever joined. Indexes get gaps; the highest one of the session
+   * stays.
+   *
+   * Only turns that are over are looked at: everything up to the agent's answer to the last `session/prompt` that it has
+   * answered, and all of a session that has a `destroyedAt`. Where indexes are missing, a run goes on only across events that are older
+   * than a minute, since what is missing may be on its way. Running it twice changes nothing.
+   *
+   * It works in small steps, each a transaction, beside writers and followers of any process: a write waits for one step at
+   * most. What is done stays done when it ends, for whatever reason; call it again to go on. It undoes no newer write. A
+   * follower that has the first events of a run already gets their text once more, with the rest, in the event that ends the run: so
+   * does whoever comes back with `afterIndex` in the middle of one. Do not insert an event of such a turn again: its place may be free.
+   * Columns that a table's owner has added keep what they have in the last event of a run, and go with the others.
+   *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` when a foreign key or trigger of the tables' owner forbids it, and on Postgres
+   * `ERR_PERSIST_UNAVAILABLE` when the user has no right to delete. What `insertEvent` throws. An `AbortError` when `signal` is aborted.
+   * @example
+   * ```ts
+   * const { events, removed, bytes } = await persist.compactSession("my-session");
+   * console.log(`${removed} of ${events} events and ${bytes} bytes are gone`);
+   * ```
+   */
+  compactSession(id: string, options?: CompactSessionOptions): Promise<CompactResult>;
+  /**
+   * Does what `compactSession` does to each session that meets all of the conditions, one after the other; without a condition
+   * to all sessions. A session that was compacted before costs a look at each of its events: run it now and then, for those that
+   * were idle or destroyed since the last time.
+   *
+   * @throws What `compactSession` throws, which ends it.
+   * @example
+   * ```ts
+   * const yesterday = Date.now() - 24 * 60 * 60 * 1000;
+   * const { sessions, removed } = await persist.compactSessions({ idleBefore: yesterday });
+   * ```
+   */
+  compactSessions(options?: CompactSessionsOptions): Promise<CompactResult>;
+}
+
 /**
  * What went wrong, as the `code` of an error of this package. docs/errors.md says what each means, and what to do.
  */
@@ -27,15 +212,6 @@ type PersistErrorCode =
   | "ERR_PERSIST_CORRUPT"
   | "ERR_PERSIST_NO_BINARY"
   | "ERR_PERSIST_INTERNAL";
-
-/** `AbortSignal`, where the program has its type: without DOM and Node's types there is none. */
-type Signal = typeof globalThis extends {
-  AbortSignal: {
-    prototype: infer Type;
-  };
-}
-  ? Type
-  : object;
 
 /**
  * Which events `listEvents` lists, and in which order: the SDK's own request, and what may be left out of it. An event is
@@ -434,98 +610,6 @@ declare abstract class PersistDriver implements SessionPersistDriver {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** What every method that takes long may be given. */
-interface WorkOptions<Progress> {
-  /**
-   * Called with how far the work is, a few times a second at most. What it throws ends the work, and rejects the promise.
-   *
-   * @default undefined
-   */
-  onProgress?: (progress: Progress) => void;
-  /**
-   * Ends the work: the promise rejects with an `AbortError`, once the step that is under way is done. What was done stays done;
-   * call again to go on.
-   *
-   * @default undefined
-   */
-  signal?: Signal;
-}
-/** How much space `vacuum` has given back, or how much it has so far. */
-interface VacuumResult {
-  /** How many bytes of disk space. */
-  bytes: number;
-}
-/** The options of `vacuum`. All may be left out. */
-type VacuumOptions = WorkOptions<VacuumResult>;
-/** What `pruneSessions` has removed, or how much it has so far. */
-interface PruneResult {
-  /** How many sessions; with `keepLastEvents`, how many lost events. */
-  sessions: number;
-  /** How many events. */
-  events: number;
-  /** How many bytes of JSON text these events had. */
-  bytes: number;
-}
-/**
- * Which sessions `pruneSessions` removes, and what of them: those that meet all that is given of `destroyedBefore`, `idleBefore` and
- * `labels`, of which there must be one. A session without a record is left alone.
- */
-interface PruneSessionsOptions extends WorkOptions<PruneResult> {
-  /**
-   * Only sessions with an earlier `destroyedAt`, in milliseconds since 1970. A safe integer.
-   *
-   * @default all sessions
-   */
-  destroyedBefore?: number;
-  /**
-   * Only sessions with an earlier `createdAt` whose newest event, if there is one, has an earlier `createdAt` too, in milliseconds
-   * since 1970. A safe integer.
-   *
-   * @default all sessions
-   */
-  idleBefore?: number;
-  /**
-   * Only sessions that have all these labels: names and values, at most 64 of them. A value that is `undefined` is an error.
-   *
-   * @default all sessions
-   */
-  labels?: Record<string, string>;
-  /**
-   * So many of a session's newest events stay, and its record and labels: only older events are removed. At least 1.
-   *
-   * @default whole sessions are removed
-   */
-  keepLastEvents?: number;
-  /**
-   * Counts what would be removed, and removes nothing.
-   *
-   * @default false
-   */
-  dryRun?: boolean;
-}
-/** The methods for those who operate a server, beside those for programs that work with sessions. */
-declare abstract class OperatedDriver extends PersistDriver {
-  /**
-   * Gives the space of what was removed back to the file system.
-   *
-   * @example
-   * ```ts
-   * const { bytes } = await persist.vacuum();
-   * ```
-   */
-  vacuum(options?: VacuumOptions): Promise<VacuumResult>;
-  /**
-   * Removes sessions that nobody needs any more, or their older events, in small steps beside other writers.
-   *
-   * @example
-   * ```ts
-   * const month = 30 * 24 * 60 * 60 * 1000;
-   * await persist.pruneSessions({ destroyedBefore: Date.now() - month });
-   * ```
-   */
-  pruneSessions(options: PruneSessionsOptions): Promise<PruneResult>;
-}
-
 /** The options of `PostgresSessionPersistDriver`. All may be left out. */
 interface PostgresSessionPersistDriverOptions extends PersistDriverOptions {
   /**
@@ -908,6 +992,9 @@ export type {
   BackupOptions,
   BackupProgress,
   BackupResult,
+  CompactResult,
+  CompactSessionOptions,
+  CompactSessionsOptions,
   EventListRequest,
   ForkSessionOptions,
   PersistErrorCode,

@@ -474,6 +474,8 @@ function point(name) {
 var tracing = {
   backup: tracingOf("backup"),
   close: tracingOf("close"),
+  compactSession: tracingOf("compactSession"),
+  compactSessions: tracingOf("compactSessions"),
   deleteSession: tracingOf("deleteSession"),
   flush: tracingOf("flush"),
   forkSession: tracingOf("forkSession"),
@@ -952,6 +954,52 @@ var OperatedDriver = class extends PersistDriver {
    */
   pruneSessions(options) {
     return call(this, "pruneSessions", (native) => finish(() => native.pruneSessions(options), options));
+  }
+  /**
+   * Makes one event of each run of events that are pieces of one streamed message. Agents store a row for every few characters
+   * that they say; afterwards there is one for each thing that was said. What the session says stays the same to the byte.
+   *
+   * A run is made of neighbouring events that differ in nothing but the text at `params.update.content.text` of their payload:
+   * `session/update` notifications of the kinds `agent_message_chunk`, `agent_thought_chunk` and `user_message_chunk`, with the same
+   * sender, connection and fields. Its last event stays, with its `id`, `eventIndex` and `createdAt`, and gets the text of all. A joined
+   * text has at most 1 MiB, in bytes of its JSON text. Nothing else is ever joined. Indexes get gaps; the highest one of the session
+   * stays.
+   *
+   * Only turns that are over are looked at: everything up to the agent's answer to the last `session/prompt` that it has
+   * answered, and all of a session that has a `destroyedAt`. Where indexes are missing, a run goes on only across events that are older
+   * than a minute, since what is missing may be on its way. Running it twice changes nothing.
+   *
+   * It works in small steps, each a transaction, beside writers and followers of any process: a write waits for one step at
+   * most. What is done stays done when it ends, for whatever reason; call it again to go on. It undoes no newer write. A
+   * follower that has the first events of a run already gets their text once more, with the rest, in the event that ends the run: so
+   * does whoever comes back with `afterIndex` in the middle of one. Do not insert an event of such a turn again: its place may be free.
+   * Columns that a table's owner has added keep what they have in the last event of a run, and go with the others.
+   *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` when a foreign key or trigger of the tables' owner forbids it, and on Postgres
+   * `ERR_PERSIST_UNAVAILABLE` when the user has no right to delete. What `insertEvent` throws. An `AbortError` when `signal` is aborted.
+   * @example
+   * ```ts
+   * const { events, removed, bytes } = await persist.compactSession("my-session");
+   * console.log(`${removed} of ${events} events and ${bytes} bytes are gone`);
+   * ```
+   */
+  compactSession(id, options) {
+    return call(this, "compactSession", (native) => finish(() => native.compactSession(id, options), options));
+  }
+  /**
+   * Does what `compactSession` does to each session that meets all of the conditions, one after the other; without a condition
+   * to all sessions. A session that was compacted before costs a look at each of its events: run it now and then, for those that
+   * were idle or destroyed since the last time.
+   *
+   * @throws What `compactSession` throws, which ends it.
+   * @example
+   * ```ts
+   * const yesterday = Date.now() - 24 * 60 * 60 * 1000;
+   * const { sessions, removed } = await persist.compactSessions({ idleBefore: yesterday });
+   * ```
+   */
+  compactSessions(options) {
+    return call(this, "compactSessions", (native) => finish(() => native.compactSessions(options), options));
   }
 };
 

@@ -17,6 +17,8 @@ import { directory } from "./support/directory.mts";
 const INDEX = fileURLToPath(new URL("../index.js", import.meta.url));
 const METHODS = [
   "close",
+  "compactSession",
+  "compactSessions",
   "deleteSession",
   "flush",
   "forkSession",

@@ -132,6 +132,8 @@ interface Tracing {
 export const tracing: Readonly<Record<Method, Tracing>> = {
   backup: tracingOf("backup"),
   close: tracingOf("close"),
+  compactSession: tracingOf("compactSession"),
+  compactSessions: tracingOf("compactSessions"),
   deleteSession: tracingOf("deleteSession"),
   flush: tracingOf("flush"),
   forkSession: tracingOf("forkSession"),

@@ -1,7 +1,16 @@
 // The public front of the package: all names that it exports, and nothing else.
 export type { StoreAddress, StoreMessages } from "./channels.ts";
 export type { PersistErrorCode } from "./errors.ts";
-export type { PruneResult, PruneSessionsOptions, VacuumOptions, VacuumResult, WorkOptions } from "./operations.ts";
+export type {
+  CompactResult,
+  CompactSessionOptions,
+  CompactSessionsOptions,
+  PruneResult,
+  PruneSessionsOptions,
+  VacuumOptions,
+  VacuumResult,
+  WorkOptions,
+} from "./operations.ts";
 export {
   PostgresSessionPersistDriver,
   type PostgresSessionPersistDriverOptions,

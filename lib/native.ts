@@ -2,6 +2,7 @@
 import type { ListPage, SessionEvent, SessionRecord } from "sandbox-agent" with { "resolution-mode": "import" };
 
 import type { StoreAddress } from "./channels.ts";
+import type { CompactResult } from "./operations.ts";
 import { createError, type realm } from "./realm.ts";
 
 /** The native class of src/bindings/driver.rs. Its methods check what they are given, and reject; they do not throw. */
@@ -31,6 +32,9 @@ export interface NativeDriver {
   pruneSessions(options: unknown): NativeJob<PruneCounts, PruneCounts>;
   /** Begins to copy an SQLite database. Throws when the arguments are wrong, or the driver closed. */
   backup(path: unknown, options: unknown): NativeJob<{ bytes: number }, NativeBackupProgress>;
+  /** The same. */
+  compactSession(id: unknown, options: unknown): NativeJob<CompactResult, CompactResult>;
+  compactSessions(options: unknown): NativeJob<CompactResult, CompactResult>;
   /** Sends the store what was written in this turn. */
   send(): void;
   close(): Promise<void>;

@@ -3,6 +3,7 @@
  * shows no payload; every method rejects, none throws. Each driver's test runs it.
  */
 import { type DriverClass, driversOf } from "./arguments/drivers.mts";
+import { compaction } from "./arguments/compaction.mts";
 import { events } from "./arguments/events.mts";
 import { forks } from "./arguments/forks.mts";
 import { labels } from "./arguments/labels.mts";
@@ -14,5 +15,5 @@ import { records } from "./arguments/records.mts";
 /** The suite for one class of drivers. */
 export function methodArguments(driverClass: DriverClass): void {
   const drivers = driversOf(driverClass);
-  for (const register of [methods, lists, records, events, labels, forks, objects]) register(drivers);
+  for (const register of [methods, lists, records, events, labels, forks, compaction, objects]) register(drivers);
 }

@@ -5,6 +5,7 @@
  */
 import { test } from "node:test";
 import type { OpenDriver, OurDriver, Remove, Suite } from "./contract/driver.mts";
+import { compaction } from "./contract/compaction.mts";
 import { deletions } from "./contract/delete.mts";
 import { events } from "./contract/events.mts";
 import { forks } from "./contract/forks.mts";
@@ -53,6 +54,7 @@ export function contract(name: string, open: OpenDriver, { ours, remove }: Contr
     deletions,
     prunes,
     forks,
+    compaction,
     values,
     model,
     following,

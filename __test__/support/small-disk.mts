@@ -1,4 +1,4 @@
-/** A file system of a few MiB, for tests of what a full disk does. */
+/** A disk that is soon full. */
 import { execFileSync } from "node:child_process";
 import type { TestContext } from "node:test";
 

@@ -13,6 +13,7 @@ use napi_derive::napi;
 
 use super::arguments;
 use super::backup;
+use super::compaction;
 use super::environment;
 use super::error::Failure;
 use super::fields::Fields;
@@ -298,6 +299,18 @@ impl Driver {
                 .ok_or_else(|| StoreError::internal("a driver of another database was asked for a backup"))?
                 .backup(request))
         })
+    }
+
+    /// Joins events of a session. Throws as `vacuum` does.
+    #[napi(catch_unwind)]
+    pub fn compact_session(&self, env: &Env, id: Unknown, options: Option<Unknown>) -> Result<Job> {
+        self.begin(env, || compaction::session(id, options))
+    }
+
+    /// Joins events of many sessions. Throws as `vacuum` does.
+    #[napi(catch_unwind)]
+    pub fn compact_sessions(&self, env: &Env, options: Option<Unknown>) -> Result<Job> {
+        self.begin(env, || compaction::sessions(options))
     }
 
     /// Sends the store what was written in this turn. `lib/realm.ts` calls it at its end.

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod backup;
+mod compaction;
 mod driver;
 mod environment;
 mod error;

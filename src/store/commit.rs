@@ -63,7 +63,10 @@ impl<T> Batch<T> {
         match self {
             Self::Single(request, _) => match &**request {
                 SingleRequest::DeleteSession { session_id } => Some(session_id),
-                SingleRequest::SetLabels { .. } | SingleRequest::Fork(_) | SingleRequest::Prune(_) => None,
+                SingleRequest::SetLabels { .. }
+                | SingleRequest::Fork(_)
+                | SingleRequest::Prune(_)
+                | SingleRequest::Compact(_) => None,
             },
             Self::Rows(_) | Self::Upkeep(..) => None,
         }

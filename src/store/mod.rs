@@ -7,6 +7,7 @@ pub mod address;
 mod answer;
 pub mod backlog;
 pub mod commit;
+pub mod compaction;
 pub mod cursor;
 pub mod deleted;
 pub mod error;
@@ -33,6 +34,7 @@ pub mod write;
 pub use answer::{Answer, Completion, Deliver};
 
 use address::StoreAddress;
+use compaction::CompactionStep;
 use cursor::Position;
 use error::Quoted;
 use find::FindSessions;
@@ -96,6 +98,15 @@ pub enum ReadRequest {
         /// How many events.
         count: i64,
     },
+    /// For a job: messages of a session that begin or end turns, from the newest to the oldest.
+    FindMessages {
+        /// The session's id.
+        session_id: String,
+        /// Only those with a lower index, if there is one.
+        below: Option<i64>,
+    },
+    /// For a job: what a step of compaction would do.
+    TryCompaction(CompactionStep),
 }
 
 impl ReadRequest {
@@ -104,7 +115,9 @@ impl ReadRequest {
         match self {
             Self::GetSession { id }
             | Self::GetLabels { session_id: id }
-            | Self::OldestOfNewest { session_id: id, .. } => vec![id],
+            | Self::OldestOfNewest { session_id: id, .. }
+            | Self::FindMessages { session_id: id, .. }
+            | Self::TryCompaction(CompactionStep { session_id: id, .. }) => vec![id],
             Self::ListSessions(request) => {
                 let mut texts = request.list.texts();
                 if let Position::After(key) = &request.position {
@@ -146,6 +159,9 @@ impl ReadRequest {
                     "reading the events of session {} from",
                     Quoted(&request.list.session_id)
                 )
+            }
+            Self::FindMessages { session_id, .. } | Self::TryCompaction(CompactionStep { session_id, .. }) => {
+                format!("looking for what can be joined of session {} in", Quoted(session_id))
             }
         }
     }

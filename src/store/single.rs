@@ -2,6 +2,7 @@
 //! one after it, so that they keep their place in the order of the calls.
 
 use super::answer::Answer;
+use super::compaction::CompactionStep;
 use super::error::Quoted;
 use super::fork::ForkRequest;
 use super::jobs::JobAnswer;
@@ -27,6 +28,8 @@ pub enum SingleRequest {
     Fork(ForkRequest),
     /// A step of pruning a session.
     Prune(PruneStep),
+    /// Join some events of a session.
+    Compact(CompactionStep),
 }
 
 impl SingleRequest {
@@ -34,7 +37,9 @@ impl SingleRequest {
     #[must_use]
     pub fn session_id(&self) -> &str {
         match self {
-            Self::SetLabels { session_id, .. } | Self::DeleteSession { session_id } => session_id,
+            Self::SetLabels { session_id, .. }
+            | Self::DeleteSession { session_id }
+            | Self::Compact(CompactionStep { session_id, .. }) => session_id,
             Self::Fork(fork) => fork.source_id(),
             Self::Prune(step) => &step.session_id,
         }
@@ -44,7 +49,9 @@ impl SingleRequest {
     #[must_use]
     pub fn changed_session_id(&self) -> &str {
         match self {
-            Self::SetLabels { session_id, .. } | Self::DeleteSession { session_id } => session_id,
+            Self::SetLabels { session_id, .. }
+            | Self::DeleteSession { session_id }
+            | Self::Compact(CompactionStep { session_id, .. }) => session_id,
             Self::Fork(fork) => fork.fork_id(),
             Self::Prune(step) => &step.session_id,
         }
@@ -55,7 +62,7 @@ impl SingleRequest {
     pub fn adds_to(&self) -> Option<&str> {
         match self {
             Self::SetLabels { session_id, .. } => Some(session_id),
-            Self::DeleteSession { .. } | Self::Fork(_) | Self::Prune(_) => None,
+            Self::DeleteSession { .. } | Self::Fork(_) | Self::Prune(_) | Self::Compact(_) => None,
         }
     }
 
@@ -73,11 +80,11 @@ impl SingleRequest {
         }
     }
 
-    /// The session whose events it changes, if it does.
+    /// The session to which it adds events, or of which it deletes all, so that followers must hear of it.
     #[must_use]
     pub fn session_of_events(&self) -> Option<&str> {
         match self {
-            Self::SetLabels { .. } => None,
+            Self::SetLabels { .. } | Self::Compact(_) => None,
             Self::DeleteSession { session_id } => Some(session_id),
             Self::Fork(fork) => Some(fork.fork_id()),
             Self::Prune(step) => Some(&step.session_id),
@@ -89,7 +96,7 @@ impl SingleRequest {
     pub fn text_bytes(&self) -> usize {
         match self {
             Self::SetLabels { session_id, changes } => session_id.len() + changes.text_bytes(),
-            Self::DeleteSession { session_id } => session_id.len(),
+            Self::DeleteSession { session_id } | Self::Compact(CompactionStep { session_id, .. }) => session_id.len(),
             Self::Fork(fork) => fork.text_bytes(),
             Self::Prune(step) => step.texts().into_iter().map(str::len).sum(),
         }
@@ -103,6 +110,7 @@ impl SingleRequest {
             Self::DeleteSession { session_id } => format!("deleting session {} from", Quoted(session_id)),
             Self::Fork(fork) => format!("forking session {} in", Quoted(fork.source_id())),
             Self::Prune(step) => step.doing(),
+            Self::Compact(step) => format!("compacting session {} in", Quoted(&step.session_id)),
         }
     }
 }

@@ -3,11 +3,13 @@
 //!
 //! A job runs on a thread of its caller's, which it blocks. `bindings` starts one for it.
 
+pub mod compact;
 pub mod prune;
 mod store;
 mod turns;
 pub mod vacuum;
 
+use compact::FoundMessages;
 pub use store::{JobStore, Recipient, deliver_to};
 
 use std::time::Duration;
@@ -16,6 +18,7 @@ use serde::Serialize;
 
 use super::ReadRequest;
 use super::answer::Answer;
+use super::compaction::StepDone;
 use super::error::StoreError;
 use super::find::FoundSessions;
 use super::prune::Pruned;
@@ -85,6 +88,10 @@ pub enum JobAnswer {
         /// How long it took, so long as nobody else could write.
         took: Duration,
     },
+    /// What came of a step of compaction.
+    Compacted(StepDone),
+    /// Messages of a session that begin or end turns.
+    Messages(FoundMessages),
 }
 
 impl JobAnswer {
@@ -92,8 +99,10 @@ impl JobAnswer {
     #[must_use]
     pub fn taking(mut self, time: Duration) -> Self {
         match &mut self {
-            Self::Pruned(Pruned { took, .. }) | Self::Freed { took, .. } => *took = time,
-            Self::Sessions(_) | Self::OldestOfNewest(_) => {}
+            Self::Pruned(Pruned { took, .. }) | Self::Freed { took, .. } | Self::Compacted(StepDone { took, .. }) => {
+                *took = time
+            }
+            Self::Sessions(_) | Self::OldestOfNewest(_) | Self::Messages(_) => {}
         }
         self
     }

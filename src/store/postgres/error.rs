@@ -112,6 +112,11 @@ impl Failure {
         )
     }
 
+    /// What was read was changed by somebody else before it could be written.
+    pub(super) fn others_in_the_way() -> Self {
+        Self::new(Remedy::Retry, ErrorKind::Busy, others_were_in_the_way())
+    }
+
     /// A row holds what no row of ours would.
     pub(super) fn odd_row(what: impl std::fmt::Display) -> Self {
         Self::new(

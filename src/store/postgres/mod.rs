@@ -4,11 +4,12 @@
 //! with, and the defaults. `login` says where the database is and how to log in; `connection` makes connections; `database`
 //! keeps them, and tries again what a broken one left undone, until a `deadline`; `shared`, `pipeline` and `depth` let several calls use one at
 //! once. `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `text`, `rows`, `place`, `statement`,
-//! `single` and `session_lock` write; `upkeep` does what is of no session; `late_writes` sees to writes to deleted sessions; `reader`, `ahead`, `lookup` and `read`
+//! `single`, `compaction` and `session_lock` write; `upkeep` does what is of no session; `late_writes` sees to writes to deleted sessions; `reader`, `ahead`, `lookup` and `read`
 //! read; `follow` tells followers what is new; `error` and `refusal` say what Postgres refuses.
 
 mod ahead;
 mod batches;
+mod compaction;
 mod connection;
 mod database;
 mod deadline;

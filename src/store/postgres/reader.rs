@@ -5,16 +5,19 @@ use std::rc::Rc;
 use tokio::time::Instant;
 
 use super::ahead::{List, Scans};
+use super::compaction;
 use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::error::Failure;
 use super::prunable;
 use super::read::{self, Span};
 use super::tables::Preparation;
+use crate::store::compaction::StepDone;
 use crate::store::cursor::{EventKey, Position, wrong_cursor};
 use crate::store::error::StoreError;
 use crate::store::find::FoundSessions;
 use crate::store::jobs::JobAnswer;
+use crate::store::jobs::compact::FoundMessages;
 use crate::store::labels;
 use crate::store::list::{EventList, ListRequest};
 use crate::store::page::Page;
@@ -78,6 +81,18 @@ impl Reader {
                 };
                 let index = self.database.run(Purpose::Read, deadline, work).await;
                 index.map(|index| Answer::OfJob(JobAnswer::OldestOfNewest(index)))
+            }
+            ReadRequest::FindMessages { session_id, below } => {
+                let work = async |connection: &Connection| {
+                    compaction::find_messages(connection, tables, session_id, *below).await
+                };
+                let found = self.database.run(Purpose::Read, deadline, work).await;
+                found.map(|found| Answer::OfJob(JobAnswer::Messages(found)))
+            }
+            ReadRequest::TryCompaction(step) => {
+                let work = async |connection: &Connection| compaction::count(connection, tables, step).await;
+                let done = self.database.run(Purpose::Read, deadline, work).await;
+                done.map(|done| Answer::OfJob(JobAnswer::Compacted(done)))
             }
         };
         match answer {
@@ -169,5 +184,7 @@ fn nothing(request: &ReadRequest) -> Result<Answer, StoreError> {
         ReadRequest::FindSessions(_) => Ok(Answer::OfJob(JobAnswer::Sessions(FoundSessions::default()))),
         ReadRequest::WouldPrune(_) => Ok(Answer::OfJob(JobAnswer::Pruned(Pruned::SPARED))),
         ReadRequest::OldestOfNewest { .. } => Ok(Answer::OfJob(JobAnswer::OldestOfNewest(None))),
+        ReadRequest::FindMessages { .. } => Ok(Answer::OfJob(JobAnswer::Messages(FoundMessages::default()))),
+        ReadRequest::TryCompaction(_) => Ok(Answer::OfJob(JobAnswer::Compacted(StepDone::default()))),
     }
 }

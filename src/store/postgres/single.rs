@@ -16,8 +16,9 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use pace::Pace;
+pub(super) use pace::Pace;
 
+use super::compaction;
 use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::deadline::Deadline;
@@ -27,6 +28,7 @@ use super::statement::{begin_writing, limit_locks};
 use super::tables::Preparation;
 use crate::store::Answer;
 use crate::store::error::{ErrorKind, StoreError};
+use crate::store::jobs::JobAnswer;
 use crate::store::single::SingleRequest;
 use crate::store::write::WriteResult;
 
@@ -38,6 +40,7 @@ pub(super) struct Singles {
     /// Until when one was tried to which the server never answered, if none has been committed since.
     away_until: Cell<Option<Instant>>,
     pace: Pace,
+    compaction_pace: Pace,
 }
 
 /// What earlier tries of a write have left.
@@ -100,6 +103,7 @@ impl Singles {
             preparation,
             away_until: Cell::new(None),
             pace: Pace::default(),
+            compaction_pace: Pace::default(),
         }
     }
 
@@ -169,8 +173,9 @@ impl Singles {
                 let earlier = tried.take().failure.filter(|_| failure.kind == ErrorKind::Timeout);
                 let failure = earlier.unwrap_or(failure);
                 let failure = match request {
-                    SingleRequest::DeleteSession { .. } => delete::advised(failure),
+                    SingleRequest::DeleteSession { .. } => delete::advised(failure, "nothing was deleted"),
                     SingleRequest::Prune(_) => prune::advised(failure),
+                    SingleRequest::Compact(_) => delete::advised(failure, "nothing was joined in this step"),
                     SingleRequest::SetLabels { .. } | SingleRequest::Fork(_) => failure,
                 };
                 let doing = format!("{} {}", request.doing(), self.database.options.target.name());
@@ -259,6 +264,20 @@ impl Singles {
             }
             SingleRequest::Fork(request) => fork::fork(connection, tables, request, deadline, before.as_ref()).await,
             SingleRequest::Prune(step) => prune::prune(connection, tables, step, &self.pace, before.as_ref()).await,
+            SingleRequest::Compact(step) => {
+                // What an earlier try has joined this one would not find.
+                if let Some(before) = before
+                    && was_committed(connection, &before).await?
+                {
+                    return Ok(before);
+                }
+                let compaction::Taken { done, transaction } =
+                    compaction::take(connection, tables, step, &self.compaction_pace).await?;
+                Ok(Done {
+                    answer: Answer::OfJob(JobAnswer::Compacted(done)),
+                    transaction,
+                })
+            }
         }
     }
 }
@@ -267,7 +286,7 @@ impl Singles {
 const CURRENT_TRANSACTION: &str = "SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text";
 
 /// Whether the server has committed what an earlier try has done. It has ended, since it no longer holds the lock of
-/// the new id.
+/// the session.
 async fn was_committed(client: &Client, before: &Done) -> Result<bool, Failure> {
     let Some(transaction) = &before.transaction else {
         return Ok(false);

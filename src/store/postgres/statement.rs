@@ -308,7 +308,7 @@ fn json_column<'a, R>(rows: &[R], text: impl Fn(&R) -> Option<&'a str>) -> Vec<O
 
 /// JSON text as a parameter of type `json`, which the server keeps as it is.
 #[derive(Debug, Clone, Copy)]
-struct Json<'a>(&'a str);
+pub(super) struct Json<'a>(pub(super) &'a str);
 
 impl ToSql for Json<'_> {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {

@@ -1,13 +1,14 @@
 //! The SQLite backend: one writer thread and a few reader threads over one database. `bindings` calls [`SqliteStore`].
 //!
 //! [`SqliteStore`] is the handle that callers hold, and the threads' loops stand below it; `shared` is what they share.
-//! `connection` opens databases; `tables` makes their tables ready; `write`, `single`, `space`, `tombstones` and `read` hold the
+//! `connection` opens databases; `tables` makes their tables ready; `write`, `single`, `compaction`, `space`, `tombstones` and `read` hold the
 //! statements, `checkpoints` keeps the log small, `backup` copies the database, `ahead` reads the page after this one, `follow` reads for followers, `following` and `polls` say when, and
 //! `error` names what SQLite refuses.
 
 mod ahead;
 mod backup;
 mod checkpoints;
+mod compaction;
 mod connection;
 mod error;
 mod follow;

@@ -6,6 +6,7 @@ use std::fmt;
 use rusqlite::types::{FromSql, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
+use super::compaction::Compaction;
 use super::connection::Target;
 use super::list::{ListStatement, Lists};
 use super::prunable;
@@ -54,6 +55,7 @@ pub(super) struct Reader {
     get_session: String,
     get_labels: String,
     lists: Lists,
+    compaction: Compaction,
 }
 
 impl Reader {
@@ -68,6 +70,7 @@ impl Reader {
                 tables.labels
             ),
             lists: Lists::of(tables),
+            compaction: Compaction::new(tables),
         })
     }
 
@@ -96,6 +99,12 @@ impl Reader {
                 prunable::oldest_of_newest(&self.connection, &self.tables, session_id, *count)
                     .map(|index| Found::of_job(JobAnswer::OldestOfNewest(index)))
             }
+            ReadRequest::FindMessages { session_id, below } => Ok(Found::of_job(self.compaction.find_messages(
+                &self.connection,
+                session_id,
+                *below,
+            )?)),
+            ReadRequest::TryCompaction(step) => Ok(Found::of_job(self.compaction.count(&self.connection, step)?)),
         }
     }
 

@@ -23,7 +23,11 @@ impl ReaderId {
     pub(super) fn of(request: &ReadRequest) -> Self {
         let list = match request {
             ReadRequest::GetSession { .. } | ReadRequest::GetLabels { .. } => return Self::LOOKUPS,
-            ReadRequest::FindSessions(_) | ReadRequest::WouldPrune(_) | ReadRequest::OldestOfNewest { .. } => {
+            ReadRequest::FindSessions(_)
+            | ReadRequest::FindMessages { .. }
+            | ReadRequest::TryCompaction(_)
+            | ReadRequest::WouldPrune(_)
+            | ReadRequest::OldestOfNewest { .. } => {
                 return Self::JOBS;
             }
             ReadRequest::ListSessions(_) => None,

@@ -8,6 +8,7 @@ mod prune;
 
 use rusqlite::Connection;
 
+use super::compaction::Compaction;
 use super::tables::Tables;
 use super::tombstones::Tombstones;
 use crate::store::Answer;
@@ -43,6 +44,7 @@ pub(super) fn run(
     connection: &Connection,
     tables: &Tables,
     tombstones: &Tombstones,
+    compaction: &mut Compaction,
     request: &SingleRequest,
 ) -> Result<Answer, Failure> {
     if let Some(session_id) = request.adds_to()
@@ -55,5 +57,6 @@ pub(super) fn run(
         SingleRequest::SetLabels { session_id, changes } => labels::set(connection, tables, session_id, changes),
         SingleRequest::Fork(request) => fork::fork(connection, tables, request),
         SingleRequest::Prune(step) => prune::prune(connection, tables, step),
+        SingleRequest::Compact(step) => compaction.take(connection, step).map(Answer::OfJob),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::checkpoints::Log;
+use super::compaction::Compaction;
 use super::connection::Target;
 use super::error::store_error;
 use super::read::data_version;
@@ -34,6 +35,7 @@ pub(super) struct Writer {
     data_version: Option<i64>,
     tombstones: Tombstones,
     log: Log,
+    compaction: Compaction,
     update_session: String,
     insert_event: String,
     is_stored: String,
@@ -56,6 +58,7 @@ impl Writer {
             reassigned: ReassignedSessions::default(),
             data_version: None,
             tombstones: Tombstones::new(tables),
+            compaction: Compaction::new(tables),
             update_session: format!(
                 "INSERT INTO {sessions} ({columns}) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
@@ -272,8 +275,16 @@ impl Backend for Writer {
     fn commit_single(&mut self, request: &SingleRequest) -> WriteResult {
         self.target.check_not_moved(&self.connection)?;
         let began = Instant::now();
-        let committed =
-            self.transaction(|writer| single::run(&writer.connection, &writer.tables, &writer.tombstones, request));
+        let committed = self.transaction(|writer| {
+            let Self {
+                connection,
+                tables,
+                tombstones,
+                compaction,
+                ..
+            } = writer;
+            single::run(connection, tables, tombstones, compaction, request)
+        });
         let answer = committed.map_err(|failure| match failure {
             single::Failure::Refused(error) => error,
             single::Failure::Database(error) => self.error(&request.doing(), &error),
@@ -281,10 +292,10 @@ impl Backend for Writer {
             single::Failure::Kept(table) => StoreError::invalid(format!(
                 "{} failed: a trigger of the owner of {table} kept its rows; {}, drop the trigger and call again",
                 self.doing(&request.doing()),
-                if matches!(request, SingleRequest::Prune(_)) {
-                    "what was removed before stays removed"
-                } else {
-                    "nothing was deleted"
+                match request {
+                    SingleRequest::Prune(_) => "what was removed before stays removed",
+                    SingleRequest::Compact(_) => "nothing was joined in this step",
+                    _ => "nothing was deleted",
                 },
             )),
         })?;

@@ -46,8 +46,8 @@ pub struct Run {
 pub struct OpenRun {
     /// The index of its last event so far.
     pub last: i64,
-    /// How much text it has, in bytes of its JSON text.
-    pub text_bytes: usize,
+    /// How much text the events before that one have, in bytes of their JSON text.
+    pub earlier_bytes: usize,
 }
 
 /// Takes a session's events in their order, and finds the runs among them.
@@ -55,7 +55,7 @@ pub struct OpenRun {
 pub struct Joiner {
     now: i64,
     run: Option<Collected>,
-    /// How much longer the text of the first event is than what is stored of it.
+    /// How much longer the text of the first event is taken to be.
     longer_by: usize,
 }
 
@@ -67,25 +67,21 @@ struct Collected {
     before: String,
     after: String,
     text: String,
-    /// How much text comes before `text`, where that is not stored.
+    /// How much text comes before `text`, without being here.
     longer_by: usize,
     first: i64,
     last: i64,
     last_is_settled: bool,
+    /// How long the text of the last event is.
+    last_bytes: usize,
     removed: u64,
     bytes: u64,
 }
 
 impl Joiner {
-    /// For events that come next to none, or go on where others were left; `now` is in milliseconds since 1970.
+    /// `now` is in milliseconds since 1970. The first event counts as one with so many bytes of text more than it has.
     #[must_use]
-    pub fn new(now: i64) -> Self {
-        Self::going_on(now, 0)
-    }
-
-    /// The same, where the first event ends a run whose text is not stored with it: it is longer by so many bytes.
-    #[must_use]
-    pub fn going_on(now: i64, longer_by: usize) -> Self {
+    pub fn new(now: i64, longer_by: usize) -> Self {
         Self {
             now,
             run: None,
@@ -122,7 +118,7 @@ impl Joiner {
     pub fn finish(self) -> (Option<Run>, Option<OpenRun>) {
         let open = self.run.as_ref().map(|run| OpenRun {
             last: run.last,
-            text_bytes: run.text_bytes(),
+            earlier_bytes: run.text_bytes() - run.last_bytes,
         });
         (self.run.and_then(Collected::into_run), open)
     }
@@ -141,6 +137,7 @@ impl Collected {
             first: row.index,
             last: row.index,
             last_is_settled: is_settled,
+            last_bytes: chunk.text.len(),
             removed: 0,
             bytes: bytes_of(row),
         }
@@ -169,6 +166,7 @@ impl Collected {
         self.text.push_str(chunk.text);
         self.last = row.index;
         self.last_is_settled = is_settled;
+        self.last_bytes = chunk.text.len();
         self.removed += 1;
         self.bytes += bytes_of(row);
     }

@@ -132,18 +132,17 @@ fn kept(table: &str) -> Failure {
     )
 }
 
-/// The same failure, with advice for who deletes.
-pub(super) fn advised(failure: Failure) -> Failure {
+/// The same failure, with advice for who deletes, in whatever kind of work. `undone` says what was not done.
+pub(super) fn advised(failure: Failure, undone: &str) -> Failure {
     match failure.sql_state() {
-        Some("42501") => failure.with_advice(
-            "this user has no right to do that; nothing was deleted, grant DELETE on the tables beside SELECT, INSERT and UPDATE",
-        ),
+        Some("42501") => failure.with_advice(format!(
+            "this user has no right to do that; {undone}, grant DELETE on the tables beside SELECT, INSERT and UPDATE"
+        )),
         // The last is the server's word for a rule of `CREATE RULE`.
         Some("23503" | "P0001" | "0A000") => {
-            let mut failure = failure.with_advice(
-                "a rule of a table's owner forbids it, such as a foreign key on the session or a trigger (see `cause`); nothing was \
-                 deleted",
-            );
+            let mut failure = failure.with_advice(format!(
+                "a rule of a table's owner forbids it, such as a foreign key on the session or a trigger (see `cause`); {undone}"
+            ));
             failure.kind = ErrorKind::InvalidArgument;
             failure
         }

@@ -15,7 +15,7 @@ const MOST: i64 = 5_000;
 
 /// See the module's description.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::store::postgres) struct Pace {
     rows: Cell<i64>,
 }
 
@@ -27,12 +27,12 @@ impl Default for Pace {
 
 impl Pace {
     /// How many rows the next step changes at most.
-    pub(super) fn rows(&self) -> i64 {
+    pub(in crate::store::postgres) fn rows(&self) -> i64 {
         self.rows.get()
     }
 
     /// A step has changed so many rows, and took so long.
-    pub(super) fn note(&self, rows: i64, took: Duration) {
+    pub(in crate::store::postgres) fn note(&self, rows: i64, took: Duration) {
         let now = self.rows.get();
         if took > LONG {
             self.rows.set((now / 2).max(FEWEST));

@@ -1,0 +1,184 @@
+//! Makes one event of each run of events that are pieces of one streamed message, in turns that are over.
+
+use serde::Serialize;
+
+use super::turns::Turns;
+use super::{Calls, Ended, Job, JobAnswer};
+use crate::store::ReadRequest;
+use crate::store::answer::Answer;
+use crate::store::compaction::{CompactionStep, LastEvent, Purpose, Start, StepDone};
+use crate::store::find::{FindSessions, SessionConditions};
+use crate::store::model::SessionRecord;
+use crate::store::single::SingleRequest;
+use crate::store::transcript::{Message, TurnSearch};
+
+/// What was done, or would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Compacted {
+    /// How many sessions have fewer events than before.
+    pub sessions: u64,
+    /// How many events were looked at.
+    pub events: u64,
+    /// How many of these are gone.
+    pub removed: u64,
+    /// How many bytes of JSON text are.
+    pub bytes: u64,
+}
+
+/// Messages of a session that begin or end turns, from the newest to the oldest.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FoundMessages {
+    /// The newest event that was looked at, whatever it is. There is none, if there are no events.
+    pub newest: Option<LastEvent>,
+    /// The messages among the events that were looked at.
+    pub messages: Vec<Message>,
+    /// The index of the oldest event that was looked at, if there may be older ones.
+    pub oldest: Option<i64>,
+}
+
+/// Compacts one session.
+#[derive(Debug)]
+pub struct CompactSession {
+    /// The session's id.
+    pub session_id: String,
+    /// Whether it is done, or only counted.
+    pub purpose: Purpose,
+}
+
+impl Job for CompactSession {
+    type Progress = Compacted;
+    type Result = Compacted;
+
+    fn run(&self, store: &dyn Calls<Compacted>) -> Result<Compacted, Ended> {
+        let mut so_far = Compacted::default();
+        compact(store, &self.session_id, self.purpose, &mut so_far)?;
+        Ok(so_far)
+    }
+}
+
+/// Compacts all sessions that meet conditions, one after the other.
+#[derive(Debug)]
+pub struct CompactSessions {
+    /// Which sessions.
+    pub conditions: SessionConditions,
+    /// Whether it is done, or only counted.
+    pub purpose: Purpose,
+}
+
+impl Job for CompactSessions {
+    type Progress = Compacted;
+    type Result = Compacted;
+
+    fn run(&self, store: &dyn Calls<Compacted>) -> Result<Compacted, Ended> {
+        let mut so_far = Compacted::default();
+        let mut after = None;
+        loop {
+            let request = FindSessions {
+                conditions: self.conditions.clone(),
+                after,
+            };
+            let found = match store.read(ReadRequest::FindSessions(request))? {
+                Answer::OfJob(JobAnswer::Sessions(found)) => found,
+                answer => return Err(Ended::unexpected(&answer)),
+            };
+            for session_id in &found.ids {
+                compact(store, session_id, self.purpose, &mut so_far)?;
+            }
+            if found.next.is_none() {
+                return Ok(so_far);
+            }
+            after = found.next;
+        }
+    }
+}
+
+/// Compacts one session, step by step.
+fn compact(
+    store: &dyn Calls<Compacted>,
+    session_id: &str,
+    purpose: Purpose,
+    so_far: &mut Compacted,
+) -> Result<(), Ended> {
+    let Some(end) = end_of_turns(store, session_id)? else {
+        return Ok(());
+    };
+    let mut turns = Turns::default();
+    let mut removed_any = false;
+    let mut next = Some(Start::Index(i64::MIN));
+    while let Some(start) = next {
+        let step = CompactionStep {
+            session_id: session_id.to_owned(),
+            start,
+            end: end.clone(),
+        };
+        turns.begin();
+        let done = take(store, step, purpose)?;
+        if done.removed > 0 && !removed_any {
+            removed_any = true;
+            so_far.sessions += 1;
+        }
+        so_far.events += done.events;
+        so_far.removed += done.removed;
+        so_far.bytes += done.bytes;
+        store.progress(so_far)?;
+        next = done.next;
+        if next.is_some() && purpose == Purpose::Store {
+            turns.end(done.took);
+        }
+    }
+    Ok(())
+}
+
+fn take(store: &dyn Calls<Compacted>, step: CompactionStep, purpose: Purpose) -> Result<StepDone, Ended> {
+    let answer = match purpose {
+        Purpose::Store => store.write(SingleRequest::Compact(step).into())?,
+        Purpose::Count => store.read(ReadRequest::TryCompaction(step))?,
+    };
+    match answer {
+        Answer::OfJob(JobAnswer::Compacted(done)) => Ok(done),
+        answer => Err(Ended::unexpected(&answer)),
+    }
+}
+
+/// The last event that belongs to a turn that is over: in a session that was destroyed all turns are.
+fn end_of_turns(store: &dyn Calls<Compacted>, session_id: &str) -> Result<Option<LastEvent>, Ended> {
+    let mut found = find_messages(store, session_id, None)?;
+    // Asked for later than the newest event, so that this one is of no turn that has begun since.
+    if found.newest.is_none() || is_destroyed(store, session_id)? {
+        return Ok(found.newest);
+    }
+    let mut search = TurnSearch::default();
+    loop {
+        for message in found.messages {
+            if let Some((index, id)) = search.push(message) {
+                return Ok(Some(LastEvent { index, id }));
+            }
+        }
+        if found.oldest.is_none() {
+            return Ok(None);
+        }
+        found = find_messages(store, session_id, found.oldest)?;
+    }
+}
+
+fn find_messages(store: &dyn Calls<Compacted>, session_id: &str, below: Option<i64>) -> Result<FoundMessages, Ended> {
+    let request = ReadRequest::FindMessages {
+        session_id: session_id.to_owned(),
+        below,
+    };
+    match store.read(request)? {
+        Answer::OfJob(JobAnswer::Messages(found)) => Ok(found),
+        answer => Err(Ended::unexpected(&answer)),
+    }
+}
+
+fn is_destroyed(store: &dyn Calls<Compacted>, session_id: &str) -> Result<bool, Ended> {
+    let request = ReadRequest::GetSession {
+        id: session_id.to_owned(),
+    };
+    match store.read(request)? {
+        Answer::Absent => Ok(false),
+        Answer::Json(record) => Ok(SessionRecord::parse(&record)?.destroyed_at.is_some()),
+        answer => Err(Ended::unexpected(&answer)),
+    }
+}
