@@ -178,7 +178,7 @@ export abstract class OperatedDriver extends PersistDriver {
    * ```
    */
   compactSession(id: string, options?: CompactSessionOptions): Promise<CompactResult> {
-    return call(this, "compactSession", (native) => finish(() => native.compactSession(id, options), options));
+    return call(this, "compactSession", (native) => finish(() => native.compactSession(id, options), options), id);
   }
 
   /**

@@ -267,6 +267,55 @@ export function sdkSuite(name: string, makeStorage: (atEnd: Undoing) => Storage)
   );
 
   test(
+    `${name}: a resumed agent is told half a sentence, and whole turns once the session is compacted`,
+    { timeout },
+    async (t) => {
+      const atEnd = undoing(t);
+      const storage = makeStorage(atEnd);
+      const { server, sdk, persist } = await startAll(atEnd, storage);
+      const session = await sdk.createSession({ agent: "mock", id: "talkative" });
+      for (const task of ["Run npm test", "Run npm publish"]) await promptUntilStored(session, task);
+      // What an agent says may be stored after the answer that ends its turn. Of a session that was destroyed all turns are over.
+      await sdk.destroySession("talkative");
+
+      /** What a new process tells the agent of the session, but for answers: a text for each message. */
+      const told = async (id: string): Promise<string[]> => {
+        const parameters = [server.baseUrl, JSON.stringify(storage), id, "What did we do?"];
+        const program = new ProcessGroup(atEnd, "sdk-resume.mts", parameters);
+        const { blocks } = await program.next("resumed");
+        await program.finished();
+        const lines: string[] = blocks[0].text.split("\n").filter((line: string) => line.startsWith("{"));
+        return lines.flatMap((line) => {
+          const { payload } = JSON.parse(line);
+          const { update } = payload.params ?? {};
+          return payload.params?.prompt?.at(-1).text ?? update?.content?.text ?? update?.title ?? update?.status ?? [];
+        });
+      };
+
+      const { id } = await persist.forkSession("talkative");
+      await persist.updateSession({ ...(await persist.getSession(id))!, destroyedAt: Date.now() });
+      await persist.compactSession(id);
+
+      const before = await told("talkative");
+      assert.deepEqual(before.slice(0, 4), ["say ", "anything.", "npm test", "completed"]);
+      assert.ok(!before.includes("Run npm test"));
+
+      const after = (await told(id)).join("|");
+      for (const what of ["npm test", "npm publish"]) {
+        const thought = "I run it first, and look at what it prints before I say anything.";
+        const turn = [
+          `Run ${what}`,
+          thought,
+          what,
+          "completed",
+          `I ran ${what}. It went through, and nothing is left to do.`,
+        ];
+        assert.ok(after.replaceAll(" |", " ").includes(turn.join("|")), after);
+      }
+    },
+  );
+
+  test(
     `${name}: a program and its local() server are killed, and a new program brings both back`,
     { timeout },
     async (t) => {
