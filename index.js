@@ -984,7 +984,7 @@ var OperatedDriver = class extends PersistDriver {
    * ```
    */
   compactSession(id, options) {
-    return call(this, "compactSession", (native) => finish(() => native.compactSession(id, options), options));
+    return call(this, "compactSession", (native) => finish(() => native.compactSession(id, options), options), id);
   }
   /**
    * Does what `compactSession` does to each session that meets all of the conditions, one after the other; without a condition
