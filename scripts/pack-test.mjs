@@ -48,6 +48,7 @@ const FILES = [
   "examples/live/server.mts",
   "examples/live/writer.mts",
   "examples/mock-server.mjs",
+  "examples/opentelemetry/instrument.mts",
   "examples/postgres-server.mts",
   "examples/resume.mts",
   "index.d.ts",
