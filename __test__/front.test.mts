@@ -48,6 +48,9 @@ describe("the classes", () => {
       const operated = Object.getPrototypeOf(Driver.prototype);
       const methods = [operated, Object.getPrototypeOf(operated)].flatMap(Object.getOwnPropertyNames);
       assert.deepEqual(methods.filter((name) => name !== "constructor").sort(), [...METHODS]);
+      // What the tools of Postgres do there.
+      const own = Driver === SQLiteSessionPersistDriver ? ["backup", "constructor"] : ["constructor"];
+      assert.deepEqual(Object.getOwnPropertyNames(Driver.prototype).sort(), own);
       assert.deepEqual(Object.getOwnPropertyNames(Driver).sort(), ["length", "name", "prototype"]);
     });
 

@@ -14,7 +14,8 @@ use rusqlite::backup::{Backup as Copying, Progress as Pages, StepResult};
 use rusqlite::{Connection, OpenFlags, ffi};
 use serde::Serialize;
 
-use super::connection::{Location, Target};
+use super::checkpoints::{self, Checkpoints};
+use super::connection::{Access, Location, Target};
 use super::error::store_error;
 use super::shared::{Shared, Stay};
 use crate::store::error::{ErrorKind, StoreError};
@@ -138,6 +139,7 @@ impl<T> Watch<'_, T> {
 impl<T> Backup<T> {
     fn copy(&self, partial: &mut Partial, watch: &Watch<'_, T>) -> Result<(), Ended> {
         let failed = |error: rusqlite::Error| self.failed(&error);
+        let reads = watch.stay.read();
         let source = self.snapshot()?;
         let page_bytes: u32 = source
             .pragma_query_value(None, "page_size", |row| row.get(0))
@@ -160,7 +162,7 @@ impl<T> Backup<T> {
             let bytes = of_pages(pagecount - remaining);
             watch.tell(Phase::Copying, bytes, of_pages(pagecount))?;
             match step {
-                StepResult::Done => return Ok(()),
+                StepResult::Done => break,
                 StepResult::More => {}
                 // Nobody but this job uses either connection.
                 _ => return Err(StoreError::internal("a step of a backup found its own connections in use").into()),
@@ -169,6 +171,21 @@ impl<T> Backup<T> {
                 partial.sync()?;
                 synced = bytes;
             }
+        }
+        drop(copying);
+        self.let_go(&source);
+        drop(reads);
+        Ok(())
+    }
+
+    /// Ends the transaction, and copies the log that has grown meanwhile, which else the writer would do while others wait.
+    fn let_go(&self, source: &Connection) {
+        let is_ours = self.source.checkpoints == Checkpoints::Automatic && self.source.access != Access::Read;
+        if is_ours && let Location::File(_) = self.source.location {
+            // When it fails the writer does it.
+            let _ = source
+                .execute_batch("COMMIT")
+                .and_then(|()| checkpoints::copy_beside(source));
         }
     }
 
@@ -211,7 +228,7 @@ impl<T> Backup<T> {
             damage => Err(StoreError::new(
                 ErrorKind::Corrupt,
                 format!(
-                    "{} failed: the copy is damaged ({damage}), and so, most likely, is the database; nothing was left at that \
+                    "{} failed: the copy is damaged ({damage}), and so, most likely, is the database; nothing was changed at that \
                      path, save what can be saved with `sqlite3 FILE .recover`",
                     self.doing()
                 ),

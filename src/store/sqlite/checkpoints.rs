@@ -54,8 +54,10 @@ fn set_automatic(connection: &Connection, is_on: bool) -> rusqlite::Result<()> {
 pub(super) struct Log {
     /// Where it is, if it is this driver that copies it.
     path: Option<PathBuf>,
-    /// How large it was when it last could not begin anew.
-    tried: Option<u64>,
+    /// Whether SQLite copies it by itself.
+    is_automatic: bool,
+    /// How large it was when it last should have begun anew.
+    tried: u64,
 }
 
 impl Log {
@@ -68,28 +70,42 @@ impl Log {
             }
             _ => None,
         };
-        Self { path, tried: None }
+        Self {
+            path,
+            is_automatic: true,
+            tried: 0,
+        }
     }
 
-    /// Has it begin anew if it is large, and no reader keeps it from that for `longest`.
-    pub(super) fn keep_small(&mut self, connection: &Connection, longest: Duration) -> rusqlite::Result<()> {
+    /// Has it begin anew if it is large, and no reader keeps it from that for `longest`. Without that nothing is tried, since
+    /// this driver itself reads for long, and has it copied when it has done so.
+    pub(super) fn keep_small(&mut self, connection: &Connection, longest: Option<Duration>) -> rusqlite::Result<()> {
         let Some(bytes) = self.path.as_ref().and_then(|log| Some(fs::metadata(log).ok()?.len())) else {
             return Ok(());
         };
-        match self.tried {
-            None if bytes <= LARGE => Ok(()),
-            Some(_) if bytes <= LARGE => {
-                self.tried = None;
-                set_automatic(connection, true)
-            }
-            Some(tried) if bytes < tried + tried / 4 => Ok(()),
-            _ => {
-                self.tried = Some(bytes);
-                set_automatic(connection, false)?;
+        let is_large = bytes > LARGE;
+        if self.is_automatic == is_large {
+            set_automatic(connection, !is_large)?;
+            self.is_automatic = !is_large;
+        }
+        match longest {
+            Some(longest) if is_large && bytes >= self.tried + self.tried / 4 => {
+                self.tried = bytes;
                 restart(connection, patience(bytes).min(longest))
+            }
+            _ => {
+                if !is_large {
+                    self.tried = 0;
+                }
+                Ok(())
             }
         }
     }
+}
+
+/// Copies as much of the log as nobody needs any more, while others write. So there is less of it to copy where they wait.
+pub(super) fn copy_beside(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
 /// Copies the log into the file, and has it begin anew unless somebody reads for longer than `patience`. Then it is cut by the

@@ -191,7 +191,7 @@ fn write_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
                     let completions = commit_batch(writer, batch);
                     let deleted = deleted.filter(|_| completions.iter().all(|(_, result)| result.is_ok()));
                     shared.deliver_all(completions);
-                    writer.keep_log_small();
+                    writer.keep_log_small(shared.is_read_for_long());
                     if let Some(session_id) = deleted {
                         shared.deliver_all(shared.following.ended(&session_id));
                     }

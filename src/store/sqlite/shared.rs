@@ -37,6 +37,8 @@ struct State<T> {
     follower_runs: bool,
     /// How much work is under way beside the threads.
     stays: usize,
+    /// How much of that reads, so that the write-ahead log cannot begin anew.
+    long_reads: usize,
 }
 
 impl<T> State<T> {
@@ -86,6 +88,7 @@ impl<T> Shared<T> {
                 readers: std::array::from_fn(|_| Reads::new()),
                 follower_runs: false,
                 stays: 0,
+                long_reads: 0,
             }),
             writer_wakes: Condvar::new(),
             readers_wake: std::array::from_fn(|_| Condvar::new()),
@@ -224,6 +227,11 @@ impl<T> Shared<T> {
         Ok(Stay(Arc::clone(self)))
     }
 
+    /// Whether work beside the threads keeps the write-ahead log from beginning anew.
+    pub(super) fn is_read_for_long(&self) -> bool {
+        self.state().long_reads > 0
+    }
+
     /// Begins to close; the ticket is answered when everything is released.
     pub(super) fn push_close(&self, ticket: Option<T>) {
         let mut state = self.state();
@@ -345,6 +353,23 @@ impl<T> Stay<T> {
             return Err(StoreError::closed());
         }
         Ok(())
+    }
+
+    /// Tells the writer that the work reads at one moment until what comes back is dropped.
+    pub(super) fn read(&self) -> LongRead<'_, T> {
+        let Self(shared) = self;
+        shared.state().long_reads += 1;
+        LongRead(shared)
+    }
+}
+
+/// See [`Stay::read`].
+pub(super) struct LongRead<'a, T>(&'a Shared<T>);
+
+impl<T> Drop for LongRead<'_, T> {
+    fn drop(&mut self) {
+        let Self(shared) = self;
+        shared.state().long_reads -= 1;
     }
 }
 

@@ -87,10 +87,11 @@ impl Writer {
         std::mem::replace(&mut self.data_version, version) != version
     }
 
-    /// Has the log begin anew when readers have kept it from that for long.
-    pub(super) fn keep_log_small(&mut self) {
+    /// Has the log begin anew when readers have kept it from that for long, unless this driver is the one that still reads.
+    pub(super) fn keep_log_small(&mut self, is_read_for_long: bool) {
+        let longest = (!is_read_for_long).then_some(self.target.busy_timeout);
         // What failed is tried again once the log is larger; if the disk is at fault, a write meets that, and tells.
-        let _ = self.log.keep_small(&self.connection, self.target.busy_timeout);
+        let _ = self.log.keep_small(&self.connection, longest);
     }
 
     fn try_commit(&mut self, writes: &[Write<'_>]) -> Result<Vec<WriteResult>, rusqlite::Error> {

@@ -131,7 +131,7 @@ impl Place {
         StoreError::new(
             kind,
             format!(
-                "{doing} {} failed: {error}; check that its directory exists and that this process may write there; nothing was left \
+                "{doing} {} failed: {error}; check that its directory exists and that this process may write there; nothing was changed \
                  at {}",
                 path.display(),
                 self.path.display()
