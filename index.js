@@ -360,7 +360,7 @@ var Tail = class {
   }
   async next() {
     try {
-      const result = await this.#next();
+      const result = !this.#last && this.#take() || await this.#takeInTurn();
       if (result.done) this.#ended?.();
       return result;
     } catch (error) {
@@ -382,19 +382,6 @@ var Tail = class {
   [Symbol.asyncIterator]() {
     return this;
   }
-  async #next() {
-    if (!this.#last) {
-      const taken = this.#take();
-      if (taken) return taken;
-    }
-    const turn = this.#takeAfter(this.#last);
-    this.#last = turn;
-    try {
-      return await turn;
-    } finally {
-      if (this.#last === turn) this.#last = void 0;
-    }
-  }
   /** What can be said at once: the next event of the page, the end, or why there is none. */
   #take() {
     if (this.#refusal) {
@@ -412,6 +399,15 @@ var Tail = class {
     if (!value) return void 0;
     this.#given += 1;
     return { done: false, value };
+  }
+  async #takeInTurn() {
+    const turn = this.#takeAfter(this.#last);
+    this.#last = turn;
+    try {
+      return await turn;
+    } finally {
+      if (this.#last === turn) this.#last = void 0;
+    }
   }
   /** Takes an event once the call before has taken its own: calls that wait at the same time keep their order. */
   async #takeAfter(before) {

@@ -39,7 +39,7 @@ export class Tail implements AsyncIterableIterator<SessionEvent, undefined> {
 
   async next(): Promise<Result> {
     try {
-      const result = await this.#next();
+      const result = (!this.#last && this.#take()) || (await this.#takeInTurn());
       if (result.done) this.#ended?.();
       return result;
     } catch (error) {
@@ -66,20 +66,6 @@ export class Tail implements AsyncIterableIterator<SessionEvent, undefined> {
     return this;
   }
 
-  async #next(): Promise<Result> {
-    if (!this.#last) {
-      const taken = this.#take();
-      if (taken) return taken;
-    }
-    const turn = this.#takeAfter(this.#last);
-    this.#last = turn;
-    try {
-      return await turn;
-    } finally {
-      if (this.#last === turn) this.#last = undefined;
-    }
-  }
-
   /** What can be said at once: the next event of the page, the end, or why there is none. */
   #take(): Result | undefined {
     if (this.#refusal) {
@@ -97,6 +83,16 @@ export class Tail implements AsyncIterableIterator<SessionEvent, undefined> {
     if (!value) return undefined;
     this.#given += 1;
     return { done: false, value };
+  }
+
+  async #takeInTurn(): Promise<Result> {
+    const turn = this.#takeAfter(this.#last);
+    this.#last = turn;
+    try {
+      return await turn;
+    } finally {
+      if (this.#last === turn) this.#last = undefined;
+    }
   }
 
   /** Takes an event once the call before has taken its own: calls that wait at the same time keep their order. */

@@ -72,7 +72,8 @@ try {
   node(project, "scripts/pack-test/esm.mjs");
   node(project, "scripts/pack-test/commonjs.cjs");
   for (const version of ["0.5.0", undefined]) installBesideSdk(tarballs, version);
-  install(project, pinned("typescript"), pinned("@types/node"));
+  // The example for OpenTelemetry needs its API.
+  install(project, pinned("typescript"), pinned("@types/node"), pinned("@opentelemetry/api"));
   for (const module of ["node16", "nodenext"]) compile(project, module);
   // The mock agent is a shell script.
   if (process.platform !== "win32") {
