@@ -32,6 +32,8 @@ describe("options", () => {
     ["tablePrefix", "a string", [null, 5, true, {}, [], () => SECRET, Symbol(SECRET), 5n]],
     ["checkpoints", "a string", [null, 5, true, {}, [], () => SECRET, Symbol(SECRET), 5n]],
     ["onEventIndexConflict", "a string", [null, 5, true, {}, [], () => SECRET, Symbol(SECRET), 5n]],
+    ["maxEventsPerSession", "a number", [null, "5", true, {}, [5], () => 5, Symbol(SECRET), 5n]],
+    ["maxSessions", "a number", [null, "5", true, {}, [5], () => 5, Symbol(SECRET), 5n]],
   ];
   for (const [name, type, values] of types) {
     for (const value of values) {
@@ -64,6 +66,10 @@ describe("options", () => {
     [-1, 0.5, NaN, Infinity, -Infinity, 2 ** 31, 1e300],
     /^options\.busyTimeoutMs must be a whole number of milliseconds from 0 to 2147483647, it is /,
   );
+  for (const name of ["maxEventsPerSession", "maxSessions"] as const) {
+    const message = new RegExp(`^options\\.${name} must be a whole number from 1 to 2147483647, it is `);
+    add(name, [0, -1, 2.5, NaN, Infinity, -Infinity, 2 ** 31, 1e300], message);
+  }
   add(
     "tablePrefix",
     ["1a", "a-b", "a b", 'a"b', "a.b", "ä_", "a\u0000", "sqlite_", "SQLite_x", "x".repeat(41)],
@@ -149,6 +155,8 @@ describe("options", () => {
       { filename: undefined, durability: undefined, busyTimeoutMs: undefined, readonly: undefined, migrate: undefined },
       { busyTimeoutMs: 0 },
       { busyTimeoutMs: 2 ** 31 - 1 },
+      { maxEventsPerSession: undefined, maxSessions: undefined },
+      { maxEventsPerSession: 1, maxSessions: 2 ** 31 - 1 },
       { durability: "normal", onEventIndexConflict: "reassign", tablePrefix: "" },
       { tablePrefix: "_x".repeat(20) },
       { filename: join(folder, `${files++}.db`), migrate: true, readonly: false },

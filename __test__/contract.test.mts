@@ -45,7 +45,7 @@ contract("SQLite in memory", async (options) => new SQLiteSessionPersistDriver(o
 // Its default caps would drop old rows: 1,024 sessions, 500 events each.
 contract(
   "the SDK's in-memory driver",
-  async () => new InMemorySessionPersistDriver({ maxSessions: 1e9, maxEventsPerSession: 1e9 }),
+  async (options) => new InMemorySessionPersistDriver({ maxSessions: 1e9, maxEventsPerSession: 1e9, ...options }),
   { ours: false },
 );
 

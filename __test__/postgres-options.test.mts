@@ -73,6 +73,8 @@ describe("options", () => {
     ssl: "an object",
     migrate: "a boolean",
     onEventIndexConflict: "a string",
+    maxEventsPerSession: "a number",
+    maxSessions: "a number",
     drainTimeoutMs: "a number",
     "ssl.mode": "a string",
     "ssl.ca": "a string",
@@ -102,6 +104,10 @@ describe("options", () => {
     /^options\.maxConnections must be a whole number from 2 to 10000, it is /,
   );
   add("schema", ["", "a\u0000b", "x".repeat(64), "ä".repeat(32)], /^options\.schema must be the name of a schema/);
+  for (const name of ["maxEventsPerSession", "maxSessions"] as const) {
+    const message = new RegExp(`^options\\.${name} must be a whole number from 1 to 2147483647, it is `);
+    add(name, [0, -1, 2.5, NaN, Infinity, -Infinity, 2 ** 31, 1e300], message);
+  }
   add(
     "tablePrefix",
     ["1a", "a-b", "a b", 'a"b', "a.b", "ä_", "a\u0000", "pg_", "PG_x", "sqlite_", "x".repeat(41)],

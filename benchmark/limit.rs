@@ -5,6 +5,7 @@
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
+use sandbox_agent_persist::store::cap::Caps;
 use sandbox_agent_persist::store::sqlite::{Durability, Location, SqliteOptions, SqliteStore, Tables, Target};
 use sandbox_agent_persist::store::tables::TablePrefix;
 use sandbox_agent_persist::store::write::{RowRequest, WriteRequest};
@@ -29,6 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
         tables: Tables::with_prefix(&TablePrefix::default()),
         index_conflict: IndexConflict::Reassign,
+        caps: Caps::default(),
     };
     let (answered, answers) = mpsc::channel();
     let deliver = move |completions| {

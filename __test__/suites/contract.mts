@@ -6,6 +6,7 @@
 import { test } from "node:test";
 import type { OpenDriver, OurDriver, Remove, Suite } from "./contract/driver.mts";
 import { compaction } from "./contract/compaction.mts";
+import { caps } from "./contract/caps.mts";
 import { deletions } from "./contract/delete.mts";
 import { events } from "./contract/events.mts";
 import { forks } from "./contract/forks.mts";
@@ -55,6 +56,7 @@ export function contract(name: string, open: OpenDriver, { ours, remove }: Contr
     prunes,
     forks,
     compaction,
+    caps,
     values,
     model,
     following,

@@ -1,5 +1,5 @@
 /** Where the sessions of a test with the SDK are kept, in words that can be told to another process, and the drivers for it. */
-import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../../index.js";
+import { type PersistDriverOptions, PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../../index.js";
 
 export type Storage =
   | { driver: "SQLite"; options: { filename: string } }
@@ -7,8 +7,10 @@ export type Storage =
 
 export type Persist = SQLiteSessionPersistDriver | PostgresSessionPersistDriver;
 
-export function openPersist({ driver, options }: Storage): Persist {
-  return driver === "SQLite" ? new SQLiteSessionPersistDriver(options) : new PostgresSessionPersistDriver(options);
+export function openPersist({ driver, options }: Storage, more: PersistDriverOptions = {}): Persist {
+  return driver === "SQLite"
+    ? new SQLiteSessionPersistDriver({ ...options, ...more })
+    : new PostgresSessionPersistDriver({ ...options, ...more });
 }
 
 /** A driver that changes nothing by being opened. */

@@ -6,6 +6,7 @@
 pub mod address;
 mod answer;
 pub mod backlog;
+pub mod cap;
 pub mod commit;
 pub mod compaction;
 pub mod cursor;

@@ -1,4 +1,4 @@
-//! What a driver remembers of sessions, within bounds. `reassigned` and `deleted` keep what they know so.
+//! What a driver remembers of sessions, within bounds. `reassigned`, `deleted` and `cap` keep what they know so.
 //!
 //! When the memory is full, the session that was asked for or noted the longest time ago is forgotten.
 
@@ -38,6 +38,11 @@ impl<V> RememberedSessions<V> {
     /// What is remembered of the session.
     pub fn get(&mut self, session_id: &str) -> Option<&V> {
         self.values.get(session_id)
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, session_id: &str) -> Option<&mut V> {
+        self.values.get_mut(session_id)
     }
 
     /// Remembers this of the session, in place of what was.

@@ -9,8 +9,15 @@ export type ContractDriver = SessionPersistDriver & { close?(): Promise<void> };
 /** A driver of this package, as cases for these alone see it. */
 export type OurDriver = SQLiteSessionPersistDriver | PostgresSessionPersistDriver;
 
+/** The options that cases open a driver with. The SDK's in-memory driver has only the caps. */
+export interface CaseOptions {
+  onEventIndexConflict?: "reassign" | "reject";
+  maxEventsPerSession?: number;
+  maxSessions?: number;
+}
+
 /** Opens a new, empty driver. */
-export type OpenDriver = (options?: { onEventIndexConflict?: "reassign" | "reject" }) => Promise<ContractDriver>;
+export type OpenDriver = (options?: CaseOptions) => Promise<ContractDriver>;
 
 /** Deletes a row as another program would, with plain SQL. */
 export type Remove = (driver: ContractDriver, row: { session: string; eventIndex?: number }) => Promise<void>;

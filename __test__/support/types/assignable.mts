@@ -98,6 +98,8 @@ export const options: Required<SQLiteSessionPersistDriverOptions> = {
   tablePrefix: "",
   checkpoints: "automatic",
   onEventIndexConflict: "reassign",
+  maxEventsPerSession: 500,
+  maxSessions: 1024,
   drainTimeoutMs: 60_000,
 };
 
@@ -118,6 +120,8 @@ export const postgresOptions: Required<PostgresSessionPersistDriverOptions> = {
   ssl,
   migrate: true,
   onEventIndexConflict: "reassign",
+  maxEventsPerSession: 500,
+  maxSessions: 1024,
   drainTimeoutMs: 60_000,
 };
 

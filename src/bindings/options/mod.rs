@@ -16,6 +16,7 @@ pub(super) use self::names::name;
 use super::error::Failure;
 use super::fields::Fields;
 use crate::store::IndexConflict;
+use crate::store::cap::{Cap, Caps};
 use crate::store::error::StoreError;
 use crate::store::tables::TablePrefix;
 
@@ -67,6 +68,18 @@ impl Fields<'_> {
     fn index_conflict(&self) -> Result<IndexConflict, Failure> {
         let choices = [("reassign", IndexConflict::Reassign), ("reject", IndexConflict::Reject)];
         Ok(self.choice("onEventIndexConflict", &choices)?.unwrap_or_default())
+    }
+
+    /// How much is kept at most. Nothing given means all.
+    fn caps(&self) -> Result<Caps, Failure> {
+        let cap = |name| {
+            let most = self.whole(name, "a whole number", 1, i32::MAX as u32)?;
+            Ok::<_, Failure>(most.and_then(Cap::new))
+        };
+        Ok(Caps {
+            events_per_session: cap("maxEventsPerSession")?,
+            sessions: cap("maxSessions")?,
+        })
     }
 
     fn table_prefix(&self) -> Result<TablePrefix, Failure> {

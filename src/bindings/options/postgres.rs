@@ -37,6 +37,8 @@ pub(super) const NAMES: Names = Names {
         "ssl",
         "migrate",
         "onEventIndexConflict",
+        "maxEventsPerSession",
+        "maxSessions",
         "drainTimeoutMs",
     ],
     aliases: &[
@@ -175,6 +177,7 @@ pub(in crate::bindings) fn parse(
         Some(true) | None => Access::Migrate,
     };
     let index_conflict = options.index_conflict()?;
+    let caps = options.caps()?;
     let max_connections = options.whole("maxConnections", "a whole number", 2, 10_000)?;
     let acquire_timeout = options.milliseconds("acquireTimeoutMs", 1)?;
     let query_timeout = options.milliseconds("queryTimeoutMs", 1)?;
@@ -187,6 +190,7 @@ pub(in crate::bindings) fn parse(
     options.parsed(PostgresOptions {
         access,
         index_conflict,
+        caps,
         max_connections: max_connections.unwrap_or(defaults.max_connections),
         acquire_timeout: acquire_timeout.unwrap_or(defaults.acquire_timeout),
         query_timeout: query_timeout.unwrap_or(defaults.query_timeout),

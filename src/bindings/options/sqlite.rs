@@ -19,6 +19,8 @@ pub(super) const NAMES: Names = Names {
         "tablePrefix",
         "checkpoints",
         "onEventIndexConflict",
+        "maxEventsPerSession",
+        "maxSessions",
         "drainTimeoutMs",
     ],
     aliases: &[
@@ -64,6 +66,7 @@ pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<
         ],
     )?;
     let index_conflict = options.index_conflict()?;
+    let caps = options.caps()?;
     let access = match (
         options.boolean("readonly")?.unwrap_or(false),
         options.boolean("migrate")?.unwrap_or(true),
@@ -91,6 +94,7 @@ pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<
         },
         tables: Tables::with_prefix(&options.table_prefix()?),
         index_conflict,
+        caps,
     };
     options.parsed(store)
 }

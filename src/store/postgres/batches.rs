@@ -24,6 +24,7 @@ use super::pipeline::{PATIENCE, Pipelines, Room};
 use super::progress::{Attempt, Outcome};
 use super::queue::{Batch, Concurrency, SessionQueues, Turn, WaitingSingle, Work};
 use super::single::Singles;
+use super::trim::Trimming;
 use super::write::Writer;
 use crate::store::Deliver;
 use crate::store::commit::COMMITTING;
@@ -47,6 +48,7 @@ pub(super) struct Batches<T> {
     writer: Writer,
     singles: Rc<Singles>,
     late_writes: Rc<LateWrites>,
+    trimming: Rc<Trimming>,
     /// They are told what was stored.
     following: Rc<Following<T>>,
     queues: RefCell<SessionQueues<T>>,
@@ -184,12 +186,14 @@ impl<T> Batches<T> {
         writer: Writer,
         singles: Rc<Singles>,
         late_writes: Rc<LateWrites>,
+        trimming: Rc<Trimming>,
         following: Rc<Following<T>>,
     ) -> Self {
         Self {
             writer,
             singles,
             late_writes,
+            trimming,
             following,
             queues: RefCell::new(SessionQueues::new()),
             closing: Cell::new(false),
@@ -293,6 +297,7 @@ impl<T> Batches<T> {
                     && let Some(session_id) = single.request.session_of_events()
                 {
                     self.following.written(session_id);
+                    self.trimming.changed(session_id);
                 }
                 let session = single.session;
                 match &*single.request {
@@ -347,6 +352,7 @@ impl<T> Batches<T> {
                 for (mut waiting, outcome) in writes.into_iter().zip(committed.outcomes) {
                     match outcome {
                         Outcome::Settled(result) => {
+                            self.trimming.settled(&waiting.request, &result);
                             if result.is_ok()
                                 && let Some(session_id) = waiting.request.session_of_events()
                             {
@@ -378,6 +384,7 @@ impl<T> Batches<T> {
             }
         };
         self.late_writes.note_written(written);
+        self.trimming.committed();
         deliver(completions);
         self.queues.borrow_mut().put_back(sessions, left, &contested);
     }

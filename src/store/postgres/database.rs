@@ -65,6 +65,8 @@ pub(super) enum Purpose {
     /// Looking for what was written late, and removing it. It is beside the reads, since writes may never leave their connections,
     /// and must not keep its own any more than they.
     LateWrites,
+    /// Removing what is over the caps, beside the reads as well.
+    Trim,
 }
 
 impl Database {
@@ -260,7 +262,7 @@ impl Database {
     fn connection(&self, purpose: Purpose) -> LocalBoxFuture<'_, Result<Object<Connector>, Failure>> {
         self.connection_of(match purpose {
             Purpose::Prepare | Purpose::Write => &self.writers,
-            Purpose::Read | Purpose::LateWrites => &self.readers,
+            Purpose::Read | Purpose::LateWrites | Purpose::Trim => &self.readers,
         })
     }
 
@@ -323,7 +325,7 @@ impl Database {
         match failure.remedy {
             Remedy::None | Remedy::AnotherPlace => true,
             Remedy::Retry => false,
-            Remedy::AnotherTime => matches!(purpose, Purpose::Write | Purpose::LateWrites),
+            Remedy::AnotherTime => matches!(purpose, Purpose::Write | Purpose::LateWrites | Purpose::Trim),
             // A server that only reads stays as it is, unless there may be another.
             Remedy::Reconnect => {
                 failure.kind == ErrorKind::Readonly

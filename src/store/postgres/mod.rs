@@ -1,11 +1,7 @@
 //! The Postgres backend: one thread that serves all connections of a driver. `bindings` calls [`PostgresStore`].
 //!
-//! [`PostgresStore`] is the handle that callers hold, and `serve` the thread's loop. `options` has what it is opened
-//! with, and the defaults. `login` says where the database is and how to log in; `connection` makes connections; `database`
-//! keeps them, and tries again what a broken one left undone, until a `deadline`; `shared`, `pipeline` and `depth` let several calls use one at
-//! once. `tables` makes the tables ready; `queue`, `batches`, `write`, `progress`, `text`, `rows`, `place`, `statement`,
-//! `single`, `compaction` and `session_lock` write; `upkeep` does what is of no session; `late_writes` sees to writes to deleted sessions; `reader`, `ahead`, `lookup` and `read`
-//! read; `follow` tells followers what is new; `error` and `refusal` say what Postgres refuses.
+//! [`PostgresStore`] is the handle that callers hold, and `serve` the thread's loop. Each other file says what it is for, and
+//! ARCHITECTURE.md has the list.
 
 mod ahead;
 mod batches;
@@ -37,6 +33,7 @@ mod single;
 mod statement;
 mod tables;
 mod text;
+mod trim;
 mod upkeep;
 mod write;
 

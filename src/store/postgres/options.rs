@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::login::Target;
 use super::tables::Tables;
 use crate::store::IndexConflict;
+use crate::store::cap::Caps;
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -17,6 +18,8 @@ pub struct PostgresOptions {
     pub access: Access,
     /// What to do with an event whose place is taken.
     pub index_conflict: IndexConflict,
+    /// How much is kept at most.
+    pub caps: Caps,
     /// How many connections there are at most; at least 2.
     pub max_connections: u32,
     /// How long a call waits for a connection that others use.
@@ -47,6 +50,7 @@ impl PostgresOptions {
             tables,
             access: Access::Migrate,
             index_conflict: IndexConflict::default(),
+            caps: Caps::default(),
             max_connections: 10,
             acquire_timeout: Duration::from_secs(10),
             query_timeout: Duration::from_secs(30),

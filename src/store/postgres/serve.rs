@@ -18,6 +18,7 @@ use super::options::PostgresOptions;
 use super::reader::Reader;
 use super::single::Singles;
 use super::tables::Preparation;
+use super::trim::Trimming;
 use super::upkeep::Upkeep;
 use super::write::Writer;
 use crate::store::backlog::Admitted;
@@ -31,7 +32,7 @@ use crate::store::{Answer, Deliver, ReadRequest};
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long followers get, once the last write is answered, to be told what was stored; and then how long deleted sessions
-/// that were written to.
+/// that were written to, and what is over the caps.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// A call, on its way to the store's thread.
@@ -55,6 +56,7 @@ struct Parts<T> {
     reader: Rc<Reader>,
     following: Rc<Following<T>>,
     late_writes: Rc<LateWrites>,
+    trimming: Rc<Trimming>,
     upkeep: Rc<Upkeep>,
 }
 
@@ -91,6 +93,10 @@ async fn serve<T: 'static>(
         let late_writes = Rc::clone(&parts.late_writes);
         spawn_local(async move { late_writes.look_until_closed().await })
     };
+    let trimming = {
+        let trimming = Rc::clone(&parts.trimming);
+        spawn_local(async move { trimming.trim_until_closed().await })
+    };
     let reaper = spawn_local(Rc::clone(&parts.database).close_idle_connections());
     let mut closers = Vec::new();
     while let Some(call) = calls.recv().await {
@@ -117,8 +123,10 @@ async fn serve<T: 'static>(
     end_within(LAST_LOOK, follower).await;
     parts.following.end_all();
     parts.late_writes.close();
+    parts.trimming.close();
     // If it does not find out in time, whoever writes next sees to it.
     end_within(LAST_LOOK, looking).await;
+    end_within(LAST_LOOK, trimming).await;
     reaper.abort();
     parts.scans.end_all();
     calls.close();
@@ -146,10 +154,12 @@ impl<T: 'static> Parts<T> {
         ));
         let singles = Rc::new(Singles::new(Rc::clone(&database), Rc::clone(&preparation)));
         let late_writes = Rc::new(LateWrites::new(Rc::clone(&database), Rc::clone(&singles)));
+        let trimming = Rc::new(Trimming::new(Rc::clone(&database), Rc::clone(&singles)));
         let batches = Rc::new(Batches::new(
             Writer::new(Rc::clone(&database), Rc::clone(&preparation)),
             singles,
             Rc::clone(&late_writes),
+            Rc::clone(&trimming),
             Rc::clone(&following),
         ));
         let writing = Rc::clone(&batches);
@@ -169,6 +179,7 @@ impl<T: 'static> Parts<T> {
             reader,
             following,
             late_writes,
+            trimming,
             upkeep,
         }
     }

@@ -7,6 +7,9 @@ mod labels;
 mod pace;
 mod prune;
 
+pub(super) use delete::advised;
+pub(super) use pace::Pace;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,16 +19,15 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-pub(super) use pace::Pace;
-
 use super::compaction;
 use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::deadline::Deadline;
 use super::error::{Failure, Remedy};
 use super::session_lock::lock_session;
-use super::statement::{begin_writing, limit_locks};
+use super::statement::{Parameter, begin_writing, limit_locks};
 use super::tables::Preparation;
+use super::trim;
 use crate::store::Answer;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::jobs::JobAnswer;
@@ -195,6 +197,37 @@ impl Singles {
             lock_limit,
             async |connection, deadline| {
                 delete::remove_rows(connection, tables, session_id, deadline).await?;
+                Ok(connection.batch_execute("COMMIT").await?)
+            },
+        );
+        match removed.await {
+            Err(Undone::Failed(failure)) => Err(failure),
+            Ok(()) | Err(Undone::Refused(_)) => Ok(()),
+        }
+    }
+
+    /// Removes a session if it is still one of the oldest, with `most` others after it.
+    pub(super) async fn remove_if_oldest(
+        &self,
+        session_id: &str,
+        most: i64,
+        lock_limit: Duration,
+    ) -> Result<(), Failure> {
+        let tables = &self.database.options.tables;
+        let is_oldest = format!("SELECT {}", trim::is_oldest(tables));
+        let parameters: [Parameter<'_>; 2] = [(&session_id, Type::TEXT), (&most, Type::INT8)];
+        let removed = self.transaction(
+            Purpose::Trim,
+            session_id,
+            self.database.deadline(),
+            lock_limit,
+            async |connection, deadline| {
+                let rows = connection.query_typed(&is_oldest, &parameters).await?;
+                if let Some(row) = rows.first()
+                    && row.try_get(0)?
+                {
+                    delete::remove_rows(connection, tables, session_id, deadline).await?;
+                }
                 Ok(connection.batch_execute("COMMIT").await?)
             },
         );

@@ -52,7 +52,7 @@ fn first_limiting_locks(limit: usize) -> String {
 }
 
 /// A duration as the server's settings take it.
-fn setting(duration: Duration) -> String {
+pub(super) fn setting(duration: Duration) -> String {
     duration.as_millis().max(1).to_string()
 }
 

@@ -197,24 +197,15 @@ impl Target {
     ///
     /// SQLite's own waiting pauses up to 100 ms at a time, in which a neighbour that writes flat out has taken the
     /// lock a hundred times. These pauses start at 50 us, end at 2 ms, and differ between processes.
-    pub(super) fn patiently<R>(&self, mut attempt: impl FnMut() -> rusqlite::Result<R>) -> rusqlite::Result<R> {
-        const SHORTEST: Duration = Duration::from_micros(50);
-        const LONGEST: Duration = Duration::from_millis(2);
-        let patience = match self.location {
+    pub(super) fn patiently<R>(&self, attempt: impl FnMut() -> rusqlite::Result<R>) -> rusqlite::Result<R> {
+        within(self.patience(), attempt)
+    }
+
+    /// How long others' locks are waited for.
+    pub(super) fn patience(&self) -> Duration {
+        match self.location {
             Location::File(_) => self.busy_timeout,
             Location::Memory(_) => MEMORY_PATIENCE,
-        };
-        let start = Instant::now();
-        let mut pause = SHORTEST;
-        loop {
-            match attempt() {
-                Err(error) if is_busy(&error) && start.elapsed() < patience => {
-                    let jitter = start.elapsed().subsec_nanos() % 1000;
-                    std::thread::sleep(pause * (1000 + jitter) / 2000);
-                    pause = (pause * 2).min(LONGEST);
-                }
-                result => return result,
-            }
         }
     }
 
@@ -247,6 +238,24 @@ impl Target {
     /// What SQLite said while `doing` something with this database.
     pub(super) fn error(&self, doing: &str, error: &rusqlite::Error) -> StoreError {
         store_error(&format!("{doing} {}", self.location.name()), error)
+    }
+}
+
+/// The same as [`Target::patiently`] until `patience` is over.
+pub(super) fn within<R>(patience: Duration, mut attempt: impl FnMut() -> rusqlite::Result<R>) -> rusqlite::Result<R> {
+    const SHORTEST: Duration = Duration::from_micros(50);
+    const LONGEST: Duration = Duration::from_millis(2);
+    let start = Instant::now();
+    let mut pause = SHORTEST;
+    loop {
+        match attempt() {
+            Err(error) if is_busy(&error) && start.elapsed() < patience => {
+                let jitter = start.elapsed().subsec_nanos() % 1000;
+                std::thread::sleep(pause * (1000 + jitter) / 2000);
+                pause = (pause * 2).min(LONGEST);
+            }
+            result => return result,
+        }
     }
 }
 

@@ -1,9 +1,7 @@
 //! The SQLite backend: one writer thread and a few reader threads over one database. `bindings` calls [`SqliteStore`].
 //!
-//! [`SqliteStore`] is the handle that callers hold, and the threads' loops stand below it; `shared` is what they share.
-//! `connection` opens databases; `tables` makes their tables ready; `write`, `single`, `compaction`, `space`, `tombstones` and `read` hold the
-//! statements, `checkpoints` keeps the log small, `backup` copies the database, `ahead` reads the page after this one, `follow` reads for followers, `following` and `polls` say when, and
-//! `error` names what SQLite refuses.
+//! [`SqliteStore`] is the handle that callers hold, and the threads' loops stand below it; `shared` is what they share. Each other
+//! file says what it is for, and ARCHITECTURE.md has the list.
 
 mod ahead;
 mod backup;
@@ -23,6 +21,7 @@ mod single;
 mod space;
 mod tables;
 mod tombstones;
+mod trim;
 mod write;
 
 use std::sync::Arc;
@@ -43,6 +42,7 @@ use shared::{Shared, WriterTask};
 use write::Writer;
 
 use super::address::{StoreAddress, System};
+use super::cap::{Caps, Extent};
 use super::commit::commit_batch;
 use super::error::{ErrorKind, StoreError, catching};
 use super::follow::{FollowerId, Look};
@@ -59,6 +59,8 @@ pub struct SqliteOptions {
     pub tables: Tables,
     /// What to do with an event whose place is taken.
     pub index_conflict: IndexConflict,
+    /// How much is kept at most.
+    pub caps: Caps,
 }
 
 /// The store over an SQLite database. The order of writes is that of their calls, whatever session they are of.
@@ -176,7 +178,8 @@ fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), S
 fn write_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
     let mut writer = None;
     loop {
-        match shared.next_task() {
+        let patience = writer.as_ref().and_then(Writer::trim_patience);
+        match shared.next_task(patience) {
             WriterTask::Open => match catching("opening the database", || open_writer(options)) {
                 Ok(opened) => {
                     writer = Some(opened);
@@ -198,9 +201,18 @@ fn write_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
                     if shared.following.is_used() {
                         shared.following.written(sessions.as_deref(), writer.others_wrote());
                     }
+                    trim(|| writer.trim(Extent::Due));
+                }
+            }
+            WriterTask::Idle => {
+                if let Some(writer) = &mut writer {
+                    trim(|| writer.trim(Extent::All));
                 }
             }
             WriterTask::Close => {
+                if let Some(writer) = &mut writer {
+                    trim(|| writer.trim_last());
+                }
                 // Closing the last connection folds the write-ahead log into the file, so it comes after the readers'.
                 drop(writer);
                 return shared.closed();
@@ -209,15 +221,24 @@ fn write_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
     }
 }
 
+/// Removes what is over the caps. Nobody waits for this: what fails in it is tried again.
+fn trim(remove: impl FnOnce()) {
+    let _ = catching("removing what is over the caps", || {
+        remove();
+        Ok(())
+    });
+}
+
 fn open_writer(options: &SqliteOptions) -> Result<Writer, StoreError> {
     let SqliteOptions {
         target,
         tables,
         index_conflict,
+        caps,
     } = options;
     let connection = target.open_writer()?;
     tables::prepare(&connection, target, tables)?;
-    Ok(Writer::new(connection, target.clone(), tables, *index_conflict))
+    Ok(Writer::new(connection, target.clone(), tables, *index_conflict, *caps))
 }
 
 /// A reader thread: answers its reads until the store is closed.

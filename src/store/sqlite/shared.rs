@@ -72,6 +72,8 @@ pub(super) enum WriterTask<T> {
     Open,
     /// Commit this.
     Commit(Batch<T>),
+    /// Nothing has come for as long as its patience.
+    Idle,
     /// Release everything and end.
     Close,
 }
@@ -249,8 +251,9 @@ impl<T> Shared<T> {
         self.wake_readers();
     }
 
-    /// Waits for the writer's next task.
-    pub(super) fn next_task(&self) -> WriterTask<T> {
+    /// Waits for the writer's next task. It is idle once nothing has come for as long as its `patience`.
+    pub(super) fn next_task(&self, patience: Option<Duration>) -> WriterTask<T> {
+        let end = patience.map(|patience| Instant::now() + patience);
         let mut state = self.state();
         loop {
             match state.phase {
@@ -269,7 +272,14 @@ impl<T> Shared<T> {
                     return WriterTask::Close;
                 }
             }
-            state = self.writer_wakes.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match end.map(|end| end.saturating_duration_since(Instant::now())) {
+                None => self.writer_wakes.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return WriterTask::Idle,
+                Some(left) => {
+                    let waited = self.writer_wakes.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
     }
 

@@ -1,19 +1,21 @@
 //! What is written to SQLite: one batch of writes as one transaction. The writer thread calls it, through group commit.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::checkpoints::Log;
 use super::compaction::Compaction;
-use super::connection::Target;
+use super::connection::{Durability, Target, within};
 use super::error::store_error;
 use super::read::data_version;
 use super::single;
 use super::space;
 use super::tables::Tables;
 use super::tombstones::{Deleted, Tombstones};
+use super::trim::Trimming;
+use crate::store::cap::{Caps, Extent};
 use crate::store::commit::Backend;
 use crate::store::deleted;
 use crate::store::error::{Quoted, StoreError};
@@ -24,6 +26,12 @@ use crate::store::tables::columns::{EVENTS, SESSIONS, names, replacements};
 use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::{Write, WriteResult};
 use crate::store::{Answer, IndexConflict};
+
+/// How long a removal waits for the lock of another process. It is tried again.
+const TRIM_PATIENCE: Duration = Duration::from_millis(20);
+
+/// How long is removed what is over the caps when the store is closed.
+const LAST_TRIM: Duration = Duration::from_secs(1);
 
 /// The one connection that writes, and the statements it uses.
 pub(super) struct Writer {
@@ -36,10 +44,22 @@ pub(super) struct Writer {
     tombstones: Tombstones,
     log: Log,
     compaction: Compaction,
+    trimming: Trimming,
+    /// What the connection is set to.
+    sync: Sync,
     update_session: String,
     insert_event: String,
     is_stored: String,
     highest_index: String,
+}
+
+/// When a transaction is synced, where the store is to be durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sync {
+    /// Before it counts as committed.
+    AtOnce,
+    /// With the next one that is synced at once.
+    Later,
 }
 
 /// The moves of a transaction, by session: its later events follow them at once, those of the next ones only if it is
@@ -47,10 +67,18 @@ pub(super) struct Writer {
 type Moves<'a> = HashMap<&'a str, i64>;
 
 impl Writer {
-    pub(super) fn new(connection: Connection, target: Target, tables: &Tables, index_conflict: IndexConflict) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        target: Target,
+        tables: &Tables,
+        index_conflict: IndexConflict,
+        caps: Caps,
+    ) -> Self {
         let (sessions, events) = (&tables.sessions, &tables.events);
         Self {
             log: Log::of(&target),
+            trimming: Trimming::new(target.location.name(), tables, caps),
+            sync: Sync::AtOnce,
             connection,
             target,
             tables: tables.clone(),
@@ -96,7 +124,7 @@ impl Writer {
 
     fn try_commit(&mut self, writes: &[Write<'_>]) -> Result<Vec<WriteResult>, rusqlite::Error> {
         let mut moves = Moves::new();
-        let results = self.transaction(|writer| {
+        let results = self.transaction(Sync::AtOnce, |writer| {
             let mut deleted = writer.tombstones.look(&writer.connection)?;
             let mut results = Vec::with_capacity(writes.len());
             for write in writes {
@@ -113,20 +141,51 @@ impl Writer {
         for (session_id, index) in moves {
             self.reassigned.note(session_id, index);
         }
+        self.trimming.committed(writes, &results);
         Ok(results)
+    }
+
+    /// Removes some of what is over the caps, if it is time. No write waits for it to be synced, and none fails with it.
+    pub(super) fn trim(&mut self, extent: Extent) {
+        if !self.trimming.is_due(extent) {
+            return;
+        }
+        let began = Instant::now();
+        let step = self.transaction(Sync::Later, |writer| writer.trimming.step(&writer.connection, extent));
+        for session_id in self.trimming.ended(began, extent, step) {
+            self.reassigned.forget(&session_id);
+        }
+    }
+
+    /// How long nothing must be written before [`Self::trim`] is to be called for all; nothing, if nothing is over.
+    pub(super) fn trim_patience(&self) -> Option<Duration> {
+        self.trimming.patience()
+    }
+
+    /// Removes what is over the caps before the store is closed, if that is soon done.
+    pub(super) fn trim_last(&mut self) {
+        let until = Instant::now() + LAST_TRIM;
+        while self.trimming.is_due(Extent::All) && Instant::now() < until {
+            self.trim(Extent::All);
+        }
     }
 
     /// Commits what `work` does as one transaction, or nothing of it.
     fn transaction<R, E: From<rusqlite::Error>>(
         &mut self,
+        sync: Sync,
         work: impl FnOnce(&mut Self) -> Result<R, E>,
     ) -> Result<R, E> {
         if !self.connection.is_autocommit() {
             // A panic left the transaction before this one open.
             self.connection.execute_batch("ROLLBACK")?;
         }
-        self.target
-            .patiently(|| self.connection.execute_batch("BEGIN IMMEDIATE"))?;
+        self.sync(sync)?;
+        let patience = match sync {
+            Sync::AtOnce => self.target.patience(),
+            Sync::Later => self.target.patience().min(TRIM_PATIENCE),
+        };
+        within(patience, || self.connection.execute_batch("BEGIN IMMEDIATE"))?;
         let done = work(self).and_then(|done| {
             self.target.patiently(|| self.connection.execute_batch("COMMIT"))?;
             Ok(done)
@@ -136,6 +195,19 @@ impl Writer {
             let _ = self.connection.execute_batch("ROLLBACK");
         }
         done
+    }
+
+    /// Sets when what follows is synced.
+    fn sync(&mut self, sync: Sync) -> rusqlite::Result<()> {
+        if self.target.durability == Durability::Full && self.sync != sync {
+            let synchronous = match sync {
+                Sync::AtOnce => "FULL",
+                Sync::Later => "NORMAL",
+            };
+            self.connection.pragma_update(None, "synchronous", synchronous)?;
+            self.sync = sync;
+        }
+        Ok(())
     }
 
     fn apply<'a>(
@@ -276,7 +348,7 @@ impl Backend for Writer {
     fn commit_single(&mut self, request: &SingleRequest) -> WriteResult {
         self.target.check_not_moved(&self.connection)?;
         let began = Instant::now();
-        let committed = self.transaction(|writer| {
+        let committed = self.transaction(Sync::AtOnce, |writer| {
             let Self {
                 connection,
                 tables,
@@ -300,6 +372,9 @@ impl Backend for Writer {
                 },
             )),
         })?;
+        if let Some(session_id) = request.session_of_events() {
+            self.trimming.changed(session_id);
+        }
         if let Some(session_id) = request.removed_session(&answer) {
             self.reassigned.forget(session_id);
         }
@@ -308,9 +383,10 @@ impl Backend for Writer {
 
     fn keep_up(&mut self, request: UpkeepRequest) -> WriteResult {
         self.target.check_not_moved(&self.connection)?;
+        self.trimming.changed_all();
         let began = Instant::now();
         let done = match request {
-            UpkeepRequest::GiveBack => self.transaction(|writer| space::give_back(&writer.connection)),
+            UpkeepRequest::GiveBack => self.transaction(Sync::AtOnce, |writer| space::give_back(&writer.connection)),
             UpkeepRequest::Vacuum => {
                 space::check_room(&self.connection, &self.target, &self.doing(request.doing()))?;
                 self.target.patiently(|| space::vacuum(&self.connection))

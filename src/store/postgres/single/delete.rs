@@ -133,7 +133,7 @@ fn kept(table: &str) -> Failure {
 }
 
 /// The same failure, with advice for who deletes, in whatever kind of work. `undone` says what was not done.
-pub(super) fn advised(failure: Failure, undone: &str) -> Failure {
+pub(in crate::store::postgres) fn advised(failure: Failure, undone: &str) -> Failure {
     match failure.sql_state() {
         Some("42501") => failure.with_advice(format!(
             "this user has no right to do that; {undone}, grant DELETE on the tables beside SELECT, INSERT and UPDATE"

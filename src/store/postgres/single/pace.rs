@@ -1,5 +1,5 @@
 //! How many rows a step of a job changes, which is learnt: each is to take long enough to be worth its round trips, and no longer.
-//! The steps of `super` ask.
+//! The steps of `super` ask, and `trim`.
 
 use std::cell::Cell;
 use std::time::Duration;
