@@ -34,10 +34,10 @@ export function caps(name: string, newStorage: (t: TestContext) => Storage): voi
       const storage = newStorage(t);
       await using reader = openPersist(storage);
       await store(reader, "shared", range(1, CAP + 1));
-      const options = { maxEventsPerSession: CAP };
+      const keeping = { maxEventsPerSession: CAP };
       const children = await Promise.all(
         [1, 2, 3].map((number) =>
-          writer(t, { storage, options, sessions: ["shared", `own-${number}`], name: `w${number}`, count: 200 }),
+          writer(t, { storage, caps: keeping, sessions: ["shared", `own-${number}`], name: `w${number}`, count: 200 }),
         ),
       );
       let written = CAP;
@@ -110,9 +110,9 @@ export function caps(name: string, newStorage: (t: TestContext) => Storage): voi
       const storage = newStorage(t);
       const sessions = ["a", "b", "c", "d"];
       const stored = new Map<string, number>();
-      const options = { maxEventsPerSession: CAP };
+      const keeping = { maxEventsPerSession: CAP };
       for (let round = 0; round < 4; round += 1) {
-        const child = await writer(t, { storage, options, sessions, name: `round-${round}`, count: 1_000_000 });
+        const child = await writer(t, { storage, caps: keeping, sessions, name: `round-${round}`, count: 1_000_000 });
         for (let told = 0; told < 500 + 97 * round; told += 1) {
           const [session, index] = await child.next<Stored>();
           stored.set(session, index);
@@ -130,7 +130,7 @@ export function caps(name: string, newStorage: (t: TestContext) => Storage): voi
         }
       }
       {
-        await using driver = openPersist(storage, options);
+        await using driver = openPersist(storage, keeping);
         for (const session of sessions) {
           const next = (await indexesOf(driver, session)).at(-1)! + 1;
           await driver.insertEvent(session, eventAt(session, next, { id: "last" }));

@@ -1,5 +1,9 @@
 /** Where the sessions of a test with the SDK are kept, in words that can be told to another process, and the drivers for it. */
-import { type PersistDriverOptions, PostgresSessionPersistDriver, SQLiteSessionPersistDriver } from "../../index.js";
+import {
+  PostgresSessionPersistDriver,
+  SQLiteSessionPersistDriver,
+  type SQLiteSessionPersistDriverOptions,
+} from "../../index.js";
 
 export type Storage =
   | { driver: "SQLite"; options: { filename: string } }
@@ -7,10 +11,13 @@ export type Storage =
 
 export type Persist = SQLiteSessionPersistDriver | PostgresSessionPersistDriver;
 
-export function openPersist({ driver, options }: Storage, more: PersistDriverOptions = {}): Persist {
+/** How much is kept of it. */
+export type Caps = Pick<SQLiteSessionPersistDriverOptions, "maxEventsPerSession" | "maxSessions">;
+
+export function openPersist({ driver, options }: Storage, caps: Caps = {}): Persist {
   return driver === "SQLite"
-    ? new SQLiteSessionPersistDriver({ ...options, ...more })
-    : new PostgresSessionPersistDriver({ ...options, ...more });
+    ? new SQLiteSessionPersistDriver({ ...options, ...caps })
+    : new PostgresSessionPersistDriver({ ...options, ...caps });
 }
 
 /** A driver that changes nothing by being opened. */

@@ -1,11 +1,10 @@
 /** Writes to sessions of a store with caps, to all at once, and reports each event once it is stored. It ends when it is killed, or done. */
-import type { PersistDriverOptions } from "../../../index.js";
 import { allEvents, eventAt } from "../records.mts";
-import { openPersist, type Storage } from "../storage.mts";
+import { type Caps, openPersist, type Storage } from "../storage.mts";
 
 export interface Capped {
   storage: Storage;
-  options: PersistDriverOptions;
+  caps: Caps;
   sessions: string[];
   /** What the ids of the events begin with. */
   name: string;
@@ -16,8 +15,8 @@ export interface Capped {
 /** An event that is stored. */
 export type Stored = [session: string, index: number];
 
-async function work({ storage, options, sessions, name, count }: Capped): Promise<void> {
-  const driver = openPersist(storage, options);
+async function work({ storage, caps, sessions, name, count }: Capped): Promise<void> {
+  const driver = openPersist(storage, caps);
   await Promise.all(
     sessions.map(async (session) => {
       const first = ((await allEvents(driver, session)).at(-1)?.eventIndex ?? 0) + 1;
