@@ -122,5 +122,37 @@ export function prunes({ name, oursOnly, ours }: Suite): void {
       await driver.insertEvent("s", eventAt("s", 1));
       assert.deepEqual(await countOf(driver, "s"), { records: 1, events: 1, labels: 0 });
     });
+
+    oursOnly("writers and followers beside it lose nothing, and see everything in order", async (t) => {
+      const driver = await ours(t);
+      await fill(driver, "idle", 4_000);
+      const sessions = ["a", "b", "c", "d"];
+      for (const id of sessions) await driver.updateSession(sessionOf(id));
+      let isOver = false;
+      const written = new Map<string, number>();
+      const writers = sessions.map(async (id) => {
+        let index = 0;
+        do {
+          await driver.insertEvent(id, eventAt(id, (index += 1)));
+          written.set(id, index);
+        } while (!isOver || index < 20);
+      });
+      const pruned = driver.pruneSessions({ labels: { user: "u1" } }).finally(() => (isOver = true));
+      const followers = sessions.map(async (id) => {
+        let last = 0;
+        for await (const { eventIndex } of driver.tailEvents({ sessionId: id })) {
+          assert.equal(eventIndex, last + 1);
+          last = eventIndex;
+          if (isOver && last >= (written.get(id) ?? 0)) return last;
+        }
+      });
+      assert.deepEqual({ ...(await pruned), bytes: 0 }, { sessions: 1, events: 4_000, bytes: 0 });
+      await Promise.all(writers);
+      // One more each, for a follower that has seen all there was before it was over.
+      await Promise.all(sessions.map((id) => driver.insertEvent(id, eventAt(id, written.get(id)! + 1))));
+      await Promise.all(followers);
+      for (const id of sessions) assert.equal((await allEvents(driver, id)).length, written.get(id)! + 1);
+      assert.deepEqual(await countOf(driver, "idle"), NOTHING);
+    });
   });
 }

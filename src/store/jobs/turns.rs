@@ -1,7 +1,16 @@
-//! Leaves other writers their turns between the steps of a job.
+//! Leaves other writers their turns between the steps of a job, and the larger part of the time while there are any.
+//!
+//! A call of a job that took much longer than its step has waited for the writes of others: so there are others. Other processes
+//! wait for their turn without anybody knowing; a short pause is enough for one of them to begin.
 
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// How long a process that waits for SQLite's lock sleeps at most before it looks again, and a little more.
+const SHORTEST: Duration = Duration::from_micros(2_200);
+
+/// However long a step took: the job is to go on, too.
+const LONGEST: Duration = Duration::from_millis(100);
 
 /// See the module's description.
 #[derive(Debug)]
@@ -27,6 +36,29 @@ impl Turns {
     }
 }
 
-fn pause(_called: Duration, _took: Duration) -> Duration {
-    Duration::ZERO
+fn pause(called: Duration, took: Duration) -> Duration {
+    let waited = called.saturating_sub(took);
+    if waited > took / 10 {
+        (took * 2).clamp(SHORTEST, LONGEST)
+    } else if took > SHORTEST {
+        SHORTEST
+    } else {
+        // Most of such a step is the sync of a commit, beside which others may begin to wait.
+        Duration::ZERO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_that_write_get_twice_the_time_of_a_step() {
+        let pauses = [(10, 10), (30, 10), (1, 1), (9, 1), (900, 500)].map(|(called, took)| {
+            let [called, took] = [called, took].map(Duration::from_millis);
+            pause(called, took)
+        });
+        let twice = Duration::from_millis(20);
+        assert_eq!(pauses, [SHORTEST, twice, Duration::ZERO, SHORTEST, LONGEST]);
+    }
 }

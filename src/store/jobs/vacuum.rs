@@ -27,7 +27,9 @@ impl Job for Vacuum {
     fn run(&self, store: &dyn Calls<Freed>) -> Result<Freed, Ended> {
         // It is over at once where steps do all there is to do.
         let (vacuumed, _) = freed(store, UpkeepRequest::Vacuum)?;
-        store.progress(&Freed { bytes: vacuumed })?;
+        if vacuumed > 0 {
+            store.progress(&Freed { bytes: vacuumed })?;
+        }
         let given_back = give_back(store, &mut Turns::default(), |so_far| {
             store.progress(&Freed {
                 bytes: vacuumed + so_far,

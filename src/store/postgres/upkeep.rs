@@ -73,6 +73,11 @@ fn freed_bytes(bytes: i64) -> Answer {
     })
 }
 
+/// The tables of which the parameter has the names, and the parts of those that are partitioned.
+const PARTS: &str = "SELECT name::pg_catalog.regclass AS relid FROM pg_catalog.unnest($1) AS given (name) \
+                     UNION SELECT part.relid FROM pg_catalog.unnest($1) AS given (name), \
+                       pg_catalog.pg_partition_tree(given.name::pg_catalog.regclass) AS part";
+
 /// The tables' names, as texts that the server reads as names.
 fn names(tables: &[&TableName]) -> Vec<String> {
     tables.iter().map(ToString::to_string).collect()
@@ -80,15 +85,16 @@ fn names(tables: &[&TableName]) -> Vec<String> {
 
 /// Refuses to go on without the right to vacuum a table or a part of it: the server would pass over it, and only warn.
 async fn check_rights(client: &Client, tables: &[&TableName]) -> Result<(), Failure> {
-    let sql = "SELECT part.relid::pg_catalog.regclass::pg_catalog.text \
-         FROM pg_catalog.unnest($1) AS given (name), pg_catalog.pg_partition_tree(given.name::pg_catalog.regclass) AS part, \
-           pg_catalog.pg_class AS class, pg_catalog.pg_database AS database \
+    let sql = format!(
+        "SELECT part.relid::pg_catalog.regclass::pg_catalog.text \
+         FROM ({PARTS}) AS part, pg_catalog.pg_class AS class, pg_catalog.pg_database AS database \
          WHERE class.oid = part.relid AND database.datname = pg_catalog.current_database() \
            AND NOT pg_catalog.pg_has_role(class.relowner, 'USAGE') AND NOT pg_catalog.pg_has_role(database.datdba, 'USAGE') \
            AND NOT CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 170000 \
              THEN pg_catalog.has_table_privilege(part.relid, 'MAINTAIN') ELSE false END \
-         LIMIT 1";
-    let rows = client.query_typed(sql, &[(&names(tables), Type::TEXT_ARRAY)]).await?;
+         LIMIT 1"
+    );
+    let rows = client.query_typed(&sql, &[(&names(tables), Type::TEXT_ARRAY)]).await?;
     let Some(row) = rows.first() else {
         return Ok(());
     };
@@ -105,8 +111,10 @@ async fn check_rights(client: &Client, tables: &[&TableName]) -> Result<(), Fail
 
 /// How much space the tables take, with their indexes and all that belongs to them.
 async fn bytes(client: &Client, tables: &[&TableName]) -> Result<i64, Failure> {
-    let sql = "SELECT COALESCE(pg_catalog.sum(pg_catalog.pg_total_relation_size(part.relid)), 0)::pg_catalog.int8 \
-         FROM pg_catalog.unnest($1) AS given (name), pg_catalog.pg_partition_tree(given.name::pg_catalog.regclass) AS part";
-    let rows = client.query_typed(sql, &[(&names(tables), Type::TEXT_ARRAY)]).await?;
+    let sql = format!(
+        "SELECT COALESCE(pg_catalog.sum(pg_catalog.pg_total_relation_size(part.relid)), 0)::pg_catalog.int8 \
+         FROM ({PARTS}) AS part"
+    );
+    let rows = client.query_typed(&sql, &[(&names(tables), Type::TEXT_ARRAY)]).await?;
     Ok(rows.first().map_or(Ok(0), |row| row.try_get(0))?)
 }

@@ -24,6 +24,9 @@ const LARGE: u64 = 2 * FULL;
 /// what readers cost is small beside the time that the log took to grow, and in the end it is longer than they read.
 const PATIENCE: Duration = Duration::from_millis(25);
 
+/// What steps of jobs add in this time is copied in about as much.
+const WORTH_COPYING: Duration = Duration::from_millis(5);
+
 /// Who copies the log into the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Checkpoints {
@@ -58,6 +61,8 @@ pub(super) struct Log {
     is_automatic: bool,
     /// How large it was when it last should have begun anew.
     tried: u64,
+    /// How long the steps of jobs took that it was not copied after.
+    steps: Duration,
 }
 
 impl Log {
@@ -74,7 +79,21 @@ impl Log {
             path,
             is_automatic: true,
             tried: 0,
+            steps: Duration::ZERO,
         }
+    }
+
+    /// Copies what steps of jobs have added to it, of which the last took so long. Such steps change many pages: left to SQLite,
+    /// whoever's commit fills the log would have to wait until all of them are copied.
+    pub(super) fn copy_steps(&mut self, connection: &Connection, step_took: Duration) -> rusqlite::Result<()> {
+        self.steps += step_took;
+        if self.path.is_none() || self.steps < WORTH_COPYING {
+            return Ok(());
+        }
+        self.steps = Duration::ZERO;
+        connection
+            .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?
+            .query_row([], |_| Ok(()))
     }
 
     /// Has it begin anew if it is large, and no reader keeps it from that for `longest`. Without that nothing is tried, since

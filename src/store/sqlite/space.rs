@@ -13,8 +13,8 @@ use crate::store::Answer;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::jobs::JobAnswer;
 
-/// How long a step gives pages back: others can write again once it is committed.
-const TIME: Duration = Duration::from_millis(10);
+/// How long a step moves pages, which then takes several times as long to commit. Others can write again after that.
+const TIME: Duration = Duration::from_millis(2);
 
 /// SQLite's numbers for what becomes of free pages.
 const KEPT: i64 = 0;

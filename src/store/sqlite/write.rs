@@ -115,6 +115,12 @@ impl Writer {
         std::mem::replace(&mut self.data_version, version) != version
     }
 
+    /// Copies what steps of jobs have added to the log.
+    fn copy_log(&mut self, step_took: Duration) {
+        // What failed is done with the next one, or by SQLite.
+        let _ = self.log.copy_steps(&self.connection, step_took);
+    }
+
     /// Has the log begin anew when readers have kept it from that for long, unless this driver is the one that still reads.
     pub(super) fn keep_log_small(&mut self, is_read_for_long: bool) {
         let longest = (!is_read_for_long).then_some(self.target.busy_timeout);
@@ -378,6 +384,9 @@ impl Backend for Writer {
         if let Some(session_id) = request.removed_session(&answer) {
             self.reassigned.forget(session_id);
         }
+        if let SingleRequest::Prune(_) = request {
+            self.copy_log(began.elapsed());
+        }
         Ok(answer.taking(began.elapsed()))
     }
 
@@ -393,6 +402,7 @@ impl Backend for Writer {
             }
         };
         let answer = done.map_err(|error| self.error(request.doing(), &error))?;
+        self.copy_log(began.elapsed());
         Ok(answer.taking(began.elapsed()))
     }
 }

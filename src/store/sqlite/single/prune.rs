@@ -12,7 +12,7 @@ use crate::store::sqlite::prunable;
 use crate::store::sqlite::tables::Tables;
 
 /// How long a step removes events: others can write again once it is committed.
-const TIME: Duration = Duration::from_millis(10);
+const TIME: Duration = Duration::from_millis(5);
 
 /// How many events are removed before it looks at the clock.
 const EVENTS_AT_ONCE: usize = 100;

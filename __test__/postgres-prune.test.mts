@@ -1,0 +1,148 @@
+/** Pruning on Postgres: killed and stopped in the middle, rules of the owner, missing rights, and a lost answer to `COMMIT`. */
+import assert from "node:assert/strict";
+import { after, test, type TestContext } from "node:test";
+
+import { PostgresSessionPersistDriver } from "../index.js";
+import { countOf, fill, NOTHING } from "./support/deletion.mts";
+import { LAYOUT_0_4, rowsOf, trigger } from "./support/postgres/layouts.mts";
+import { otherConnection } from "./support/postgres/other-connection.mts";
+import { startProxy } from "./support/postgres/proxy.mts";
+import { makeSchema } from "./support/postgres/schema.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { allEvents, eventAt } from "./support/records.mts";
+import { disturbedPruning } from "./suites/prune.mts";
+
+const server = await startServer();
+after(server.cleanup);
+const { url } = server;
+
+async function open(t: TestContext, sql = "") {
+  const schema = await makeSchema(url, sql);
+  return { ...reopen(t, schema), schema };
+}
+
+function reopen(t: TestContext, schema: string, options = {}) {
+  const all = { connectionString: url, schema, ...options };
+  const driver = new PostgresSessionPersistDriver(all);
+  t.after(() => driver.close());
+  return { driver, options: all };
+}
+
+disturbedPruning("Postgres", async (t) => open(t));
+
+/** All sessions that `fill` makes. */
+const ALL = { labels: { user: "u1" } };
+
+for (const [what, sql, message] of [
+  [
+    "a foreign key on the session",
+    "CREATE TABLE theirs (s text REFERENCES sessions); INSERT INTO theirs VALUES ('s')",
+    /a rule of a table's owner forbids it/,
+  ],
+  [
+    "a trigger that raises",
+    trigger("forbids", "BEFORE DELETE ON events", "RAISE EXCEPTION 'no';"),
+    /a rule of a table's owner forbids it/,
+  ],
+  [
+    "a trigger that keeps events",
+    trigger("keeps", "BEFORE DELETE ON events", "RETURN NULL;"),
+    /a trigger or rule of the owner of events kept its rows/,
+  ],
+  [
+    "a trigger that keeps the record",
+    trigger("keeps", "BEFORE DELETE ON sessions", "RETURN NULL;"),
+    /a trigger or rule of the owner of sessions kept its rows/,
+  ],
+] as const) {
+  test(`where ${what} of the owner forbids it, the session stays as it was`, async (t) => {
+    const { driver, schema } = await open(t);
+    await fill(driver, "s", 3);
+    await query(url, `SET search_path = ${schema}; ${sql}`);
+    await assert.rejects(driver.pruneSessions(ALL), { code: "ERR_PERSIST_INVALID_ARGUMENT", message });
+    assert.deepEqual(await countOf(driver, "s"), { records: 1, events: 3, labels: 1 });
+    assert.equal((await driver.pruneSessions({ ...ALL, dryRun: true })).events, 3);
+  });
+}
+
+test("the owner's rows that hang on a session go with it", async (t) => {
+  const { driver, schema } = await open(t);
+  await fill(driver, "s", 3);
+  await query(
+    url,
+    `SET search_path = ${schema}; CREATE TABLE theirs (s text REFERENCES sessions ON DELETE CASCADE);
+     INSERT INTO theirs VALUES ('s')`,
+  );
+  await driver.pruneSessions(ALL);
+  assert.deepEqual(await query(url, `SELECT * FROM ${schema}.theirs`), []);
+});
+
+test("adopted tables are pruned, and vacuumed", async (t) => {
+  const rows = Array.from({ length: 1_000 }, (_, at) => [`e${at}`, at, "old", 5] as [string, number, string, number]);
+  const { driver } = await open(
+    t,
+    `${LAYOUT_0_4} INSERT INTO sessions (id, agent, agent_session_id, last_connection_id, created_at)
+       VALUES ('old', 'a', 'b', 'c', 5), ('new', 'a', 'b', 'c', 50); ${rowsOf(rows)}`,
+  );
+  const request = { idleBefore: 10 };
+  const counted = await driver.pruneSessions({ ...request, dryRun: true });
+  assert.deepEqual({ ...counted, bytes: 0 }, { sessions: 1, events: 1_000, bytes: 0 });
+  assert.deepEqual(await driver.pruneSessions(request), counted);
+  assert.deepEqual((await driver.listSessions({})).items.map(({ id }) => id), ["new"]); // prettier-ignore
+  const { bytes } = await driver.vacuum();
+  assert.ok(bytes > 50_000, String(bytes));
+});
+
+test("who may not delete, or vacuum, is told so; to count takes neither right", async (t) => {
+  const { driver, schema } = await open(t);
+  await fill(driver, "s", 3);
+  await query(
+    url,
+    `CREATE ROLE reader_${schema} LOGIN PASSWORD 'x'; GRANT USAGE ON SCHEMA ${schema} TO reader_${schema};
+     GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA ${schema} TO reader_${schema}`,
+  );
+  const role = new URL(url);
+  [role.username, role.password] = [`reader_${schema}`, "x"];
+  const reader = reopen(t, schema, { connectionString: role.href }).driver;
+  assert.equal((await reader.pruneSessions({ ...ALL, dryRun: true })).events, 3);
+  await assert.rejects(reader.pruneSessions(ALL), {
+    code: "ERR_PERSIST_UNAVAILABLE",
+    message: /grant DELETE on the tables/,
+  });
+  assert.deepEqual(await countOf(driver, "s"), { records: 1, events: 3, labels: 1 });
+  await assert.rejects(reader.vacuum(), {
+    code: "ERR_PERSIST_UNAVAILABLE",
+    message: /this user may not vacuum .*grant MAINTAIN/,
+  });
+  await query(url, `GRANT MAINTAIN ON ALL TABLES IN SCHEMA ${schema} TO reader_${schema}`);
+  await reader.vacuum();
+});
+
+test("an event that another connection is writing stays, with the session's next index", async (t) => {
+  const { driver, schema } = await open(t);
+  await fill(driver, "s", 3);
+  const other = await otherConnection(t, url);
+  await other.run("BEGIN");
+  await other.run(
+    `INSERT INTO ${schema}.events (id, event_index, session_id, created_at, connection_id, sender, payload_json)
+     VALUES ('late', 4, 's', 1, 'c', 'agent', '{}')`,
+  );
+  assert.equal((await driver.pruneSessions(ALL)).events, 3);
+  await other.run("COMMIT");
+  assert.deepEqual((await allEvents(driver, "s")).map(({ id }) => id), ["late"]); // prettier-ignore
+});
+
+test("a record that another connection is writing is waited for, and spared if it no longer meets the conditions", async (t) => {
+  const { driver, schema } = await open(t);
+  await fill(driver, "s", 3);
+  await query(url, `UPDATE ${schema}.sessions SET destroyed_at = 1`);
+  const other = await otherConnection(t, url);
+  await other.run("BEGIN");
+  await other.run(`UPDATE ${schema}.sessions SET destroyed_at = NULL`);
+  const pruned = driver.pruneSessions({ destroyedBefore: 10 });
+  // Others are not held up.
+  await driver.insertEvent("b", eventAt("b", 1));
+  await other.run("COMMIT");
+  assert.deepEqual(await pruned, { sessions: 0, events: 0, bytes: 0 });
+  assert.deepEqual(await countOf(driver, "s"), { records: 1, events: 3, labels: 1 });
+});

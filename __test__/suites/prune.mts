@@ -1,0 +1,120 @@
+/** Pruning that is disturbed: by a session that comes to life, by a signal, and by SIGKILL. Runs for both drivers. */
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { countOf, type Driver, fill, NOTHING } from "../support/deletion.mts";
+import { start } from "../support/process.mts";
+import { allEvents, eventAt, sessionOf } from "../support/records.mts";
+
+/** When the events of these tests begin: before it nothing is created. */
+const BEGAN = 1_700_000_000_000;
+
+/** A driver on a new store, and with which options another process opens the same one. */
+export type Open = (t: TestContext) => Promise<{ driver: Driver; options: Record<string, unknown> }>;
+
+export function disturbedPruning(name: string, open: Open): void {
+  test(`${name}: a session that becomes active in the middle keeps what it has left, and its record`, async (t) => {
+    const { driver } = await open(t);
+    // Sessions come in the order of their times: the large one is under way while the small one waits.
+    await fill(driver, "large", 20_000);
+    await driver.updateSession(sessionOf("later", { createdAt: BEGAN + 1 }));
+    await driver.insertEvent("later", eventAt("later", 1, { createdAt: BEGAN }));
+    const now = BEGAN + 1_000_000;
+    const active: Promise<void>[] = [];
+    const onProgress = ({ sessions }: { sessions: number }) => {
+      if (active.length > 0) return;
+      assert.equal(sessions, 0);
+      for (const [id, index] of [
+        ["large", 20_001],
+        ["later", 2],
+      ] as const)
+        active.push(driver.insertEvent(id, eventAt(id, index, { createdAt: now })));
+    };
+    const result = await driver.pruneSessions({ idleBefore: now, onProgress });
+    await Promise.all(active);
+    assert.equal(active.length, 2);
+    assert.equal(result.sessions, 0);
+    const left = await allEvents(driver, "large", 10_000);
+    assert.ok(result.events > 0 && result.events < 20_000);
+    assert.deepEqual(
+      left.map(({ eventIndex }) => eventIndex),
+      Array.from({ length: 20_001 - result.events }, (_, number) => result.events + number + 1),
+    );
+    assert.deepEqual(await countOf(driver, "large"), { records: 1, events: left.length, labels: 1 });
+    assert.deepEqual(await countOf(driver, "later"), { records: 1, events: 2, labels: 0 });
+  });
+
+  test(`${name}: a signal ends it after a step; another call goes on`, async (t) => {
+    const { driver } = await open(t);
+    await fill(driver, "large", 20_000);
+    const reason = new Error("enough");
+    const stop = new AbortController();
+    let told = { sessions: 0, events: 0, bytes: 0 };
+    const onProgress = (progress: typeof told) => {
+      told = progress;
+      stop.abort(reason);
+    };
+    const request = { idleBefore: BEGAN + 1_000_000 };
+    await assert.rejects(driver.pruneSessions({ ...request, signal: stop.signal, onProgress }), {
+      name: "AbortError",
+      cause: reason,
+    });
+    // The step that was under way may still be.
+    await driver.setLabels("large", { after: "it" });
+    const left = await allEvents(driver, "large", 10_000);
+    assert.ok(left.length > 0 && left.length <= 20_000 - told.events, `${left.length} after ${told.events}`);
+    assert.equal(left.at(-1)!.eventIndex, 20_000);
+    assert.equal(left[0].eventIndex, 20_001 - left.length);
+    const rest = await driver.pruneSessions(request);
+    assert.deepEqual({ ...rest, bytes: 0 }, { sessions: 1, events: left.length, bytes: 0 });
+    await assert.rejects(driver.pruneSessions({ ...request, signal: stop.signal }), { name: "AbortError" });
+  });
+
+  test(`${name}: a process that is killed while it prunes leaves whole steps, 20 times over, and another call goes on`, async (t) => {
+    const { driver, options } = await open(t);
+    const sessions = ["large-1", "large-2", ...Array.from({ length: 120 }, (_, number) => `small-${number}`)];
+    await Promise.all(sessions.map((id) => fill(driver, id, sizeOf(id))));
+    await fill(driver, "kept", 10);
+    await driver.setLabels("kept", { user: "u2" });
+    const request = { labels: { user: "u1" } };
+    let next = start(t, "prune-until-killed.mjs");
+    let killedInTheMiddle = 0;
+    for (let round = 0; round < 20; round += 1) {
+      const pruner = next;
+      // The next one loads while this one prunes.
+      next = start(t, "prune-until-killed.mjs");
+      assert.equal(await pruner.next(), "loaded");
+      pruner.send({ options, request });
+      await pruner.next();
+      pruner.kill("SIGKILL");
+      await pruner.ended;
+      if (!pruner.rest().includes("done")) killedInTheMiddle += 1;
+      await checkWholeSteps(driver, sessions);
+    }
+    assert.ok(killedInTheMiddle >= 10, `only ${killedInTheMiddle} were killed in the middle`);
+    await driver.pruneSessions(request);
+    for (const id of sessions) assert.deepEqual(await countOf(driver, id), NOTHING);
+    assert.deepEqual(await countOf(driver, "kept"), { records: 1, events: 10, labels: 1 });
+  });
+}
+
+/** How many events a session of the test with kills has. */
+const sizeOf = (id: string) => (id.startsWith("large") ? 8_000 : 3);
+
+/** Each session has its record, its labels and its newest events, or nothing is left of it. */
+async function checkWholeSteps(driver: Driver, sessions: string[]): Promise<void> {
+  const checks = sessions.map(async (id) => {
+    const { items } = await driver.listEvents({ sessionId: id, limit: 10_000 });
+    const record = await driver.getSession(id);
+    const labels = await driver.getLabels(id);
+    if (!record) return assert.deepEqual({ items, labels }, { items: [], labels: {} }, id);
+    assert.deepEqual(labels, { user: "u1" }, id);
+    const left = items.map(({ eventIndex }) => eventIndex);
+    assert.ok(left.length > 0, id);
+    assert.deepEqual(
+      left,
+      left.map((_, number) => sizeOf(id) - left.length + 1 + number),
+      id,
+    );
+  });
+  await Promise.all(checks);
+}
