@@ -134,6 +134,17 @@ declare abstract class OperatedDriver extends PersistDriver {
   /**
    * Gives the space of what was removed back to the file system.
    *
+   * SQLite: a file that this driver made gives its free pages back in small steps, beside readers and writers. Of an older file,
+   * and of one that another program made, the first call writes all that is in it anew: that takes about twice the space of its
+   * contents for a while, readers go on, writers wait, and those of other processes may be rejected with `ERR_PERSIST_BUSY`.
+   * Later calls take steps. `signal` cannot end the writing anew.
+   *
+   * Postgres: runs `VACUUM` on the tables, beside all else, which the server's autovacuum does by itself some time after much was
+   * removed. It makes room for new rows, and gives back what is free at the end of the tables.
+   *
+   * @throws `AbortError` when `signal` is aborted. `ERR_PERSIST_FULL` when there is not room enough to write a file anew; the message
+   * says how much it takes, and nothing was changed. On Postgres `ERR_PERSIST_UNAVAILABLE` for a user who neither owns the tables nor
+   * has the right MAINTAIN on them (Postgres 17 and newer).
    * @example
    * ```ts
    * const { bytes } = await persist.vacuum();
@@ -141,8 +152,18 @@ declare abstract class OperatedDriver extends PersistDriver {
    */
   vacuum(options?: VacuumOptions): Promise<VacuumResult>;
   /**
-   * Removes sessions that nobody needs any more, or their older events, in small steps beside other writers.
+   * Removes sessions that nobody needs any more, or their older events, in small steps beside other writers. There must be one
+   * condition at least.
    *
+   * The oldest events go first; the newest, the labels and the record go with the last step. Each step looks at the conditions
+   * again: a session that meets them no longer keeps what it has left. What was done when it ends, by `signal`, an error or a crash,
+   * stays done, and another call goes on. The ids of removed sessions can be used again, unlike those of deleted ones. Gaps in the
+   * indexes of a session that stays are legal: followers and `listEvents` pass over them. SQLite gives the space back at the end, as
+   * `vacuum` does in steps.
+   *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` without a condition, for a field that there is none of, a value that it cannot have, and
+   * where a rule of a table's owner forbids to remove something. `AbortError` when `signal` is aborted. `ERR_PERSIST_UNAVAILABLE` for
+   * a user of Postgres without the right DELETE.
    * @example
    * ```ts
    * const month = 30 * 24 * 60 * 60 * 1000;

@@ -10,10 +10,12 @@ import { labels } from "./arguments/labels.mts";
 import { lists } from "./arguments/lists.mts";
 import { methods } from "./arguments/methods.mts";
 import { objects } from "./arguments/objects.mts";
+import { prunes } from "./arguments/prunes.mts";
 import { records } from "./arguments/records.mts";
 
 /** The suite for one class of drivers. */
 export function methodArguments(driverClass: DriverClass): void {
   const drivers = driversOf(driverClass);
-  for (const register of [methods, lists, records, events, labels, forks, compaction, objects]) register(drivers);
+  for (const register of [methods, lists, records, events, labels, forks, compaction, prunes, objects])
+    register(drivers);
 }

@@ -48,5 +48,14 @@ pub(super) fn job(options: Option<Unknown<'_>>) -> Result<Prune, Failure> {
         Mode::Remove
     };
     fields.only(&FIELDS, "pruneSessions")?;
-    Ok(Prune::new(conditions, kept, mode)?)
+    let job = Prune::new(conditions, kept, mode).ok_or_else(|| {
+        StoreError::invalid(format!(
+            "pruneSessions needs a condition, or it would remove every session: give {}, {} or {} ({} says what stays, and is none)",
+            fields.name("destroyedBefore"),
+            fields.name("idleBefore"),
+            fields.name("labels"),
+            fields.name("keepLastEvents"),
+        ))
+    })?;
+    Ok(job)
 }

@@ -7,7 +7,6 @@ use super::vacuum::give_back;
 use super::{Calls, Ended, Job, JobAnswer};
 use crate::store::ReadRequest;
 use crate::store::answer::Answer;
-use crate::store::error::StoreError;
 use crate::store::find::{FindSessions, FoundSessions, SessionConditions};
 use crate::store::prune::{Extent, PruneStep, Pruned, Rest};
 use crate::store::single::SingleRequest;
@@ -50,15 +49,10 @@ pub struct Removed {
 }
 
 impl Prune {
-    /// Refuses what would prune everything.
-    pub fn new(conditions: SessionConditions, kept: Kept, mode: Mode) -> Result<Self, StoreError> {
-        if conditions.are_none() {
-            return Err(StoreError::invalid(
-                "pruning needs a condition, or it would remove every session: give destroyedBefore, idleBefore or labels \
-                 (keepLastEvents says what stays, and is none)",
-            ));
-        }
-        Ok(Self { conditions, kept, mode })
+    /// Pruning of the sessions that meet the conditions. There is none of those that meet no condition: that would be all.
+    #[must_use]
+    pub fn new(conditions: SessionConditions, kept: Kept, mode: Mode) -> Option<Self> {
+        (!conditions.are_none()).then_some(Self { conditions, kept, mode })
     }
 
     /// A page of the sessions that meet the conditions.
