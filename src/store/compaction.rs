@@ -36,7 +36,7 @@ pub enum Start {
         /// That event's index.
         last: i64,
         /// How much text comes before that event's own, in bytes, where it was not stored with it.
-        earlier_bytes: usize,
+        earlier_bytes: u32,
     },
 }
 
@@ -112,7 +112,9 @@ impl Plan {
     pub fn push(&mut self, row: &Row<'_>) {
         match self.start {
             // The step before has counted it.
-            Start::Run { last, earlier_bytes } if last == row.index => self.joiner = Joiner::new(now(), earlier_bytes),
+            Start::Run { last, earlier_bytes } if last == row.index => {
+                self.joiner = Joiner::new(now(), earlier_bytes as usize);
+            }
             _ => self.done.events += 1,
         }
         self.runs.extend(self.joiner.push(row));
@@ -141,7 +143,7 @@ impl Plan {
                 last: open.last,
                 earlier_bytes: match purpose {
                     Purpose::Store => 0,
-                    Purpose::Count => open.earlier_bytes,
+                    Purpose::Count => u32::try_from(open.earlier_bytes).unwrap_or(u32::MAX),
                 },
             }),
             (last, None) => last.and_then(|last| last.checked_add(1)).map(Start::Index),

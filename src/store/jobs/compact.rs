@@ -167,7 +167,7 @@ fn find_messages(store: &dyn Calls<Compacted>, session_id: &str, below: Option<i
         below,
     };
     match store.read(request)? {
-        Answer::OfJob(JobAnswer::Messages(found)) => Ok(found),
+        Answer::OfJob(JobAnswer::Messages(found)) => Ok(*found),
         answer => Err(Ended::unexpected(&answer)),
     }
 }

@@ -91,7 +91,7 @@ pub enum JobAnswer {
     /// What came of a step of compaction.
     Compacted(StepDone),
     /// Messages of a session that begin or end turns.
-    Messages(FoundMessages),
+    Messages(Box<FoundMessages>),
 }
 
 impl JobAnswer {
@@ -100,7 +100,7 @@ impl JobAnswer {
     pub fn taking(mut self, time: Duration) -> Self {
         match &mut self {
             Self::Pruned(Pruned { took, .. }) | Self::Freed { took, .. } | Self::Compacted(StepDone { took, .. }) => {
-                *took = time
+                *took = time;
             }
             Self::Sessions(_) | Self::OldestOfNewest(_) | Self::Messages(_) => {}
         }

@@ -25,6 +25,9 @@ pub(super) struct Taken {
     pub(super) transaction: Option<String>,
 }
 
+/// How many bytes of payloads a step reads, and one more payload: they are in memory together.
+const BYTES_AT_ONCE: i64 = 8 << 20;
+
 /// The rows that were read, in order: their indexes and their versions.
 type Versions = Vec<(i64, i64)>;
 
@@ -56,28 +59,32 @@ async fn plan(
     purpose: Purpose,
     limit: i64,
 ) -> Result<(Vec<Run>, StepDone, Versions), Failure> {
+    // Sizes are those of compressed values, and only what is taken is unpacked.
     let sql = format!(
         "SELECT event_index::bigint, created_at::bigint, sender, connection_id, \
-           CASE WHEN pg_catalog.pg_column_size(payload_json) <= {MAX_PAYLOAD_BYTES} THEN payload_json::pg_catalog.text END, \
-           extra_json::pg_catalog.text, xmin::pg_catalog.text::bigint \
-         FROM {events} WHERE session_id = $1 AND event_index >= $2 AND event_index <= $3 \
-           AND EXISTS (SELECT 1 FROM {events} WHERE session_id = $1 AND event_index = $3 AND id = $4) \
-         ORDER BY event_index LIMIT (SELECT $5)"
+           CASE WHEN size <= {MAX_PAYLOAD_BYTES} THEN payload_json::pg_catalog.text END, \
+           extra_json::pg_catalog.text, version \
+         FROM (SELECT *, pg_catalog.sum(size) OVER (ORDER BY event_index ROWS UNBOUNDED PRECEDING) - size AS size_before \
+           FROM (SELECT event_index, created_at, sender, connection_id, payload_json, extra_json, \
+               xmin::pg_catalog.text::bigint AS version, \
+               COALESCE(pg_catalog.pg_column_size(payload_json), 0) AS size \
+             FROM {events} WHERE session_id = $1 AND event_index >= $2 AND event_index <= $3 \
+               AND EXISTS (SELECT 1 FROM {events} WHERE session_id = $1 AND event_index = $3 AND id = $4) \
+             ORDER BY event_index LIMIT (SELECT $5)) AS next) AS measured \
+         WHERE size_before <= {BYTES_AT_ONCE} ORDER BY event_index"
     );
-    // One more shows whether there are others.
-    let (from, rows) = (start.index(), limit + 1);
+    let from = start.index();
     let parameters: [Parameter<'_>; 5] = [
         (session_id, Type::TEXT),
         (&from, Type::INT8),
         (&end.index, Type::INT8),
         (&end.id, Type::TEXT),
-        (&rows, Type::INT8),
+        (&limit, Type::INT8),
     ];
     let rows = client.query_typed(&sql, &parameters).await?;
-    let is_more = i64::try_from(rows.len()).is_ok_and(|rows| rows > limit);
     let mut plan = Plan::new(*start, purpose);
     let mut versions = Vec::with_capacity(rows.len());
-    for row in rows.iter().take(rows.len() - usize::from(is_more)) {
+    for row in &rows {
         let index = row.try_get(0)?;
         versions.push((index, row.try_get(6)?));
         plan.push(&Row {
@@ -89,6 +96,8 @@ async fn plan(
             extra: text(row, 5)?,
         });
     }
+    // The last event is there, or nothing was read.
+    let is_more = versions.last().is_some_and(|(index, _)| *index < end.index);
     let (runs, done) = plan.finish(is_more);
     Ok((runs, done, versions))
 }
@@ -130,8 +139,8 @@ async fn join(
         (&payloads, Type::JSON_ARRAY),
     ];
     let rows = client.query_typed(&sql, &parameters).await?;
-    let changed: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
-    if usize::try_from(changed).ok() == Some(changes.count()) {
+    let count: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
+    if usize::try_from(count).ok() == Some(changes.count()) {
         return Ok(rows.first().map(|row| row.try_get(1)).transpose()?);
     }
     Err(if is_any_left(client, tables, session_id, &changes).await? {

@@ -17,7 +17,6 @@ use crate::store::cursor::{EventKey, Position, wrong_cursor};
 use crate::store::error::StoreError;
 use crate::store::find::FoundSessions;
 use crate::store::jobs::JobAnswer;
-use crate::store::jobs::compact::FoundMessages;
 use crate::store::labels;
 use crate::store::list::{EventList, ListRequest};
 use crate::store::page::Page;
@@ -87,7 +86,7 @@ impl Reader {
                     compaction::find_messages(connection, tables, session_id, *below).await
                 };
                 let found = self.database.run(Purpose::Read, deadline, work).await;
-                found.map(|found| Answer::OfJob(JobAnswer::Messages(found)))
+                found.map(|found| Answer::OfJob(JobAnswer::Messages(Box::new(found))))
             }
             ReadRequest::TryCompaction(step) => {
                 let work = async |connection: &Connection| compaction::count(connection, tables, step).await;
@@ -184,7 +183,7 @@ fn nothing(request: &ReadRequest) -> Result<Answer, StoreError> {
         ReadRequest::FindSessions(_) => Ok(Answer::OfJob(JobAnswer::Sessions(FoundSessions::default()))),
         ReadRequest::WouldPrune(_) => Ok(Answer::OfJob(JobAnswer::Pruned(Pruned::SPARED))),
         ReadRequest::OldestOfNewest { .. } => Ok(Answer::OfJob(JobAnswer::OldestOfNewest(None))),
-        ReadRequest::FindMessages { .. } => Ok(Answer::OfJob(JobAnswer::Messages(FoundMessages::default()))),
+        ReadRequest::FindMessages { .. } => Ok(Answer::OfJob(JobAnswer::Messages(Box::default()))),
         ReadRequest::TryCompaction(_) => Ok(Answer::OfJob(JobAnswer::Compacted(StepDone::default()))),
     }
 }

@@ -172,11 +172,11 @@ impl Compaction {
             });
             messages.extend(Message::read(index, id, sender, connection_id, payload));
         }
-        Ok(JobAnswer::Messages(FoundMessages {
+        Ok(JobAnswer::Messages(Box::new(FoundMessages {
             newest,
             messages,
             oldest: oldest.filter(|_| left == 0),
-        }))
+        })))
     }
 }
 

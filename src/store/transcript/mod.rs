@@ -8,6 +8,7 @@ mod join;
 mod turns;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 pub use join::{Joiner, MAX_TEXT_BYTES, OpenRun, Row, Run};
