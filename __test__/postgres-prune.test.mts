@@ -146,3 +146,22 @@ test("a record that another connection is writing is waited for, and spared if i
   assert.deepEqual(await pruned, { sessions: 0, events: 0, bytes: 0 });
   assert.deepEqual(await countOf(driver, "s"), { records: 1, events: 3, labels: 1 });
 });
+
+for (const [what, lose] of [
+  ["answer", "dropAnswerOnce"],
+  ["request", "dropRequestOnce"],
+] as const) {
+  test(`when the ${what} to a COMMIT is lost, what was removed is counted once`, async (t) => {
+    const proxy = await startProxy(server);
+    t.after(() => proxy.close());
+    const { driver, schema } = await open(t);
+    for (const session of ["a", "b"]) await fill(driver, session, 3);
+    const far = reopen(t, schema, { connectionString: proxy.urlOf(url), queryTimeoutMs: 2_000 }).driver;
+    await far.ready();
+    const lost = proxy[lose](/^COMMIT/, "cut");
+    const pruned = far.pruneSessions(ALL);
+    await lost;
+    assert.deepEqual({ ...(await pruned), bytes: 0 }, { sessions: 2, events: 6, bytes: 0 });
+    for (const session of ["a", "b"]) assert.deepEqual(await countOf(driver, session), NOTHING);
+  });
+}
