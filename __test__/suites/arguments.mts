@@ -16,5 +16,6 @@ import { records } from "./arguments/records.mts";
 /** The suite for one class of drivers. */
 export function methodArguments(driverClass: DriverClass): void {
   const drivers = driversOf(driverClass);
-  for (const register of [methods, lists, records, events, labels, forks, compaction, prunes, objects]) register(drivers);
+  for (const register of [methods, lists, records, events, labels, forks, compaction, prunes, objects])
+    register(drivers);
 }
