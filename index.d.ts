@@ -9,6 +9,25 @@ import type {
   SessionEvent,
 } from "sandbox-agent" with { "resolution-mode": "import" };
 
+/**
+ * What went wrong, as the `code` of an error of this package. docs/errors.md says what each means, and what to do.
+ */
+type PersistErrorCode =
+  | "ERR_PERSIST_INVALID_ARGUMENT"
+  | "ERR_PERSIST_CLOSED"
+  | "ERR_PERSIST_INDEX_CONFLICT"
+  | "ERR_PERSIST_SCHEMA"
+  | "ERR_PERSIST_FOREIGN_TABLE"
+  | "ERR_PERSIST_NOT_FOUND"
+  | "ERR_PERSIST_BUSY"
+  | "ERR_PERSIST_TIMEOUT"
+  | "ERR_PERSIST_UNAVAILABLE"
+  | "ERR_PERSIST_READONLY"
+  | "ERR_PERSIST_FULL"
+  | "ERR_PERSIST_CORRUPT"
+  | "ERR_PERSIST_NO_BINARY"
+  | "ERR_PERSIST_INTERNAL";
+
 /** `AbortSignal`, where the program has its type: without DOM and Node's types there is none. */
 type Signal = typeof globalThis extends {
   AbortSignal: {
@@ -17,6 +36,120 @@ type Signal = typeof globalThis extends {
 }
   ? Type
   : object;
+
+/** What a store does and holds. Counters only grow, from when the driver was made. */
+interface Stats {
+  /** When the driver was made and its counters began, in milliseconds since 1970. */
+  since: number;
+  /**
+   * What the database holds. `undefined` while it cannot be asked: it is not reached or opened, or did not answer within two seconds
+   * (Postgres). `ready()` says why. All else is there then too.
+   */
+  database: DatabaseStats | undefined;
+  /** The calls of this driver that wait or are being worked on, reads and writes. */
+  queue: {
+    /** How many. */
+    calls: number;
+    /** How much memory they take, in bytes: their text, and 256 each. Past 512 MiB calls reject with `ERR_PERSIST_BUSY`. */
+    bytes: number;
+  };
+  /** How long writes took, in milliseconds: from when the store got them until their answer was on its way, failed ones too. */
+  writeDurationMs: Histogram;
+  /** The same for reads. */
+  readDurationMs: Histogram;
+  /**
+   * The batches of writes that were stored. Each is one transaction, but when some of it is refused, or, on Postgres, others write to
+   * its sessions. What is a transaction of its own, such as `setLabels`, is a batch of one. What removes or joins rows in steps is not
+   * counted.
+   */
+  batches: {
+    /** How many writes they had. `count` is that of the batches, `sum` that of all writes that were stored. */
+    writes: Histogram;
+    /** How long they took, in milliseconds, waiting for locks and the disk or server included. */
+    durationMs: Histogram;
+    /** How many bytes of JSON text all of them had. */
+    bytes: number;
+  };
+  /** How many calls were rejected by the store. Calls with wrong arguments never get there. */
+  failed: number;
+  /** How many events were stored at another index than the one they asked for, since another event had it. */
+  reassigned: number;
+  /**
+   * Postgres: how many times something was sent again, since the connection broke, the server did not answer or it asked for another
+   * try. SQLite: how many transactions had to wait for the lock of another process.
+   */
+  retries: number;
+  /** How many times a connection was made again after one broke (Postgres). */
+  reconnects: number;
+  /** How many warnings were sent on the channel `sandbox-agent-persist:warning`, whether anybody listened or not. */
+  warnings: number;
+  /** The connections of this driver to the database. */
+  connections: {
+    /** How many are being made. */
+    connecting: number;
+    /** How many are being used. */
+    busy: number;
+    /** How many wait for work. */
+    idle: number;
+    /** How many calls wait for a connection that others use (Postgres); `maxConnections` is too low if this is often not 0. */
+    waiting: number;
+  };
+}
+/** What the database holds, whichever drivers have written it. */
+interface DatabaseStats {
+  /**
+   * Whose table the events are in. `"own"`: as this package makes it. `"adopted"`: it was there before, and has keys, indexes,
+   * columns or partitions of its owner's, which cost time with each event.
+   */
+  layout: "own" | "adopted";
+  /** How many sessions have a record. */
+  sessions: number;
+  /** How many events there are. */
+  events: number;
+  /**
+   * Whether the two numbers are exact, which they are while neither table has more than 10,000 rows. Else either may be an estimate.
+   * SQLite: exact but for what was removed since the table was counted last, every ten minutes, a little with each call; a driver
+   * that has not counted once yet assumes that nothing ever was. Postgres: what the server assumes for its own plans, usually a few
+   * seconds old.
+   */
+  counts: "exact" | "estimate";
+  /** How many bytes the data takes. SQLite: all of the file, whoever's tables are in it. Postgres: the package's tables with their indexes. */
+  dataBytes: number;
+  /**
+   * How many bytes of them are free and will be used again (SQLite). Postgres does not know without reading all of it.
+   *
+   * @default undefined
+   */
+  freeBytes?: number;
+  /**
+   * How many bytes the write-ahead log takes beside the file (SQLite). That of Postgres is of the whole server.
+   *
+   * @default undefined
+   */
+  logBytes?: number;
+}
+/**
+ * How many values of each size there were. The buckets are the same in all histograms of a kind, and for ever: none is wider than a
+ * fourth of its values. For a period, take two and subtract `count`, `sum` and `counts`.
+ */
+interface Histogram {
+  /** How many values there were. */
+  count: number;
+  /** All values together. */
+  sum: number;
+  /** The largest value. */
+  max: number;
+  /** What half of the values do not exceed: an estimate, by the buckets. */
+  p50: number;
+  /** What 90 of 100 values do not exceed. */
+  p90: number;
+  /** What 99 of 100 values do not exceed. */
+  p99: number;
+  /** The upper bounds of the buckets, ascending. A bound belongs to its bucket. Those of durations go from 0.001 to 134,218 ms. */
+  bounds: number[];
+  /** How many values are in each bucket; the last bucket, which `bounds` has nothing for, has those beyond. */
+  counts: number[];
+}
 
 /** What every method that takes long may be given. */
 interface WorkOptions<Progress> {
@@ -213,26 +346,19 @@ declare abstract class OperatedDriver extends PersistDriver {
    * ```
    */
   compactSessions(options?: CompactSessionsOptions): Promise<CompactResult>;
+  /**
+   * What the store does and holds: for dashboards and alerts, and cheap enough to be asked for every second. It resolves also while
+   * the database cannot be reached; then `database` is `undefined`. It is not counted itself.
+   *
+   * @throws `ERR_PERSIST_CLOSED` when the driver is closed.
+   * @example
+   * ```ts
+   * const { database, queue, writeDurationMs } = await persist.stats();
+   * console.log(database?.events, queue.calls, writeDurationMs.p99);
+   * ```
+   */
+  stats(): Promise<Stats>;
 }
-
-/**
- * What went wrong, as the `code` of an error of this package. docs/errors.md says what each means, and what to do.
- */
-type PersistErrorCode =
-  | "ERR_PERSIST_INVALID_ARGUMENT"
-  | "ERR_PERSIST_CLOSED"
-  | "ERR_PERSIST_INDEX_CONFLICT"
-  | "ERR_PERSIST_SCHEMA"
-  | "ERR_PERSIST_FOREIGN_TABLE"
-  | "ERR_PERSIST_NOT_FOUND"
-  | "ERR_PERSIST_BUSY"
-  | "ERR_PERSIST_TIMEOUT"
-  | "ERR_PERSIST_UNAVAILABLE"
-  | "ERR_PERSIST_READONLY"
-  | "ERR_PERSIST_FULL"
-  | "ERR_PERSIST_CORRUPT"
-  | "ERR_PERSIST_NO_BINARY"
-  | "ERR_PERSIST_INTERNAL";
 
 /**
  * Which events `listEvents` lists, and in which order: the SDK's own request, and what may be left out of it. An event is
@@ -418,6 +544,13 @@ interface PersistDriverOptions {
    * @default 60000
    */
   drainTimeoutMs?: number;
+  /**
+   * How long, in milliseconds, a read or write takes at least to be told on the channel `sandbox-agent-persist:slow`: from when
+   * the store gets it until its answer is on its way. An integer from 0 to 2147483647; with 0 each is told.
+   *
+   * @default 1000
+   */
+  slowMs?: number;
 }
 /**
  * The methods of `SQLiteSessionPersistDriver` and `PostgresSessionPersistDriver`, which are the same.
@@ -992,13 +1125,13 @@ interface StoreAddress {
 }
 /** What is sent on the channels that are not of one method, by the last part of their names. */
 interface StoreMessages {
-  /** Writes are on disk, in one transaction. */
+  /** Writes are on disk, as one batch. */
   commit: {
     /** How many. */
     writes: number;
     /** How many bytes of JSON text they have. */
     bytes: number;
-    /** How long the transaction took, in milliseconds. */
+    /** How long the batch took, in milliseconds. */
     durationMs: number;
   };
   /** An event was stored at another index than the one that it asked for. */
@@ -1008,25 +1141,39 @@ interface StoreMessages {
     /** The index that it is stored at. */
     eventIndex: number;
   };
-  /** What was sent to the database is tried again. */
+  /** What was sent to the database is tried again, as `Stats.retries` counts it. */
   retry: {
+    /** The code of the error that the call rejects with if nothing helps. */
+    code: PersistErrorCode;
     /** Why the try before failed. */
     reason: string;
   };
-  /** A connection was made after others broke. */
+  /** A connection was made again after one broke. */
   reconnected: {
-    /** How long there was none, in milliseconds. */
+    /** How long after it was found broken, in milliseconds. */
     durationMs: number;
   };
-  /** A call took long. */
+  /** A read or write took at least `slowMs`. */
   slow: {
-    /** What it did. */
-    operation: string;
+    /** The name of its method. */
+    operation: Method;
+    /**
+     * The session, where the call is of one.
+     *
+     * @default undefined
+     */
+    sessionId?: string;
     /** How long it took, in milliseconds. */
     durationMs: number;
   };
   /** Something needs a person's eyes. */
   warning: {
+    /**
+     * What it is about. `"late-writes-removed"`: something was written to a session after it was deleted, and was removed again.
+     * `"late-writes-kept"`: it could not be removed. `"deletions-unseen"`: Postgres does not let the driver see which sessions others have
+     * deleted. `"log-not-shrinking"`: SQLite's write-ahead log has passed 256 MiB.
+     */
+    code: "late-writes-removed" | "late-writes-kept" | "deletions-unseen" | "log-not-shrinking";
     /** What is wrong, and what to do. */
     message: string;
   };
@@ -1040,8 +1187,10 @@ export type {
   CompactResult,
   CompactSessionOptions,
   CompactSessionsOptions,
+  DatabaseStats,
   EventListRequest,
   ForkSessionOptions,
+  Histogram,
   PersistErrorCode,
   PostgresSessionPersistDriverOptions,
   PostgresSslOptions,
@@ -1049,6 +1198,7 @@ export type {
   PruneSessionsOptions,
   SQLiteSessionPersistDriverOptions,
   SessionListRequest,
+  Stats,
   StoreAddress,
   StoreMessages,
   TailEventsRequest,

@@ -87,6 +87,61 @@ var define_PLATFORMS_default = ["linux-x64-gnu", "linux-arm64-gnu", "linux-x64-m
 // lib/realm.ts
 var import_node_timers = __toESM(require("node:timers"));
 
+// lib/channels.ts
+var import_node_diagnostics_channel = __toESM(require("node:diagnostics_channel"));
+var NAME = "sandbox-agent-persist";
+var { assign } = Object;
+var points = {
+  commit: point("commit"),
+  reassigned: point("reassigned"),
+  retry: point("retry"),
+  reconnected: point("reconnected"),
+  slow: point("slow"),
+  warning: point("warning")
+};
+function isWatched() {
+  return points.commit.hasSubscribers || points.reassigned.hasSubscribers || points.retry.hasSubscribers || points.reconnected.hasSubscribers || points.slow.hasSubscribers || points.warning.hasSubscribers;
+}
+function publish({ store, notices }) {
+  for (const { channel, message } of notices) {
+    if (points[channel].hasSubscribers) points[channel].publish(assign(message, store));
+  }
+}
+function point(name) {
+  return import_node_diagnostics_channel.default.channel(`${NAME}:${name}`);
+}
+var tracing = {
+  backup: tracingOf("backup"),
+  close: tracingOf("close"),
+  compactSession: tracingOf("compactSession"),
+  compactSessions: tracingOf("compactSessions"),
+  deleteSession: tracingOf("deleteSession"),
+  flush: tracingOf("flush"),
+  forkSession: tracingOf("forkSession"),
+  getLabels: tracingOf("getLabels"),
+  getSession: tracingOf("getSession"),
+  insertEvent: tracingOf("insertEvent"),
+  listEvents: tracingOf("listEvents"),
+  listSessions: tracingOf("listSessions"),
+  pruneSessions: tracingOf("pruneSessions"),
+  ready: tracingOf("ready"),
+  setLabels: tracingOf("setLabels"),
+  stats: tracingOf("stats"),
+  tailEvents: tracingOf("tailEvents"),
+  updateSession: tracingOf("updateSession"),
+  vacuum: tracingOf("vacuum")
+};
+function tracingOf(method) {
+  const channel = (event) => import_node_diagnostics_channel.default.channel(`tracing:${NAME}:${method}:${event}`);
+  return {
+    start: channel("start"),
+    end: channel("end"),
+    asyncStart: channel("asyncStart"),
+    asyncEnd: channel("asyncEnd"),
+    error: channel("error")
+  };
+}
+
 // lib/password.ts
 var failures = /* @__PURE__ */ new Map();
 var count = 0;
@@ -152,7 +207,8 @@ var realm = {
   failureOf,
   forgetFailure,
   setImmediate,
-  sendAfterTurn
+  sendAfterTurn,
+  publish
 };
 
 // lib/class.ts
@@ -167,7 +223,7 @@ function needsNew(target, { name }) {
 }
 
 // lib/native.ts
-var NAME = "sandbox-agent-persist";
+var NAME2 = "sandbox-agent-persist";
 var fitting = define_PLATFORMS_default.filter((platform) => `${platform}-`.startsWith(`${process.platform}-${process.arch}-`));
 var { Driver } = load();
 function load() {
@@ -175,8 +231,8 @@ function load() {
   if (given) return loadGiven(given);
   const problems = [];
   for (const platform of fitting) {
-    const packageName = `${NAME}-${platform}`;
-    for (const file of [`./${NAME}.${platform}.node`, packageName]) {
+    const packageName = `${NAME2}-${platform}`;
+    for (const file of [`./${NAME2}.${platform}.node`, packageName]) {
       try {
         const loaded = require(file);
         if (file === packageName) checkVersion(packageName);
@@ -191,7 +247,7 @@ function load() {
 function loadGiven(file) {
   try {
     const loaded = require(file);
-    if (!loaded.Driver) throw new Error(`it is not the native part of ${NAME}`);
+    if (!loaded.Driver) throw new Error(`it is not the native part of ${NAME2}`);
     return loaded;
   } catch (error) {
     throw createError(
@@ -202,7 +258,7 @@ function loadGiven(file) {
 }
 function checkVersion(packageName) {
   const { version } = require(`${packageName}/package.json`);
-  if (version !== "0.1.0") throw new Error(`it has version ${version}, and ${NAME} has version ${"0.1.0"}`);
+  if (version !== "0.1.0") throw new Error(`it has version ${version}, and ${NAME2} has version ${"0.1.0"}`);
 }
 function messageOf(error) {
   return (error instanceof Error ? error.message : String(error)).split("\n", 1).join();
@@ -215,13 +271,13 @@ function explain(problems) {
   const machine = `${process.platform} ${process.arch}${libc()}, Node ${process.versions.node}`;
   const binaries = `There are binaries for ${define_PLATFORMS_default.join(", ")}.`;
   if (problems.length > 0) {
-    const advice = problems.some((problem) => problem.includes("loading addons is disabled")) ? "Run Node with --allow-addons beside --permission, and let it read node_modules and use the database's files." : `Remove node_modules and the lock file, and install ${NAME} again; the system may also be too old for the binary (docs/runtimes.md).`;
-    return `the native part of ${NAME} could not be loaded on ${machine}: ${problems.join("; ")}. ${advice}`;
+    const advice = problems.some((problem) => problem.includes("loading addons is disabled")) ? "Run Node with --allow-addons beside --permission, and let it read node_modules and use the database's files." : `Remove node_modules and the lock file, and install ${NAME2} again; the system may also be too old for the binary (docs/runtimes.md).`;
+    return `the native part of ${NAME2} could not be loaded on ${machine}: ${problems.join("; ")}. ${advice}`;
   }
   if (fitting.length === 0) {
-    return `${NAME} has no binary for this machine: ${machine}. ${binaries} For another, build it from source (CONTRIBUTING.md).`;
+    return `${NAME2} has no binary for this machine: ${machine}. ${binaries} For another, build it from source (CONTRIBUTING.md).`;
   }
-  return `the native part of ${NAME} is not installed for ${machine}. ${binaries} It is an optional dependency, ${fitting.map((platform) => `${NAME}-${platform}`).join(" or ")}: install without --omit=optional (--no-optional), on the system that runs it; and do not let a bundler take it in (docs/bundlers.md).`;
+  return `the native part of ${NAME2} is not installed for ${machine}. ${binaries} It is an optional dependency, ${fitting.map((platform) => `${NAME2}-${platform}`).join(" or ")}: install without --omit=optional (--no-optional), on the system that runs it; and do not let a bundler take it in (docs/bundlers.md).`;
 }
 function libc() {
   if (process.platform !== "linux") return "";
@@ -453,51 +509,6 @@ async function settled(call2) {
   }
 }
 
-// lib/channels.ts
-var import_node_diagnostics_channel = __toESM(require("node:diagnostics_channel"));
-var NAME2 = "sandbox-agent-persist";
-var points = {
-  commit: point("commit"),
-  reassigned: point("reassigned"),
-  retry: point("retry"),
-  reconnected: point("reconnected"),
-  slow: point("slow"),
-  warning: point("warning")
-};
-function point(name) {
-  return import_node_diagnostics_channel.default.channel(`${NAME2}:${name}`);
-}
-var tracing = {
-  backup: tracingOf("backup"),
-  close: tracingOf("close"),
-  compactSession: tracingOf("compactSession"),
-  compactSessions: tracingOf("compactSessions"),
-  deleteSession: tracingOf("deleteSession"),
-  flush: tracingOf("flush"),
-  forkSession: tracingOf("forkSession"),
-  getLabels: tracingOf("getLabels"),
-  getSession: tracingOf("getSession"),
-  insertEvent: tracingOf("insertEvent"),
-  listEvents: tracingOf("listEvents"),
-  listSessions: tracingOf("listSessions"),
-  pruneSessions: tracingOf("pruneSessions"),
-  ready: tracingOf("ready"),
-  setLabels: tracingOf("setLabels"),
-  tailEvents: tracingOf("tailEvents"),
-  updateSession: tracingOf("updateSession"),
-  vacuum: tracingOf("vacuum")
-};
-function tracingOf(method) {
-  const channel = (event) => import_node_diagnostics_channel.default.channel(`tracing:${NAME2}:${method}:${event}`);
-  return {
-    start: channel("start"),
-    end: channel("end"),
-    asyncStart: channel("asyncStart"),
-    asyncEnd: channel("asyncEnd"),
-    error: channel("error")
-  };
-}
-
 // lib/trace.ts
 function isTraced(method) {
   const { start, end, asyncStart, asyncEnd, error } = tracing[method];
@@ -573,6 +584,8 @@ var PersistDriver = class {
   /** How many writes were called. */
   #writes = 0;
   #closing;
+  /** Whether the native part collects what it has to tell. */
+  #watched = false;
   /** @internal */
   constructor(native) {
     this.#native = native;
@@ -840,7 +853,14 @@ var PersistDriver = class {
   }
   static {
     isDriver = (value) => typeof value === "object" && value !== null && #native in value;
-    nativeOf = (driver) => driver.#native;
+    nativeOf = (driver) => {
+      const watched = isWatched();
+      if (watched !== driver.#watched) {
+        driver.#watched = watched;
+        driver.#native.listen(watched);
+      }
+      return driver.#native;
+    };
     addressOf = (driver) => driver.#address;
     noteWrite = (driver) => driver.#writes += 1;
   }
@@ -1018,7 +1038,32 @@ var OperatedDriver = class extends PersistDriver {
   compactSessions(options) {
     return call(this, "compactSessions", (native) => finish(() => native.compactSessions(options), options));
   }
+  /**
+   * What the store does and holds: for dashboards and alerts, and cheap enough to be asked for every second. It resolves also while
+   * the database cannot be reached; then `database` is `undefined`. It is not counted itself.
+   *
+   * @throws `ERR_PERSIST_CLOSED` when the driver is closed.
+   * @example
+   * ```ts
+   * const { database, queue, writeDurationMs } = await persist.stats();
+   * console.log(database?.events, queue.calls, writeDurationMs.p99);
+   * ```
+   */
+  stats() {
+    return call(this, "stats", async (native) => {
+      const database = await measured(native);
+      return { ...native.counters(), database };
+    });
+  }
 };
+async function measured(native) {
+  try {
+    return await native.measure();
+  } catch (error) {
+    if (error.code === "ERR_PERSIST_CLOSED") throw error;
+    return void 0;
+  }
+}
 
 // lib/postgres.ts
 var _PostgresSessionPersistDriver_decorators, _init, _a;

@@ -30,6 +30,7 @@ const METHODS = [
   "pruneSessions",
   "ready",
   "setLabels",
+  "stats",
   "tailEvents",
   "updateSession",
   "vacuum",

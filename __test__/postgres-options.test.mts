@@ -75,6 +75,7 @@ describe("options", () => {
     onEventIndexConflict: "a string",
     maxEventsPerSession: "a number",
     maxSessions: "a number",
+    slowMs: "a number",
     drainTimeoutMs: "a number",
     "ssl.mode": "a string",
     "ssl.ca": "a string",
@@ -92,6 +93,7 @@ describe("options", () => {
     queryTimeoutMs: 1,
     idleTimeoutMs: 0,
     maxLifetimeMs: 0,
+    slowMs: 0,
     drainTimeoutMs: 0,
   };
   for (const [name, least] of Object.entries(limits)) {

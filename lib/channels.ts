@@ -5,10 +5,13 @@
 // (docs/runtimes.md).
 import diagnostics from "node:diagnostics_channel";
 
+import type { PersistErrorCode } from "./errors.ts";
 import type { PostgresSessionPersistDriver } from "./postgres.ts";
 import type { SQLiteSessionPersistDriver } from "./sqlite.ts";
 
 const NAME = "sandbox-agent-persist";
+
+const { assign } = Object;
 
 /** A method of the classes. Each has a TracingChannel, `sandbox-agent-persist:<method>`. */
 export type Method = Extract<keyof SQLiteSessionPersistDriver | keyof PostgresSessionPersistDriver, string>;
@@ -39,13 +42,13 @@ export interface StoreAddress {
 
 /** What is sent on the channels that are not of one method, by the last part of their names. */
 export interface StoreMessages {
-  /** Writes are on disk, in one transaction. */
+  /** Writes are on disk, as one batch. */
   commit: {
     /** How many. */
     writes: number;
     /** How many bytes of JSON text they have. */
     bytes: number;
-    /** How long the transaction took, in milliseconds. */
+    /** How long the batch took, in milliseconds. */
     durationMs: number;
   };
   /** An event was stored at another index than the one that it asked for. */
@@ -55,25 +58,39 @@ export interface StoreMessages {
     /** The index that it is stored at. */
     eventIndex: number;
   };
-  /** What was sent to the database is tried again. */
+  /** What was sent to the database is tried again, as `Stats.retries` counts it. */
   retry: {
+    /** The code of the error that the call rejects with if nothing helps. */
+    code: PersistErrorCode;
     /** Why the try before failed. */
     reason: string;
   };
-  /** A connection was made after others broke. */
+  /** A connection was made again after one broke. */
   reconnected: {
-    /** How long there was none, in milliseconds. */
+    /** How long after it was found broken, in milliseconds. */
     durationMs: number;
   };
-  /** A call took long. */
+  /** A read or write took at least `slowMs`. */
   slow: {
-    /** What it did. */
-    operation: string;
+    /** The name of its method. */
+    operation: Method;
+    /**
+     * The session, where the call is of one.
+     *
+     * @default undefined
+     */
+    sessionId?: string;
     /** How long it took, in milliseconds. */
     durationMs: number;
   };
   /** Something needs a person's eyes. */
   warning: {
+    /**
+     * What it is about. `"late-writes-removed"`: something was written to a session after it was deleted, and was removed again.
+     * `"late-writes-kept"`: it could not be removed. `"deletions-unseen"`: Postgres does not let the driver see which sessions others have
+     * deleted. `"log-not-shrinking"`: SQLite's write-ahead log has passed 256 MiB.
+     */
+    code: "late-writes-removed" | "late-writes-kept" | "deletions-unseen" | "log-not-shrinking";
     /** What is wrong, and what to do. */
     message: string;
   };
@@ -82,7 +99,7 @@ export interface StoreMessages {
 type Point = keyof StoreMessages;
 
 /** What the native side hands over to be sent on one of the channels. */
-export type Notice = { [Name in Point]: { channel: Name } & StoreMessages[Name] }[Point];
+export type Notice = { [Name in Point]: { channel: Name; message: StoreMessages[Name] } }[Point];
 
 const points: Record<Point, diagnostics.Channel> = {
   commit: point("commit"),
@@ -105,10 +122,13 @@ export function isWatched(): boolean {
   );
 }
 
-/** Sends what happened in one store. An error that a subscriber throws is not ours: it becomes an uncaught exception. */
+/**
+ * Sends what happened in one store. The messages are nobody else's yet, so they need not be copied. An error that a subscriber throws is
+ * not ours: it becomes an uncaught exception.
+ */
 export function publish({ store, notices }: { store: StoreAddress; notices: Notice[] }): void {
-  for (const { channel, ...message } of notices) {
-    if (points[channel].hasSubscribers) points[channel].publish({ ...store, ...message });
+  for (const { channel, message } of notices) {
+    if (points[channel].hasSubscribers) points[channel].publish(assign(message, store));
   }
 }
 
@@ -145,6 +165,7 @@ export const tracing: Readonly<Record<Method, Tracing>> = {
   pruneSessions: tracingOf("pruneSessions"),
   ready: tracingOf("ready"),
   setLabels: tracingOf("setLabels"),
+  stats: tracingOf("stats"),
   tailEvents: tracingOf("tailEvents"),
   updateSession: tracingOf("updateSession"),
   vacuum: tracingOf("vacuum"),

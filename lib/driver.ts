@@ -6,7 +6,7 @@ import type { ListPage, SessionEvent, SessionPersistDriver, SessionRecord } from
   "resolution-mode": "import",
 };
 
-import type { Method, StoreAddress } from "./channels.ts";
+import { isWatched, type Method, type StoreAddress } from "./channels.ts";
 import { Drain, QUIET_MS } from "./drain.ts";
 import type { NativeDriver } from "./native.ts";
 import { createError } from "./realm.ts";
@@ -56,6 +56,13 @@ export interface PersistDriverOptions {
    * @default 60000
    */
   drainTimeoutMs?: number;
+  /**
+   * How long, in milliseconds, a read or write takes at least to be told on the channel `sandbox-agent-persist:slow`: from when
+   * the store gets it until its answer is on its way. An integer from 0 to 2147483647; with 0 each is told.
+   *
+   * @default 1000
+   */
+  slowMs?: number;
 }
 
 let isDriver: (value: unknown) => boolean;
@@ -76,6 +83,8 @@ export abstract class PersistDriver implements SessionPersistDriver {
   /** How many writes were called. */
   #writes = 0;
   #closing: Promise<void> | undefined;
+  /** Whether the native part collects what it has to tell. */
+  #watched = false;
 
   /** @internal */
   protected constructor(native: NativeDriver) {
@@ -359,7 +368,14 @@ export abstract class PersistDriver implements SessionPersistDriver {
 
   static {
     isDriver = (value) => typeof value === "object" && value !== null && #native in value;
-    nativeOf = (driver) => driver.#native;
+    nativeOf = (driver) => {
+      const watched = isWatched();
+      if (watched !== driver.#watched) {
+        driver.#watched = watched;
+        driver.#native.listen(watched);
+      }
+      return driver.#native;
+    };
     addressOf = (driver) => driver.#address;
     noteWrite = (driver) => (driver.#writes += 1);
   }

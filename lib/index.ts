@@ -18,6 +18,7 @@ export {
 } from "./postgres.ts";
 export type { EventListRequest, ForkSessionOptions, SessionListRequest, TailEventsRequest } from "./requests.ts";
 export type { TracedCall } from "./trace.ts";
+export type { DatabaseStats, Histogram, Stats } from "./stats.ts";
 export {
   type BackupOptions,
   type BackupProgress,

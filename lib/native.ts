@@ -4,6 +4,7 @@ import type { ListPage, SessionEvent, SessionRecord } from "sandbox-agent" with 
 import type { StoreAddress } from "./channels.ts";
 import type { CompactResult } from "./operations.ts";
 import { createError, type realm } from "./realm.ts";
+import type { DatabaseStats, Stats } from "./stats.ts";
 
 /** The native class of src/bindings/driver.rs. Its methods check what they are given, and reject; they do not throw. */
 export interface NativeDriver {
@@ -35,6 +36,12 @@ export interface NativeDriver {
   /** The same. */
   compactSession(id: unknown, options: unknown): NativeJob<CompactResult, CompactResult>;
   compactSessions(options: unknown): NativeJob<CompactResult, CompactResult>;
+  /** How much the database holds. It is no pending call. */
+  measure(): Promise<DatabaseStats>;
+  /** What the store has counted. */
+  counters(): Omit<Stats, "database">;
+  /** Says whether anybody listens to what the store tells. */
+  listen(listened: boolean): void;
   /** Sends the store what was written in this turn. */
   send(): void;
   close(): Promise<void>;

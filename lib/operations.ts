@@ -2,6 +2,8 @@
 import type { Signal } from "./abort.ts";
 import { call, PersistDriver } from "./driver.ts";
 import { finish } from "./job.ts";
+import type { NativeDriver } from "./native.ts";
+import type { DatabaseStats, Stats } from "./stats.ts";
 
 /** What every method that takes long may be given. */
 export interface WorkOptions<Progress> {
@@ -216,5 +218,32 @@ export abstract class OperatedDriver extends PersistDriver {
    */
   compactSessions(options?: CompactSessionsOptions): Promise<CompactResult> {
     return call(this, "compactSessions", (native) => finish(() => native.compactSessions(options), options));
+  }
+
+  /**
+   * What the store does and holds: for dashboards and alerts, and cheap enough to be asked for every second. It resolves also while
+   * the database cannot be reached; then `database` is `undefined`. It is not counted itself.
+   *
+   * @throws `ERR_PERSIST_CLOSED` when the driver is closed.
+   * @example
+   * ```ts
+   * const { database, queue, writeDurationMs } = await persist.stats();
+   * console.log(database?.events, queue.calls, writeDurationMs.p99);
+   * ```
+   */
+  stats(): Promise<Stats> {
+    return call(this, "stats", async (native) => {
+      const database = await measured(native);
+      return { ...native.counters(), database };
+    });
+  }
+}
+
+async function measured(native: NativeDriver): Promise<DatabaseStats | undefined> {
+  try {
+    return await native.measure();
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "ERR_PERSIST_CLOSED") throw error;
+    return undefined;
   }
 }

@@ -7,6 +7,7 @@ import timers from "node:timers";
 
 import type { PersistErrorCode } from "./errors.ts";
 import type { NativeDriver } from "./native.ts";
+import { publish } from "./channels.ts";
 import { askPassword, failureOf, forgetFailure } from "./password.ts";
 
 const { stringify, parse } = JSON;
@@ -70,4 +71,5 @@ export const realm = {
   forgetFailure,
   setImmediate,
   sendAfterTurn,
+  publish,
 };

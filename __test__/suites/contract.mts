@@ -18,6 +18,7 @@ import { pages } from "./contract/pages.mts";
 import { prunes } from "./contract/prune.mts";
 import { sessions } from "./contract/sessions.mts";
 import { tracing } from "./contract/tracing.mts";
+import { statistics } from "./contract/stats.mts";
 import { values } from "./contract/values.mts";
 
 export type { ContractDriver, OpenDriver } from "./contract/driver.mts";
@@ -61,6 +62,7 @@ export function contract(name: string, open: OpenDriver, { ours, remove }: Contr
     model,
     following,
     tracing,
+    statistics,
   ])
     register(suite);
 }

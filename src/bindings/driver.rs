@@ -26,7 +26,7 @@ use super::options;
 use super::outgoing::{DriverStore, Outgoing};
 use super::promises::{Promises, Ticket};
 use super::prune;
-use super::realm::Realm;
+use super::realm::{Realm, json_text};
 use super::requests;
 use crate::store::error::StoreError;
 use crate::store::jobs::vacuum::Vacuum;
@@ -61,6 +61,10 @@ impl Driver {
         let store = open(options.store, deliver_to(Arc::clone(&deliver)))
             .map_err(|error| Failure::from(error).into_exception(env, &realm))?;
         let store = Outgoing::to(store);
+        if let Some(at_least) = options.slow {
+            store.statistics().call_slow(at_least);
+        }
+        promises.watch(store.address(), store.statistics());
         let open = Rc::new(Open::new(realm, promises, deliver, store));
         environment::release_at_end(&open);
         Ok(Self {
@@ -149,8 +153,7 @@ impl Driver {
     /// What the store is called by those who watch it.
     #[napi(getter, catch_unwind)]
     pub fn address<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
-        let text = serde_json::to_string(self.open.store.address())
-            .map_err(|error| napi::Error::from_reason(error.to_string()))?;
+        let text = json_text(self.open.store.address())?;
         let address = self.open.realm.parse(env, &text)?;
         // SAFETY: the value was just made in this environment.
         Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), address) })
@@ -311,6 +314,29 @@ impl Driver {
     #[napi(catch_unwind)]
     pub fn compact_sessions(&self, env: &Env, options: Option<Unknown>) -> Result<Job> {
         self.begin(env, || compaction::sessions(options))
+    }
+
+    /// How much the database holds. It is not a pending call, and its failure not one of a call.
+    #[napi(catch_unwind)]
+    pub fn measure<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        let (ticket, promise) = self.open.promises.of_news(env)?;
+        self.open.store.read(ReadRequest::Measure, ticket);
+        Ok(promise)
+    }
+
+    /// What the store has counted.
+    #[napi(catch_unwind)]
+    pub fn counters<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        let text = json_text(&self.open.store.statistics().counters())?;
+        let counters = self.open.realm.parse(env, &text)?;
+        // SAFETY: the value was just made in this environment.
+        Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), counters) })
+    }
+
+    /// Says whether anybody listens to what the store tells.
+    #[napi(catch_unwind)]
+    pub fn listen(&self, listened: bool) {
+        self.open.store.statistics().notices.listen(listened);
     }
 
     /// Sends the store what was written in this turn. `lib/realm.ts` calls it at its end.

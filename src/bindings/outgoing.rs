@@ -10,6 +10,7 @@ use super::promises::Ticket;
 use crate::store::address::StoreAddress;
 use crate::store::follow::FollowerId;
 use crate::store::jobs::{JobStore, Recipient};
+use crate::store::statistics::Statistics;
 use crate::store::write::WriteRequest;
 use crate::store::{ReadRequest, Store};
 
@@ -70,6 +71,10 @@ impl Outgoing {
     pub(super) fn read(&self, request: ReadRequest, ticket: Ticket) {
         self.send();
         self.store.read(request, Recipient::Caller(ticket));
+    }
+
+    pub(super) fn statistics(&self) -> &Arc<Statistics> {
+        self.store.statistics()
     }
 
     /// The store for a job, which sees what was written before it began.

@@ -7,6 +7,7 @@ use std::ptr;
 
 use napi::bindgen_prelude::{FromNapiValue, Function, FunctionRef, JsObjectValue, JsValue, Object, Unknown};
 use napi::{Env, Property, PropertyAttributes, Result, check_status, sys};
+use serde::Serialize;
 
 /// The realm's functions, as `lib/realm.ts` collects them.
 pub(super) struct Realm {
@@ -19,6 +20,7 @@ pub(super) struct Realm {
     forget_failure: Kept,
     set_immediate: Kept,
     send_after_turn: Kept,
+    publish: Kept,
 }
 
 /// A function that is kept for later calls. These go through [`call`], which takes and gives values of any type.
@@ -49,6 +51,7 @@ impl Realm {
             forget_failure: keep("forgetFailure")?,
             set_immediate: keep("setImmediate")?,
             send_after_turn: keep("sendAfterTurn")?,
+            publish: keep("publish")?,
         })
     }
 
@@ -91,6 +94,12 @@ impl Realm {
         call(env, self.send_after_turn.borrow_back(env)?.raw(), &[driver.raw()]).map(drop)
     }
 
+    /// Sends what happened in a store on the channels: `told` is the JSON text of both.
+    pub(super) fn publish(&self, env: &Env, told: &str) -> Result<()> {
+        let told = self.parse(env, told)?;
+        call(env, self.publish.borrow_back(env)?.raw(), &[told]).map(drop)
+    }
+
     pub(super) fn create_error<'env>(&self, env: &'env Env, parts: &ErrorParts<'_>) -> Result<Unknown<'env>> {
         let string = |text: &str| env.create_string(text).map(|text| text.raw());
         let cause = match (parts.thrown, parts.database_message) {
@@ -126,6 +135,11 @@ pub(super) fn undefined(env: &Env) -> Result<sys::napi_value> {
     // SAFETY: on the JavaScript thread, with its environment; the pointer is valid for the call.
     check_status!(unsafe { sys::napi_get_undefined(env.raw(), &raw mut undefined) })?;
     Ok(undefined)
+}
+
+/// The JSON text of what `lib` knows the type of.
+pub(super) fn json_text(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| napi::Error::from_reason(error.to_string()))
 }
 
 /// Calls a JavaScript function. What it throws waits for [`super::error::Failure::thrown`].

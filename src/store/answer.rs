@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::error::StoreError;
 use super::jobs::JobAnswer;
+use super::statistics::DatabaseSize;
 
 /// What a call to a store comes back with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Answer {
     Absent,
     /// The session is deleted; whether there was anything of it.
     Deleted(bool),
+    /// How much the database holds.
+    Measured(Box<DatabaseSize>),
     /// What only jobs ask for.
     OfJob(JobAnswer),
 }

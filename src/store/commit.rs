@@ -10,6 +10,7 @@ use super::answer::Completion;
 use super::backlog::Admitted;
 use super::error::{StoreError, catching};
 use super::single::SingleRequest;
+use super::statistics::{BatchTally, Statistics};
 use super::upkeep::UpkeepRequest;
 use super::write::{AdmittedWrite, RowRequest, SessionWrite, Write, WriteResult};
 
@@ -126,11 +127,14 @@ impl<T> WriteQueue<T> {
 }
 
 /// Commits and answers one batch.
-pub fn commit_batch<T>(backend: &mut impl Backend, batch: Batch<T>) -> Vec<Completion<T>> {
+pub fn commit_batch<T>(backend: &mut impl Backend, batch: Batch<T>, statistics: &Statistics) -> Vec<Completion<T>> {
+    let mut tally = BatchTally::begin(statistics);
     match batch {
-        Batch::Rows(rows) => commit_rows(backend, rows),
+        Batch::Rows(rows) => commit_rows(backend, rows, tally),
         Batch::Single(request, ticket) => {
             let result = catching(COMMITTING, || backend.commit_single(&request));
+            tally.add(&*request, request.text_bytes(), &result);
+            tally.end();
             vec![(ticket, result)]
         }
         Batch::Upkeep(request, ticket) => {
@@ -141,7 +145,11 @@ pub fn commit_batch<T>(backend: &mut impl Backend, batch: Batch<T>) -> Vec<Compl
 }
 
 /// Reads, commits and answers writes. One that cannot be read is answered with its error; the rest commits.
-fn commit_rows<T>(backend: &mut impl Backend, rows: Vec<QueuedRow<T>>) -> Vec<Completion<T>> {
+fn commit_rows<T>(
+    backend: &mut impl Backend,
+    rows: Vec<QueuedRow<T>>,
+    mut tally: BatchTally<'_>,
+) -> Vec<Completion<T>> {
     let (requests, tickets): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
     let results = catching(COMMITTING, || {
         let batch = Rows::parse(requests.iter().map(|request: &Admitted<_>| &**request));
@@ -149,6 +157,10 @@ fn commit_rows<T>(backend: &mut impl Backend, rows: Vec<QueuedRow<T>>) -> Vec<Co
         Ok(batch.merge(results))
     });
     let results = results.unwrap_or_else(|error| vec![Err(error); requests.len()]);
+    for (request, result) in requests.iter().zip(&results) {
+        tally.add(&**request, request.bytes(), result);
+    }
+    tally.end();
     tickets.into_iter().zip(results).collect()
 }
 
@@ -186,6 +198,8 @@ impl<'a> Rows<'a> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Instant;
+
     use super::super::answer::Answer;
     use super::super::backlog::Backlog;
     use super::super::error::ErrorKind;
@@ -201,7 +215,7 @@ mod tests {
                 "x".repeat(payload_bytes)
             ),
         };
-        Backlog::new().admit(event, 0).unwrap()
+        Backlog::new(Statistics::new()).admit(event, 0, Instant::now()).unwrap()
     }
 
     struct Indexes(Vec<i64>);
@@ -229,7 +243,7 @@ mod tests {
     fn a_write_that_cannot_be_read_is_refused_alone_and_the_answers_keep_their_order() {
         let batch = [-1, 5, -2, 6].map(|index| (event(index, 0), index));
         let mut backend = Indexes(Vec::new());
-        let answers = commit_batch(&mut backend, Batch::Rows(batch.into()));
+        let answers = commit_batch(&mut backend, Batch::Rows(batch.into()), &Statistics::new());
         let stored: Vec<_> = answers
             .iter()
             .map(|(ticket, result)| (*ticket, result.is_ok()))
@@ -256,7 +270,11 @@ mod tests {
 
     #[test]
     fn a_panic_in_the_backend_answers_every_write_of_the_batch() {
-        let answers = commit_batch(&mut Broken, Batch::Rows(vec![(event(1, 0), 1), (event(2, 0), 2)]));
+        let answers = commit_batch(
+            &mut Broken,
+            Batch::Rows(vec![(event(1, 0), 1), (event(2, 0), 2)]),
+            &Statistics::new(),
+        );
         let kinds: Vec<_> = answers
             .into_iter()
             .map(|(_, result)| result.unwrap_err().kind)
@@ -269,6 +287,7 @@ mod tests {
         let answers = commit_batch(
             &mut Indexes(Vec::new()),
             Batch::Rows(vec![(event(1, MAX_WRITE_BYTES), 1)]),
+            &Statistics::new(),
         );
         let kinds: Vec<_> = answers
             .into_iter()
@@ -296,7 +315,9 @@ mod tests {
                     session_id: "s".into(),
                     changes: LabelChanges::default(),
                 };
-                WriteRequest::Single(set).admit(&Backlog::new()).unwrap()
+                WriteRequest::Single(set)
+                    .admit(&Backlog::new(Statistics::new()), Instant::now())
+                    .unwrap()
             } else {
                 SessionWrite::Row(event(ticket, 0)).into()
             };

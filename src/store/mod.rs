@@ -20,6 +20,8 @@ pub mod labels;
 pub mod list;
 pub mod message;
 pub mod model;
+pub mod notices;
+pub mod operation;
 pub mod page;
 pub mod postgres;
 pub mod prune;
@@ -27,12 +29,16 @@ pub mod reassigned;
 pub mod remembered;
 pub mod single;
 pub mod sqlite;
+pub mod statistics;
 pub mod tables;
 pub mod transcript;
 pub mod upkeep;
 pub mod write;
 
 pub use answer::{Answer, Completion, Deliver};
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use address::StoreAddress;
 use compaction::CompactionStep;
@@ -41,7 +47,9 @@ use error::Quoted;
 use find::FindSessions;
 use follow::FollowerId;
 use list::{EventList, List, ListRequest, SessionList};
+use operation::{Measured, Operation};
 use prune::PruneStep;
+use statistics::Statistics;
 use write::WriteRequest;
 
 /// A database that is open, or being opened, in the background. All calls return at once; their completions arrive
@@ -51,6 +59,8 @@ use write::WriteRequest;
 pub trait Store<T> {
     /// What those call it who watch it.
     fn address(&self) -> &StoreAddress;
+    /// What it counts of its own work.
+    fn statistics(&self) -> &Arc<Statistics>;
     /// Answers once the database can be used.
     fn ready(&self, ticket: T);
     /// Commits writes with the next batch. The writes of one session commit in the order in which they come.
@@ -108,6 +118,38 @@ pub enum ReadRequest {
     },
     /// For a job: what a step of compaction would do.
     TryCompaction(CompactionStep),
+    /// How much the database holds: [`statistics::DatabaseSize`].
+    Measure,
+}
+
+impl Measured for ReadRequest {
+    fn operation(&self) -> Option<Operation> {
+        match self {
+            Self::GetSession { .. } => Some(Operation::GetSession),
+            Self::GetLabels { .. } => Some(Operation::GetLabels),
+            Self::ListSessions(_) => Some(Operation::ListSessions),
+            Self::ListEvents(_) => Some(Operation::ListEvents),
+            Self::FindSessions(_)
+            | Self::WouldPrune(_)
+            | Self::OldestOfNewest { .. }
+            | Self::FindMessages { .. }
+            | Self::TryCompaction(_)
+            | Self::Measure => None,
+        }
+    }
+
+    fn session_id(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::GetSession { id } | Self::GetLabels { session_id: id } => Some(Cow::Borrowed(id)),
+            Self::ListEvents(request) => Some(Cow::Borrowed(&request.list.session_id)),
+            Self::ListSessions(_) => None,
+            Self::OldestOfNewest { session_id, .. } | Self::FindMessages { session_id, .. } => {
+                Some(Cow::Borrowed(session_id))
+            }
+            // They are steps of jobs.
+            Self::FindSessions(_) | Self::WouldPrune(_) | Self::TryCompaction(_) | Self::Measure => None,
+        }
+    }
 }
 
 impl ReadRequest {
@@ -129,6 +171,7 @@ impl ReadRequest {
             Self::ListEvents(request) => request.list.texts(),
             Self::FindSessions(request) => request.texts(),
             Self::WouldPrune(step) => step.texts(),
+            Self::Measure => Vec::new(),
         }
     }
 
@@ -164,6 +207,7 @@ impl ReadRequest {
             Self::FindMessages { session_id, .. } | Self::TryCompaction(CompactionStep { session_id, .. }) => {
                 format!("looking for what can be joined of session {} in", Quoted(session_id))
             }
+            Self::Measure => String::from("measuring"),
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Writes that are a transaction of their own: what they ask for. Both backends take a batch before each of them and another
 //! one after it, so that they keep their place in the order of the calls.
 
+use std::borrow::Cow;
+
 use super::answer::Answer;
 use super::compaction::CompactionStep;
 use super::error::Quoted;
 use super::fork::ForkRequest;
 use super::jobs::JobAnswer;
 use super::labels::LabelChanges;
+use super::operation::{Measured, Operation};
 use super::prune::{Extent, PruneStep, Rest};
 
 /// A write that is a transaction of its own, as it was called.
@@ -112,5 +115,20 @@ impl SingleRequest {
             Self::Prune(step) => step.doing(),
             Self::Compact(step) => format!("compacting session {} in", Quoted(&step.session_id)),
         }
+    }
+}
+
+impl Measured for SingleRequest {
+    fn operation(&self) -> Option<Operation> {
+        match self {
+            Self::SetLabels { .. } => Some(Operation::SetLabels),
+            Self::DeleteSession { .. } => Some(Operation::DeleteSession),
+            Self::Fork(_) => Some(Operation::ForkSession),
+            Self::Prune(_) | Self::Compact(_) => None,
+        }
+    }
+
+    fn session_id(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(self.session_id()))
     }
 }

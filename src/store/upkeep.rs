@@ -1,6 +1,10 @@
 //! Writes that are of no session, but of the database as a whole. With SQLite each is done between two batches, with Postgres
 //! beside them.
 
+use std::borrow::Cow;
+
+use super::operation::{Measured, Operation};
+
 /// A write that is of no session, as it was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpkeepRequest {
@@ -18,5 +22,15 @@ impl UpkeepRequest {
             Self::GiveBack => "giving free space back from",
             Self::Vacuum => "vacuuming",
         }
+    }
+}
+
+impl Measured for UpkeepRequest {
+    fn operation(&self) -> Option<Operation> {
+        None
+    }
+
+    fn session_id(&self) -> Option<Cow<'_, str>> {
+        None
     }
 }

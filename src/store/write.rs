@@ -3,11 +3,13 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::answer::Answer;
 use super::backlog::{Admitted, Backlog};
 use super::error::{Quoted, StoreError};
 use super::model::{SessionEvent, SessionRecord};
+use super::operation::{Measured, Operation};
 use super::single::SingleRequest;
 use super::upkeep::UpkeepRequest;
 
@@ -91,12 +93,12 @@ impl WriteRequest {
     }
 
     /// Counts it as waiting, unless too much waits already.
-    pub fn admit(self, backlog: &Arc<Backlog>) -> Result<AdmittedWrite, StoreError> {
+    pub fn admit(self, backlog: &Arc<Backlog>, called: Instant) -> Result<AdmittedWrite, StoreError> {
         let bytes = self.text_bytes();
         match self {
-            Self::Row(request) => backlog.admit(request, bytes).map(SessionWrite::Row).map(Into::into),
-            Self::Single(request) => backlog.admit(request, bytes).map(SessionWrite::Single).map(Into::into),
-            Self::Upkeep(request) => backlog.admit(request, bytes).map(AdmittedWrite::Upkeep),
+            Self::Row(request) => Ok(SessionWrite::Row(backlog.admit(request, bytes, called)?).into()),
+            Self::Single(request) => Ok(SessionWrite::Single(backlog.admit(request, bytes, called)?).into()),
+            Self::Upkeep(request) => backlog.admit(request, bytes, called).map(AdmittedWrite::Upkeep),
         }
     }
 }
@@ -206,6 +208,19 @@ impl RowRequest {
             Self::UpdateSession { record } => SessionRecord::parse(record).map(Write::UpdateSession),
             Self::InsertEvent { session_id, event } => SessionEvent::parse(session_id, event).map(Write::InsertEvent),
         }
+    }
+}
+
+impl Measured for RowRequest {
+    fn operation(&self) -> Option<Operation> {
+        Some(match self {
+            Self::UpdateSession { .. } => Operation::UpdateSession,
+            Self::InsertEvent { .. } => Operation::InsertEvent,
+        })
+    }
+
+    fn session_id(&self) -> Option<Cow<'_, str>> {
+        Some(self.session_id())
     }
 }
 

@@ -14,6 +14,7 @@ export interface CaseOptions {
   onEventIndexConflict?: "reassign" | "reject";
   maxEventsPerSession?: number;
   maxSessions?: number;
+  slowMs?: number;
 }
 
 /** Opens a new, empty driver. */

@@ -100,6 +100,7 @@ export const options: Required<SQLiteSessionPersistDriverOptions> = {
   onEventIndexConflict: "reassign",
   maxEventsPerSession: 500,
   maxSessions: 1024,
+  slowMs: 1_000,
   drainTimeoutMs: 60_000,
 };
 
@@ -122,6 +123,7 @@ export const postgresOptions: Required<PostgresSessionPersistDriverOptions> = {
   onEventIndexConflict: "reassign",
   maxEventsPerSession: 500,
   maxSessions: 1024,
+  slowMs: 1_000,
   drainTimeoutMs: 60_000,
 };
 

@@ -25,6 +25,8 @@ pub(super) struct Parsed<O> {
     pub(super) store: O,
     /// How long `flush` and `close` wait for calls to end.
     pub(super) drain_timeout: Duration,
+    /// How long a call takes at least that is told to be slow.
+    pub(super) slow: Option<Duration>,
 }
 
 /// A minute stores what an agent that streams a thousand updates a second has said in as long.
@@ -92,6 +94,7 @@ impl Fields<'_> {
         Ok(Parsed {
             store,
             drain_timeout: self.milliseconds("drainTimeoutMs", 0)?.unwrap_or(DEFAULT_DRAIN_TIMEOUT),
+            slow: self.milliseconds("slowMs", 0)?,
         })
     }
 }

@@ -39,6 +39,7 @@ pub(super) const NAMES: Names = Names {
         "onEventIndexConflict",
         "maxEventsPerSession",
         "maxSessions",
+        "slowMs",
         "drainTimeoutMs",
     ],
     aliases: &[

@@ -11,6 +11,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
@@ -31,6 +32,7 @@ use crate::store::commit::COMMITTING;
 use crate::store::deleted::now;
 use crate::store::error::{ErrorKind, catching_async};
 use crate::store::single::SingleRequest;
+use crate::store::statistics::{BatchTally, Statistics};
 use crate::store::write::{SessionWrite, Write, WriteResult};
 
 /// How long a batch waits for a locked row. Longer than any transaction of ours needs, since these are worth waiting for.
@@ -51,6 +53,7 @@ pub(super) struct Batches<T> {
     trimming: Rc<Trimming>,
     /// They are told what was stored.
     following: Rc<Following<T>>,
+    statistics: Arc<Statistics>,
     queues: RefCell<SessionQueues<T>>,
     closing: Cell<bool>,
     wake: Notify,
@@ -188,6 +191,7 @@ impl<T> Batches<T> {
         late_writes: Rc<LateWrites>,
         trimming: Rc<Trimming>,
         following: Rc<Following<T>>,
+        statistics: Arc<Statistics>,
     ) -> Self {
         Self {
             writer,
@@ -195,6 +199,7 @@ impl<T> Batches<T> {
             late_writes,
             trimming,
             following,
+            statistics,
             queues: RefCell::new(SessionQueues::new()),
             closing: Cell::new(false),
             wake: Notify::new(),
@@ -279,6 +284,7 @@ impl<T> Batches<T> {
     }
 
     async fn commit_single(&self, single: WaitingSingle<T>, lock_limit: Duration, deliver: &Deliver<T>) {
+        let mut tally = BatchTally::begin(&self.statistics);
         let deadline = single.deadline.unwrap_or_else(|| self.writer.deadline());
         let deadline = self.singles.limited(deadline, single.called);
         let committing = async {
@@ -299,6 +305,8 @@ impl<T> Batches<T> {
                     self.following.written(session_id);
                     self.trimming.changed(session_id);
                 }
+                tally.add(&*single.request, single.request.text_bytes(), &result);
+                tally.end();
                 let session = single.session;
                 match &*single.request {
                     SingleRequest::DeleteSession { .. } if result.is_ok() => self.deleted(&session),
@@ -337,6 +345,7 @@ impl<T> Batches<T> {
             writes,
             concurrency,
         } = batch;
+        let mut tally = BatchTally::begin(&self.statistics);
         // Boxed, since it is large.
         let committed = Box::pin(catching_async(COMMITTING, async {
             let check = |write: &Write<'_>| self.late_writes.check(write.session_id(), || write.doing());
@@ -352,6 +361,7 @@ impl<T> Batches<T> {
                 for (mut waiting, outcome) in writes.into_iter().zip(committed.outcomes) {
                     match outcome {
                         Outcome::Settled(result) => {
+                            tally.add(&*waiting.request, waiting.request.bytes(), &result);
                             self.trimming.settled(&waiting.request, &result);
                             if result.is_ok()
                                 && let Some(session_id) = waiting.request.session_of_events()
@@ -383,6 +393,7 @@ impl<T> Batches<T> {
                 HashSet::new()
             }
         };
+        tally.end();
         self.late_writes.note_written(written);
         self.trimming.committed();
         deliver(completions);

@@ -20,6 +20,7 @@ use super::error::{self, Failure, Remedy};
 use super::login::tls::TlsConnector;
 use super::login::{HostOrder, HostTarget, Target};
 use crate::store::error::ErrorKind;
+use crate::store::statistics::{Held, Statistics};
 
 /// After so long without use a connection is asked whether it still lives, since whatever stands between us and the
 /// server may have forgotten it without a word.
@@ -46,6 +47,7 @@ pub(super) struct Connection {
     abandoned: Cell<bool>,
     /// Whether a transaction was committed here without its standby.
     unreplicated: Arc<AtomicBool>,
+    _open: Held,
 }
 
 impl Deref for Connection {
@@ -98,13 +100,36 @@ impl Connection {
     }
 }
 
-/// Gives a connection back to its pool, or closes it if it is of no use any more.
-pub(super) fn release(connection: Object<Connector>) {
-    if connection.unread.get() {
-        connection.abandon();
+/// A connection that was taken from its pool, and counts as in use until it goes back.
+pub(super) struct Lease {
+    connection: Object<Connector>,
+    _busy: Held,
+}
+
+impl Lease {
+    pub(super) fn new(connection: Object<Connector>, statistics: &Statistics) -> Self {
+        Self {
+            connection,
+            _busy: statistics.connections.busy.hold(),
+        }
     }
-    if !connection.is_usable() {
-        drop(Object::take(connection));
+
+    /// Gives the connection back to its pool, or closes it if it is of no use any more.
+    pub(super) fn release(self) {
+        if self.connection.unread.get() {
+            self.connection.abandon();
+        }
+        if !self.connection.is_usable() {
+            drop(Object::take(self.connection));
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
     }
 }
 
@@ -126,6 +151,7 @@ pub(super) struct Connector {
     max_lifetime: Option<Duration>,
     /// Connections that were used last before this time are not used again.
     distrusted: Mutex<Option<Instant>>,
+    statistics: Arc<Statistics>,
     /// Every connection's task holds a strong one until it ends.
     alive: mpsc::WeakSender<()>,
 }
@@ -135,6 +161,7 @@ impl Connector {
         target: Target,
         max_lifetime: Option<Duration>,
         contact: watch::Sender<Contact>,
+        statistics: Arc<Statistics>,
         alive: mpsc::WeakSender<()>,
     ) -> Self {
         Self {
@@ -142,6 +169,7 @@ impl Connector {
             contact,
             max_lifetime,
             distrusted: Mutex::new(None),
+            statistics,
             alive,
         }
     }
@@ -159,6 +187,7 @@ impl Connector {
 
     /// Tries the hosts one after another.
     async fn connect(&self) -> Result<Connection, Failure> {
+        let _connecting = self.statistics.connections.connecting.hold();
         let connect_timeout = self.target.connect_timeout;
         // The first host has what asking for the password leaves.
         let mut deadline = tokio::time::Instant::now() + connect_timeout;
@@ -242,6 +271,7 @@ impl Connector {
             retired: Cell::new(false),
             abandoned: Cell::new(false),
             unreplicated,
+            _open: self.statistics.connections.open.hold(),
         })
     }
 }
@@ -251,12 +281,18 @@ impl Manager for Connector {
     type Error = Failure;
 
     async fn create(&self) -> Result<Connection, Failure> {
-        self.connect().await
+        let connection = self.connect().await?;
+        self.statistics.connected();
+        Ok(connection)
     }
 
     async fn recycle(&self, connection: &mut Connection, metrics: &Metrics) -> RecycleResult<Failure> {
         let discard = || Err(RecycleError::message("it is closed, too old, or silent"));
+        let broke = || self.statistics.connections.broke();
         if !connection.is_usable() {
+            if connection.client.is_closed() {
+                broke();
+            }
             return discard();
         }
         if !self.trusts(metrics) {
@@ -268,8 +304,12 @@ impl Manager for Connector {
         }
         match timeout(ANSWERS_WITHIN, connection.client.simple_query("")).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => discard(),
+            Ok(Err(_)) => {
+                broke();
+                discard()
+            }
             Err(_) => {
+                broke();
                 connection.socket.abort();
                 self.distrust();
                 discard()

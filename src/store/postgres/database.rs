@@ -5,14 +5,15 @@ use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType, Timeouts};
+use deadpool::managed::{Pool, PoolError, QueueMode, TimeoutType, Timeouts};
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::connection::{Connection, Connector, Contact, release};
+use super::connection::{Connection, Connector, Contact, Lease};
 use super::deadline::Deadline;
 use super::error::{Failure, Remedy};
 use super::lookup::Lookups;
@@ -20,6 +21,7 @@ use super::options::PostgresOptions;
 use super::pipeline::Pipelines;
 use crate::store::error::ErrorKind;
 use crate::store::message::{StoreOption, message};
+use crate::store::statistics::Statistics;
 
 /// How many connections write at once at most (ARCHITECTURE.md, "Connections").
 const MAX_WRITERS: u32 = 4;
@@ -52,6 +54,7 @@ pub(super) struct Database {
     /// How often the server has said that the tables are not what they were.
     schema_refusals: Cell<u64>,
     contact: watch::Receiver<Contact>,
+    pub(super) statistics: Arc<Statistics>,
 }
 
 /// What a statement is run for: reads have connections of their own, so that a long one never delays a write.
@@ -71,12 +74,17 @@ pub(super) enum Purpose {
 
 impl Database {
     #[allow(clippy::expect_used)] // it fails only for a pool with time limits and no runtime, and there is one
-    pub(super) fn new(options: PostgresOptions) -> Self {
+    pub(super) fn new(options: PostgresOptions, statistics: Arc<Statistics>) -> Self {
         let (alive, ended) = mpsc::channel(1);
         let (contact, of_any) = watch::channel(Contact::Untried);
         let pool = |size: u32| {
-            let (target, contact) = (options.target.clone(), contact.clone());
-            let connector = Connector::new(target, options.max_lifetime, contact, alive.downgrade());
+            let connector = Connector::new(
+                options.target.clone(),
+                options.max_lifetime,
+                contact.clone(),
+                Arc::clone(&statistics),
+                alive.downgrade(),
+            );
             Pool::builder(connector)
                 .max_size(size as usize)
                 // The last used first, so that those not needed grow old and are closed.
@@ -97,6 +105,7 @@ impl Database {
             alive: RefCell::new(Some((alive, ended))),
             schema_refusals: Cell::new(0),
             contact: of_any,
+            statistics,
         }
     }
 
@@ -151,7 +160,7 @@ impl Database {
         self.until_done(purpose, &deadline, async || {
             let connection = within(deadline.at(), self.connection(purpose)).await?;
             let result = self.attempt(&connection, &deadline, work(&connection, &deadline)).await;
-            release(connection);
+            connection.release();
             result
         })
         .await
@@ -203,7 +212,7 @@ impl Database {
         self.until_done(purpose, &deadline, async || {
             let connection = self.connection(purpose).await?;
             let result = self.judged(&connection, work(&connection).await);
-            release(connection);
+            connection.release();
             result
         })
         .await
@@ -229,6 +238,7 @@ impl Database {
             if Instant::now() + pause + FIRST_PAUSE >= deadline.at() {
                 return Err(failure);
             }
+            self.statistics.retried(failure.kind, failure.advice());
             said = Some(failure);
             sleep(pause).await;
             pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
@@ -251,6 +261,7 @@ impl Database {
                 // The server has answered a part since.
                 Err(_) if deadline.at() != until => {}
                 Err(_) => {
+                    self.statistics.connections.broke();
                     connection.abandon();
                     self.distrust_connections();
                     return Err(Failure::silent());
@@ -259,7 +270,7 @@ impl Database {
         }
     }
 
-    fn connection(&self, purpose: Purpose) -> LocalBoxFuture<'_, Result<Object<Connector>, Failure>> {
+    fn connection(&self, purpose: Purpose) -> LocalBoxFuture<'_, Result<Lease, Failure>> {
         self.connection_of(match purpose {
             Purpose::Prepare | Purpose::Write => &self.writers,
             Purpose::Read | Purpose::LateWrites | Purpose::Trim => &self.readers,
@@ -267,13 +278,17 @@ impl Database {
     }
 
     /// Takes a connection from a pool, or makes one. Boxed, since it is large, and a part of all that may have to connect.
-    fn connection_of<'a>(&self, pool: &'a Pool<Connector>) -> LocalBoxFuture<'a, Result<Object<Connector>, Failure>> {
+    fn connection_of<'a>(&'a self, pool: &'a Pool<Connector>) -> LocalBoxFuture<'a, Result<Lease, Failure>> {
         let timeouts = Timeouts {
             wait: Some(self.options.acquire_timeout),
             ..Timeouts::default()
         };
         Box::pin(async move {
-            pool.timeout_get(&timeouts).await.map_err(|error| match error {
+            let waiting = self.statistics.connections.waiting.hold();
+            let taken = pool.timeout_get(&timeouts).await;
+            drop(waiting);
+            let lease = |connection| Lease::new(connection, &self.statistics);
+            taken.map(lease).map_err(|error| match error {
                 PoolError::Backend(failure) => failure,
                 PoolError::Timeout(TimeoutType::Wait) => Failure::new(
                     Remedy::None,
@@ -302,6 +317,7 @@ impl Database {
                 self.distrust_connections();
             }
             if failure.remedy == Remedy::Reconnect {
+                self.statistics.connections.broke();
                 connection.retire();
             }
         }
@@ -345,6 +361,9 @@ impl Database {
             sleep((shortest / 2).max(Duration::from_millis(10))).await;
             for pool in self.pools() {
                 pool.retain(|connection: &Connection, metrics| {
+                    if connection.is_closed() {
+                        self.statistics.connections.broke();
+                    }
                     connection.is_usable() && self.options.idle_timeout.is_none_or(|idle| metrics.last_used() < idle)
                 });
             }

@@ -243,6 +243,11 @@ impl Failure {
         (self.kind, &self.database, self.table) == (other.kind, &other.database, other.table)
     }
 
+    /// What it is, and what to do about it.
+    pub(super) fn advice(&self) -> &Message {
+        &self.advice
+    }
+
     /// The error of a call that was `doing` something.
     pub(super) fn into_error(self, doing: &str) -> StoreError {
         StoreError {

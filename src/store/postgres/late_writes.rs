@@ -26,7 +26,9 @@ use super::single::Singles;
 use super::statement::Parameter;
 use super::tables::Tables;
 use crate::store::deleted::{self, DeletedSessions};
-use crate::store::error::{ErrorKind, StoreError};
+use crate::store::error::{ErrorKind, Quoted, StoreError};
+use crate::store::message::message;
+use crate::store::notices::WarningCode;
 
 /// How long it is from one look to the next at least.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -159,6 +161,9 @@ impl LateWrites {
                     self.note_written(seen.written);
                 }
                 self.unseen.borrow_mut().lately |= seen.lately || !may_pass(&failure);
+                if !may_pass(&failure) {
+                    self.warn_of_unseen(&failure);
+                }
                 return Err(failure);
             }
         };
@@ -168,13 +173,55 @@ impl LateWrites {
             }
         }
         for session_id in &with_rows {
-            let removed = self.singles.remove_late(session_id, LOCK_LIMIT).await;
-            // What is refused, for a right or a rule of one session, must not delay what there is to see of the others.
-            if matches!(&removed, Err(failure) if may_pass(failure)) {
-                self.note_written([Rc::from(&**session_id)]);
+            match self.singles.remove_late(session_id, LOCK_LIMIT).await {
+                Ok(false) => {}
+                Ok(true) => self.warn_of_removed(session_id),
+                Err(failure) if may_pass(&failure) => self.note_written([Rc::from(&**session_id)]),
+                // It must not delay what there is to see of the others.
+                Err(failure) => self.warn_of_kept(session_id, &failure),
             }
         }
         Ok(())
+    }
+
+    fn warn_of_removed(&self, session_id: &str) {
+        self.database.statistics.warn(
+            WarningCode::LateWritesRemoved,
+            format!(
+                "what was written to session {} of {} after it was deleted was removed again: end the agents of a session before you \
+                 delete it",
+                Quoted(session_id),
+                self.database.options.target.name()
+            ),
+        );
+    }
+
+    fn warn_of_kept(&self, session_id: &str, failure: &Failure) {
+        self.database.statistics.warn(
+            WarningCode::LateWritesKept,
+            message![
+                format!(
+                    "what was written to session {} of {} after it was deleted could not be removed: ",
+                    Quoted(session_id),
+                    self.database.options.target.name()
+                ),
+                failure.advice().clone(),
+                "; delete the session again as a user who may",
+            ],
+        );
+    }
+
+    fn warn_of_unseen(&self, failure: &Failure) {
+        self.database.statistics.warn(
+            WarningCode::DeletionsUnseen,
+            message![
+                format!(
+                    "it cannot be seen which sessions of {} others have deleted, so what is written to these stays: ",
+                    self.database.options.target.name()
+                ),
+                failure.advice().clone(),
+            ],
+        );
     }
 
     /// The tombstones of what is looked at, and the sessions of those of which something is stored.

@@ -16,6 +16,7 @@ mod late_writes;
 mod list;
 mod login;
 mod lookup;
+mod measure;
 mod options;
 mod pipeline;
 mod place;
@@ -39,6 +40,7 @@ mod write;
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
@@ -53,6 +55,7 @@ use super::address::StoreAddress;
 use super::backlog::Backlog;
 use super::error::{ErrorKind, StoreError};
 use super::follow::FollowerId;
+use super::statistics::Statistics;
 use super::write::WriteRequest;
 use super::{Answer, Deliver, ReadRequest, Store};
 
@@ -61,6 +64,7 @@ use super::{Answer, Deliver, ReadRequest, Store};
 pub struct PostgresStore<T: Send + 'static> {
     calls: mpsc::UnboundedSender<Call<T>>,
     backlog: Arc<Backlog>,
+    statistics: Arc<Statistics>,
     deliver: Deliver<T>,
     address: StoreAddress,
 }
@@ -79,15 +83,17 @@ impl<T: Send + 'static> PostgresStore<T> {
             .build()
             .map_err(not_started)?;
         let (calls, received) = mpsc::unbounded_channel();
+        let statistics = Statistics::new();
         let store = Self {
             calls,
-            backlog: Backlog::new(),
+            backlog: Backlog::new(Arc::clone(&statistics)),
+            statistics: Arc::clone(&statistics),
             deliver: Arc::clone(&deliver),
             address: options.target.store_address(options.tables.schema()),
         };
         thread::Builder::new()
             .name(String::from("persist-postgres"))
-            .spawn(move || run(runtime, options, received, &deliver))
+            .spawn(move || run(runtime, options, statistics, received, &deliver))
             .map_err(not_started)?;
         Ok(store)
     }
@@ -111,14 +117,19 @@ impl<T: Send + 'static> Store<T> for PostgresStore<T> {
         &self.address
     }
 
+    fn statistics(&self) -> &Arc<Statistics> {
+        &self.statistics
+    }
+
     fn ready(&self, ticket: T) {
         self.call(Call::Ready(ticket));
     }
 
     fn write(&self, writes: Vec<(WriteRequest, T)>) {
+        let called = Instant::now();
         let (mut admitted, mut refused) = (Vec::with_capacity(writes.len()), Vec::new());
         for (request, ticket) in writes {
-            match request.admit(&self.backlog) {
+            match request.admit(&self.backlog, called) {
                 Ok(request) => admitted.push((request, ticket)),
                 Err(refusal) => refused.push((ticket, Err(refusal))),
             }
@@ -129,7 +140,7 @@ impl<T: Send + 'static> Store<T> for PostgresStore<T> {
 
     fn read(&self, request: ReadRequest, ticket: T) {
         let bytes = request.text_bytes();
-        match self.backlog.admit(request, bytes) {
+        match self.backlog.admit(request, bytes, Instant::now()) {
             Ok(request) => self.call(Call::Read(request, ticket)),
             Err(refusal) => (self.deliver)(vec![(ticket, Err(refusal))]),
         }

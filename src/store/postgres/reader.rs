@@ -9,6 +9,7 @@ use super::compaction;
 use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::error::Failure;
+use super::measure::measure;
 use super::prunable;
 use super::read::{self, Span};
 use super::tables::Preparation;
@@ -41,7 +42,9 @@ impl Reader {
 
     /// Answers one read.
     pub(super) async fn answer(&self, request: &ReadRequest) -> Result<Answer, StoreError> {
-        self.preparation.done().await?;
+        if *request != ReadRequest::Measure {
+            self.preparation.done().await?;
+        }
         // Postgres has no text that holds U+0000.
         if request.texts().iter().any(|text| text.contains('\0')) {
             return nothing(request);
@@ -92,6 +95,11 @@ impl Reader {
                 let work = async |connection: &Connection| compaction::count(connection, tables, step).await;
                 let done = self.database.run(Purpose::Read, deadline, work).await;
                 done.map(|done| Answer::OfJob(JobAnswer::Compacted(done)))
+            }
+            // It waits for the tables itself, and not for long.
+            ReadRequest::Measure => {
+                let size = measure(&self.database, &self.preparation).await?;
+                return Ok(Answer::Measured(Box::new(size)));
             }
         };
         match answer {
@@ -171,7 +179,6 @@ impl Reader {
 /// The answer when the request names something by what the database cannot have as a text.
 fn nothing(request: &ReadRequest) -> Result<Answer, StoreError> {
     match request {
-        ReadRequest::GetSession { .. } => Ok(Answer::Absent),
         ReadRequest::GetLabels { .. } => Ok(Answer::Json(labels::json([]))),
         // No page of this database had a cursor with such an id, and a list with such a filter has no other page.
         ReadRequest::ListSessions(ListRequest {
@@ -180,6 +187,7 @@ fn nothing(request: &ReadRequest) -> Result<Answer, StoreError> {
         }) => Err(wrong_cursor()),
         ReadRequest::ListSessions(request) => Ok(Answer::Json(request.empty_page().finish(false).text)),
         ReadRequest::ListEvents(request) => Ok(Answer::Json(request.empty_page().finish(false).text)),
+        ReadRequest::GetSession { .. } | ReadRequest::Measure => Ok(Answer::Absent),
         ReadRequest::FindSessions(_) => Ok(Answer::OfJob(JobAnswer::Sessions(FoundSessions::default()))),
         ReadRequest::WouldPrune(_) => Ok(Answer::OfJob(JobAnswer::Pruned(Pruned::SPARED))),
         ReadRequest::OldestOfNewest { .. } => Ok(Answer::OfJob(JobAnswer::OldestOfNewest(None))),

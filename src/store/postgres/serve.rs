@@ -24,6 +24,7 @@ use super::write::Writer;
 use crate::store::backlog::Admitted;
 use crate::store::error::{StoreError, catching_async};
 use crate::store::follow::FollowerId;
+use crate::store::statistics::Statistics;
 use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::AdmittedWrite;
 use crate::store::{Answer, Deliver, ReadRequest};
@@ -67,10 +68,11 @@ type Working = mpsc::Sender<()>;
 pub(super) fn run<T: 'static>(
     runtime: Runtime,
     options: PostgresOptions,
+    statistics: Arc<Statistics>,
     calls: mpsc::UnboundedReceiver<Call<T>>,
     deliver: &Deliver<T>,
 ) {
-    let closers = LocalSet::new().block_on(&runtime, serve(options, calls, deliver));
+    let closers = LocalSet::new().block_on(&runtime, serve(options, statistics, calls, deliver));
     // A look-up of a host's name cannot be stopped, and must not hold up `close`.
     runtime.shutdown_background();
     deliver(closers.into_iter().map(|ticket| (ticket, Ok(Answer::Done))).collect());
@@ -79,10 +81,11 @@ pub(super) fn run<T: 'static>(
 /// Takes calls until the store is closed, works off what was called before, and comes back with those who wait for that.
 async fn serve<T: 'static>(
     options: PostgresOptions,
+    statistics: Arc<Statistics>,
     mut calls: mpsc::UnboundedReceiver<Call<T>>,
     deliver: &Deliver<T>,
 ) -> Vec<T> {
-    let parts = Parts::new(options, deliver);
+    let parts = Parts::new(options, statistics, deliver);
     let (working, mut idle) = mpsc::channel(1);
     parts.begin_to_write(working.clone());
     let follower = {
@@ -144,8 +147,8 @@ async fn end_within(at_most: Duration, mut task: JoinHandle<()>) {
 }
 
 impl<T: 'static> Parts<T> {
-    fn new(options: PostgresOptions, deliver: &Deliver<T>) -> Self {
-        let database = Rc::new(Database::new(options));
+    fn new(options: PostgresOptions, statistics: Arc<Statistics>, deliver: &Deliver<T>) -> Self {
+        let database = Rc::new(Database::new(options, statistics));
         let preparation = Rc::new(Preparation::new(Rc::clone(&database)));
         let following = Rc::new(Following::new(
             Rc::clone(&database),
@@ -161,6 +164,7 @@ impl<T: 'static> Parts<T> {
             Rc::clone(&late_writes),
             Rc::clone(&trimming),
             Rc::clone(&following),
+            Arc::clone(&database.statistics),
         ));
         let writing = Rc::clone(&batches);
         let scans = Scans::new(Rc::clone(&database), move |session_id| writing.is_written(session_id));

@@ -187,7 +187,7 @@ impl Singles {
     }
 
     /// Removes what was written to a session after it was deleted.
-    pub(super) async fn remove_late(&self, session_id: &str, lock_limit: Duration) -> Result<(), Failure> {
+    pub(super) async fn remove_late(&self, session_id: &str, lock_limit: Duration) -> Result<bool, Failure> {
         let tables = &self.database.options.tables;
         let deadline = self.database.deadline();
         let removed = self.transaction(
@@ -196,13 +196,15 @@ impl Singles {
             deadline,
             lock_limit,
             async |connection, deadline| {
-                delete::remove_rows(connection, tables, session_id, deadline).await?;
-                Ok(connection.batch_execute("COMMIT").await?)
+                let found = delete::remove_rows(connection, tables, session_id, deadline).await?;
+                connection.batch_execute("COMMIT").await?;
+                Ok(found)
             },
         );
         match removed.await {
             Err(Undone::Failed(failure)) => Err(failure),
-            Ok(()) | Err(Undone::Refused(_)) => Ok(()),
+            Ok(found) => Ok(found),
+            Err(Undone::Refused(_)) => Ok(false),
         }
     }
 

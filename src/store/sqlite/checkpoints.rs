@@ -18,7 +18,7 @@ use super::connection::{Location, Target};
 const FULL: u64 = 32 << 20;
 
 /// What the log is cut to, in bytes, when it begins anew after a burst. A larger one is one that could not begin anew.
-const LARGE: u64 = 2 * FULL;
+pub(super) const LARGE: u64 = 2 * FULL;
 
 /// How long the writer waits for readers when the log has become large; with one of double the size, four times as long. So
 /// what readers cost is small beside the time that the log took to grow, and in the end it is longer than they read.

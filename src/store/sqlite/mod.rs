@@ -12,6 +12,8 @@ mod error;
 mod follow;
 mod following;
 mod list;
+mod log;
+mod measure;
 mod polls;
 mod prunable;
 mod read;
@@ -36,6 +38,7 @@ pub use tables::Tables;
 use ahead::ReaderAhead;
 use follow::FollowReader;
 use following::FollowTask;
+use log::LogWatch;
 use read::Reader;
 use readers::{ReaderId, ReaderTask};
 use shared::{Shared, WriterTask};
@@ -47,6 +50,7 @@ use super::commit::commit_batch;
 use super::error::{ErrorKind, StoreError, catching};
 use super::follow::{FollowerId, Look};
 use super::message::{StoreOption, message};
+use super::statistics::{Held, Statistics};
 use super::write::WriteRequest;
 use super::{Answer, Deliver, IndexConflict, ReadRequest, Store};
 
@@ -98,6 +102,10 @@ impl<T: Send + 'static> SqliteStore<T> {
 impl<T: Send + 'static> Store<T> for SqliteStore<T> {
     fn address(&self) -> &StoreAddress {
         &self.address
+    }
+
+    fn statistics(&self) -> &Arc<Statistics> {
+        &self.shared.statistics
     }
 
     fn ready(&self, ticket: T) {
@@ -177,21 +185,33 @@ fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), S
 /// The writer thread: opens the database, commits batch after batch, and closes it last.
 fn write_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
     let mut writer = None;
+    let mut log = LogWatch::new(&options.target.location);
+    let (statistics, connections) = (&shared.statistics, &shared.statistics.connections);
     loop {
-        let patience = writer.as_ref().and_then(Writer::trim_patience);
+        let patience = writer
+            .as_ref()
+            .and_then(|(writer, _): &(Writer, Held)| writer.trim_patience());
         match shared.next_task(patience) {
-            WriterTask::Open => match catching("opening the database", || open_writer(options)) {
-                Ok(opened) => {
-                    writer = Some(opened);
-                    shared.opened();
+            WriterTask::Open => {
+                let connecting = connections.connecting.hold();
+                let opened = catching("opening the database", || open_writer(options, statistics));
+                drop(connecting);
+                match opened {
+                    Ok(opened) => {
+                        writer = Some((opened, connections.open.hold()));
+                        shared.opened();
+                    }
+                    Err(error) => shared.open_failed(&error),
                 }
-                Err(error) => shared.open_failed(&error),
-            },
+            }
             WriterTask::Commit(batch) => {
-                if let Some(writer) = &mut writer {
+                if let Some((writer, _)) = &mut writer {
                     let sessions = shared.following.begins_to_write(&batch);
                     let deleted = batch.deleted_session().map(str::to_owned);
-                    let completions = commit_batch(writer, batch);
+                    let busy = connections.busy.hold();
+                    let completions = commit_batch(writer, batch, statistics);
+                    drop(busy);
+                    log.look(statistics);
                     let deleted = deleted.filter(|_| completions.iter().all(|(_, result)| result.is_ok()));
                     shared.deliver_all(completions);
                     writer.keep_log_small(shared.is_read_for_long());
@@ -205,12 +225,12 @@ fn write_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
                 }
             }
             WriterTask::Idle => {
-                if let Some(writer) = &mut writer {
+                if let Some((writer, _)) = &mut writer {
                     trim(|| writer.trim(Extent::All));
                 }
             }
             WriterTask::Close => {
-                if let Some(writer) = &mut writer {
+                if let Some((writer, _)) = &mut writer {
                     trim(|| writer.trim_last());
                 }
                 // Closing the last connection folds the write-ahead log into the file, so it comes after the readers'.
@@ -229,7 +249,7 @@ fn trim(remove: impl FnOnce()) {
     });
 }
 
-fn open_writer(options: &SqliteOptions) -> Result<Writer, StoreError> {
+fn open_writer(options: &SqliteOptions, statistics: &Arc<Statistics>) -> Result<Writer, StoreError> {
     let SqliteOptions {
         target,
         tables,
@@ -238,17 +258,30 @@ fn open_writer(options: &SqliteOptions) -> Result<Writer, StoreError> {
     } = options;
     let connection = target.open_writer()?;
     tables::prepare(&connection, target, tables)?;
-    Ok(Writer::new(connection, target.clone(), tables, *index_conflict, *caps))
+    Ok(Writer::new(
+        connection,
+        target.clone(),
+        tables,
+        *index_conflict,
+        *caps,
+        Arc::clone(statistics),
+    ))
 }
 
 /// A reader thread: answers its reads until the store is closed.
 fn read_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions, id: ReaderId) {
     let mut reader = None;
+    let connections = &shared.statistics.connections;
+    let mut open = None;
     loop {
         match shared.next_read(id, reader.as_ref().and_then(ReaderAhead::patience)) {
             ReaderTask::Answer(request, ticket) => {
+                let busy = connections.busy.hold();
                 let result = catching("reading", || answer(&mut reader, options, &request));
-                drop(request);
+                open = reader
+                    .is_some()
+                    .then(|| open.take().unwrap_or_else(|| connections.open.hold()));
+                drop((request, busy));
                 shared.deliver((ticket, result));
             }
             ReaderTask::Idle => {
@@ -263,7 +296,7 @@ fn read_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions, id: ReaderId) 
             ReaderTask::Close => break,
         }
     }
-    drop(reader);
+    drop((reader, open));
     shared.reader_ended(id);
 }
 
@@ -285,6 +318,8 @@ const ASKS_AT_ONCE: usize = 64;
 /// The followers' thread: looks for what they wait for until the store is closed.
 fn follow_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
     let mut reader = None;
+    let connections = &shared.statistics.connections;
+    let mut open = None;
     // Nobody else can write to a database in memory.
     let polls = matches!(options.target.location, Location::File(_));
     loop {
@@ -299,12 +334,15 @@ fn follow_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions) {
             }),
             FollowTask::End => break,
         };
+        open = reader
+            .is_some()
+            .then(|| open.take().unwrap_or_else(|| connections.open.hold()));
         if let Err(error) = done {
             shared.deliver_all(shared.following.all_failed(&error));
         }
     }
     shared.deliver_all(shared.following.close());
-    drop(reader);
+    drop((reader, open));
     shared.follower_ended();
 }
 

@@ -1,6 +1,7 @@
 //! What is read from SQLite: one session, a page of sessions, a page of events. The reader threads call it.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 
 use rusqlite::types::{FromSql, Type, ValueRef};
@@ -9,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use super::compaction::Compaction;
 use super::connection::Target;
 use super::list::{ListStatement, Lists};
+use super::measure::Measurement;
 use super::prunable;
 use super::tables::Tables;
 use crate::store::cursor::SessionKey;
@@ -42,7 +44,12 @@ impl Found {
         match &self.answer {
             Answer::Json(text) => text.len(),
             Answer::Events(text) => text.len(),
-            Answer::Done | Answer::Reassigned(_) | Answer::Absent | Answer::Deleted(_) | Answer::OfJob(_) => 0,
+            Answer::Done
+            | Answer::Reassigned(_)
+            | Answer::Absent
+            | Answer::Deleted(_)
+            | Answer::Measured(_)
+            | Answer::OfJob(_) => 0,
         }
     }
 }
@@ -56,6 +63,7 @@ pub(super) struct Reader {
     get_labels: String,
     lists: Lists,
     compaction: Compaction,
+    measurement: RefCell<Measurement>,
 }
 
 impl Reader {
@@ -71,6 +79,7 @@ impl Reader {
             ),
             lists: Lists::of(tables),
             compaction: Compaction::new(tables),
+            measurement: RefCell::new(Measurement::new(&target.location, tables)),
         })
     }
 
@@ -105,7 +114,16 @@ impl Reader {
                 *below,
             )?)),
             ReadRequest::TryCompaction(step) => Ok(Found::of_job(self.compaction.count(&self.connection, step)?)),
+            ReadRequest::Measure => self.measure(),
         }
+    }
+
+    fn measure(&self) -> rusqlite::Result<Found> {
+        let size = self.measurement.borrow_mut().take(&self.connection)?;
+        Ok(Found {
+            answer: Answer::Measured(Box::new(size)),
+            next: None,
+        })
     }
 
     fn session(&self, id: &str) -> rusqlite::Result<Found> {

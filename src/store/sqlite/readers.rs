@@ -30,7 +30,8 @@ impl ReaderId {
             | ReadRequest::OldestOfNewest { .. } => {
                 return Self::JOBS;
             }
-            ReadRequest::ListSessions(_) => None,
+            // It counts rows for some milliseconds, for which no lookup should wait.
+            ReadRequest::ListSessions(_) | ReadRequest::Measure => None,
             ReadRequest::ListEvents(request) => Some(&request.list.session_id),
         };
         let mut hasher = DefaultHasher::new();

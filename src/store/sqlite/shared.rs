@@ -9,6 +9,7 @@ use crate::store::backlog::Backlog;
 use crate::store::commit::{Batch, WriteQueue};
 use crate::store::error::StoreError;
 use crate::store::follow::FollowerId;
+use crate::store::statistics::Statistics;
 use crate::store::write::WriteRequest;
 use crate::store::{Answer, Completion, Deliver, ReadRequest};
 
@@ -63,6 +64,7 @@ pub(super) struct Shared<T> {
     readers_wake: [Condvar; ReaderId::COUNT],
     pub(super) following: Following<T>,
     backlog: Arc<Backlog>,
+    pub(super) statistics: Arc<Statistics>,
     deliver: Deliver<T>,
 }
 
@@ -80,6 +82,7 @@ pub(super) enum WriterTask<T> {
 
 impl<T> Shared<T> {
     pub(super) fn new(deliver: Deliver<T>) -> Self {
+        let statistics = Statistics::new();
         Self {
             state: Mutex::new(State {
                 phase: Phase::Opening,
@@ -95,7 +98,8 @@ impl<T> Shared<T> {
             writer_wakes: Condvar::new(),
             readers_wake: std::array::from_fn(|_| Condvar::new()),
             following: Following::new(),
-            backlog: Backlog::new(),
+            backlog: Backlog::new(Arc::clone(&statistics)),
+            statistics,
             deliver,
         }
     }
@@ -142,9 +146,9 @@ impl<T> Shared<T> {
             Ok(state) => state,
             Err(closed) => return self.deliver_all(failed(&closed, writes)),
         };
-        let mut refused = Vec::new();
+        let (called, mut refused) = (Instant::now(), Vec::new());
         for (request, ticket) in writes {
-            match request.admit(&self.backlog) {
+            match request.admit(&self.backlog, called) {
                 Ok(request) => state.writes.push(request, ticket),
                 Err(refusal) => refused.push((ticket, Err(refusal))),
             }
@@ -166,7 +170,7 @@ impl<T> Shared<T> {
         let bytes = request.text_bytes();
         let admitted = self
             .accept()
-            .and_then(|state| Ok((state, self.backlog.admit(request, bytes)?)));
+            .and_then(|state| Ok((state, self.backlog.admit(request, bytes, Instant::now())?)));
         let (mut state, request) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => {

@@ -1,6 +1,7 @@
 //! What is written to SQLite: one batch of writes as one transaction. The writer thread calls it, through group commit.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, params};
@@ -18,10 +19,11 @@ use super::trim::Trimming;
 use crate::store::cap::{Caps, Extent};
 use crate::store::commit::Backend;
 use crate::store::deleted;
-use crate::store::error::{Quoted, StoreError};
+use crate::store::error::{ErrorKind, Quoted, StoreError};
 use crate::store::model::{MAX_SAFE_INTEGER, SessionEvent, SessionRecord};
 use crate::store::reassigned::{ReassignedSessions, must_follow};
 use crate::store::single::SingleRequest;
+use crate::store::statistics::Statistics;
 use crate::store::tables::columns::{EVENTS, SESSIONS, names, replacements};
 use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::{Write, WriteResult};
@@ -39,6 +41,7 @@ pub(super) struct Writer {
     target: Target,
     tables: Tables,
     index_conflict: IndexConflict,
+    statistics: Arc<Statistics>,
     reassigned: ReassignedSessions,
     data_version: Option<i64>,
     tombstones: Tombstones,
@@ -73,6 +76,7 @@ impl Writer {
         tables: &Tables,
         index_conflict: IndexConflict,
         caps: Caps,
+        statistics: Arc<Statistics>,
     ) -> Self {
         let (sessions, events) = (&tables.sessions, &tables.events);
         Self {
@@ -83,6 +87,7 @@ impl Writer {
             target,
             tables: tables.clone(),
             index_conflict,
+            statistics,
             reassigned: ReassignedSessions::default(),
             data_version: None,
             tombstones: Tombstones::new(tables),
@@ -191,7 +196,16 @@ impl Writer {
             Sync::AtOnce => self.target.patience(),
             Sync::Later => self.target.patience().min(TRIM_PATIENCE),
         };
-        within(patience, || self.connection.execute_batch("BEGIN IMMEDIATE"))?;
+        let mut tries = 0;
+        let begun = within(patience, || {
+            tries += 1;
+            self.connection.execute_batch("BEGIN IMMEDIATE")
+        });
+        if tries > 1 {
+            let reason = "another process held the write lock";
+            self.statistics.retried(ErrorKind::Busy, &reason.into());
+        }
+        begun?;
         let done = work(self).and_then(|done| {
             self.target.patiently(|| self.connection.execute_batch("COMMIT"))?;
             Ok(done)

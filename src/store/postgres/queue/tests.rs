@@ -1,6 +1,7 @@
 use super::*;
 use crate::store::backlog::Backlog;
 use crate::store::labels::LabelChanges;
+use crate::store::statistics::Statistics;
 use crate::store::write::{AdmittedWrite, WriteRequest};
 
 fn push(queues: &mut SessionQueues<usize>, session: &str, ticket: usize) {
@@ -12,7 +13,11 @@ fn push(queues: &mut SessionQueues<usize>, session: &str, ticket: usize) {
 }
 
 fn push_write(queues: &mut SessionQueues<usize>, write: impl Into<WriteRequest>, ticket: usize) {
-    let AdmittedWrite::OfSession(write) = write.into().admit(&Backlog::new()).unwrap() else {
+    let AdmittedWrite::OfSession(write) = write
+        .into()
+        .admit(&Backlog::new(Statistics::new()), Instant::now().into_std())
+        .unwrap()
+    else {
         panic!("a write of a session was expected");
     };
     queues.push(write, ticket);

@@ -1,9 +1,8 @@
 //! What a database holds: its tables of our names, their columns and indexes. `schema` decides by it what to do.
 
-use rusqlite::{Connection, OptionalExtension};
-
 use crate::store::tables::TableName;
 use crate::store::tables::found::{FoundColumn, FoundIndex, FoundTable, IndexedColumn};
+use rusqlite::{Connection, OptionalExtension};
 
 /// What SQLite makes of a value that is put into a column, by the column's declared type
 /// (<https://www.sqlite.org/datatype3.html>, 3.1).
