@@ -28,6 +28,100 @@ type PersistErrorCode =
   | "ERR_PERSIST_NO_BINARY"
   | "ERR_PERSIST_INTERNAL";
 
+/** One thing that `check` has found, and what to do about it. */
+interface Finding {
+  /** What kind of thing it is. */
+  code: FindingCode;
+  /**
+   * `"error"`: something is damaged, or what was acknowledged may be lost. `"warning"`: it works, and somebody should see to it.
+   * `"info"`: it may be meant to be so.
+   */
+  severity: "error" | "warning" | "info";
+  /** What was found, in words. It never holds a payload. */
+  message: string;
+  /** What to do about it, in words. */
+  remedy: string;
+  /**
+   * The table that it is about, without its schema.
+   *
+   * @default absent, where it is about no table
+   */
+  table?: string;
+  /**
+   * The sessions that it is about: the first 20.
+   *
+   * @default absent, where it is about no session
+   */
+  sessionIds?: string[];
+  /**
+   * How many events, sessions or places it is about.
+   *
+   * @default absent, where it is about one thing
+   */
+  count?: number;
+}
+/**
+ * The kinds of findings. A later release may have more.
+ *
+ * Of what is stored: `"damaged"`: the file, a table or an index is damaged. With Postgres the extension amcheck looks at indexes,
+ * where it is installed; else damage is not looked for. `"unreadable-events"`, `"unreadable-sessions"`: rows hold what cannot be read,
+ * such as text that is not JSON. `"events-without-session"`: there is no record of their session. `"sessions-without-events"`: there
+ * is nothing but the record.
+ *
+ * Of the tables: `"tables-not-ready"`: a table, column or index is missing. `"adopted-layout"`: another program made the table
+ * of events, and its keys and indexes slow it down. `"redundant-index"`: another index does what it does. `"invalid-index"`: Postgres
+ * does not use it. `"interrupted-rebuild"`: `rebuild` was killed, and nobody has called it again. `"unlogged-table"`: a crash of
+ * the server empties it. `"missing-right"`: this user may not read, insert, update or delete. `"row-security"`: policies may hide
+ * rows from this user. `"collation-changed"`: the system sorts texts in another way than it did.
+ *
+ * Of an SQLite file: `"open-to-others"`: users beside its owner may open a file, or replace it. `"hard-link"`: it has several names.
+ * `"network-file-system"`: SQLite cannot rely on its locks (known on Linux alone). `"no-write-ahead-log"`: readers and writers wait
+ * for each other. `"large-log"`: more than 128 MiB of the log are not folded into the file. `"normal-durability"`: the option
+ * `durability` is `"normal"`.
+ *
+ * Of a Postgres server: `"fsync-off"`, `"full-page-writes-off"`, `"synchronous-commit-off"`: settings with which a crash loses
+ * what was acknowledged. `"standby-missing"`: no synchronous standby is connected, so commits wait. `"standby-asynchronous"`: a
+ * failover may lose the last commits. `"read-only-server"`: it is a standby. `"encoding"`: it is not UTF8. `"superuser"`: this user is
+ * one. `"pooler"`: a pooler gives each transaction another connection.
+ */
+type FindingCode =
+  | "damaged"
+  | "unreadable-events"
+  | "unreadable-sessions"
+  | "events-without-session"
+  | "sessions-without-events"
+  | "tables-not-ready"
+  | "adopted-layout"
+  | "redundant-index"
+  | "invalid-index"
+  | "interrupted-rebuild"
+  | "unlogged-table"
+  | "missing-right"
+  | "row-security"
+  | "collation-changed"
+  | "open-to-others"
+  | "hard-link"
+  | "network-file-system"
+  | "no-write-ahead-log"
+  | "large-log"
+  | "normal-durability"
+  | "fsync-off"
+  | "full-page-writes-off"
+  | "synchronous-commit-off"
+  | "standby-missing"
+  | "standby-asynchronous"
+  | "read-only-server"
+  | "encoding"
+  | "superuser"
+  | "pooler";
+/** How far `check` is. */
+interface CheckProgress {
+  /** How many rows it has read. */
+  rows: number;
+  /** How many findings there are so far. */
+  findings: number;
+}
+
 /** `AbortSignal`, where the program has its type: without DOM and Node's types there is none. */
 type Signal = typeof globalThis extends {
   AbortSignal: {
@@ -262,6 +356,17 @@ interface CompactSessionsOptions extends CompactSessionOptions {
    */
   labels?: Record<string, string>;
 }
+/** The options of `check`. All may be left out. */
+type CheckOptions = WorkOptions<CheckProgress>;
+/** What `rebuild` has copied, or what it has copied so far. */
+interface RebuildResult {
+  /** How many events; 0 when there was nothing to do. */
+  events: number;
+  /** The bytes of their JSON text. */
+  bytes: number;
+}
+/** The options of `rebuild`. All may be left out. */
+type RebuildOptions = WorkOptions<RebuildResult>;
 /** The methods for those who operate a server, beside those for programs that work with sessions. */
 declare abstract class OperatedDriver extends PersistDriver {
   /**
@@ -358,6 +463,45 @@ declare abstract class OperatedDriver extends PersistDriver {
    * ```
    */
   stats(): Promise<Stats>;
+  /**
+   * Looks for what an operator should know: damage, rows that cannot be read, indexes, who may open the files, and settings of the
+   * database that break this driver's promise. It changes nothing, and goes through all sessions and events beside other calls: a
+   * million events take some seconds. What matters most comes first; an empty list means that nothing was found.
+   *
+   * Of what is found in many rows there is one finding, with their number and the first sessions. Each part is read by itself, so
+   * no part of the database is kept from being written to or tidied up meanwhile.
+   *
+   * @throws `AbortError` when `signal` is aborted.
+   * @example
+   * ```ts
+   * for (const { severity, code, message, remedy } of await persist.check()) {
+   *   console.log(`${severity} ${code}: ${message}. What to do: ${remedy}`);
+   * }
+   * ```
+   */
+  check(options?: CheckOptions): Promise<Finding[]>;
+  /**
+   * Makes a table of events that another program has made one like those that this driver makes, without its keys and other indexes,
+   * which slow each write down. Everybody may go on writing, reading and following meanwhile, also in other processes: events are
+   * copied in small steps, and writers wait only while the last changes are copied and the tables are switched. Killed, or ended by
+   * `signal`, it leaves the table as it was; what it leaves beside it, the next rebuild removes, and so does the next driver that
+   * opens the database more than a minute later. It needs as much free disk space as the table has.
+   *
+   * After that no key makes an event's `id` unique. So programs that write with `ON CONFLICT (id)`, as hand-written drivers do, are
+   * refused by the database: stop them first.
+   *
+   * Resolves to `{ events: 0, bytes: 0 }` when the table needs none. Of two that run at once, the one that was called last goes on.
+   * With Postgres the user must own the table, and be allowed to create tables in its schema.
+   *
+   * @throws `ERR_PERSIST_SCHEMA` when something of the owner's hangs on the table, such as a foreign key, a view or a trigger: the
+   * message names each. `ERR_PERSIST_BUSY` when another rebuild was called meanwhile, or others held the table all the time.
+   * `ERR_PERSIST_CORRUPT` when there are events without a session or an index. `AbortError` when `signal` is aborted.
+   * @example
+   * ```ts
+   * const { events } = await persist.rebuild({ onProgress: ({ events }) => console.log(`${events} events copied`) });
+   * ```
+   */
+  rebuild(options?: RebuildOptions): Promise<RebuildResult>;
 }
 
 /**
@@ -1184,11 +1328,15 @@ export type {
   BackupOptions,
   BackupProgress,
   BackupResult,
+  CheckOptions,
+  CheckProgress,
   CompactResult,
   CompactSessionOptions,
   CompactSessionsOptions,
   DatabaseStats,
   EventListRequest,
+  Finding,
+  FindingCode,
   ForkSessionOptions,
   Histogram,
   PersistErrorCode,
@@ -1196,6 +1344,8 @@ export type {
   PostgresSslOptions,
   PruneResult,
   PruneSessionsOptions,
+  RebuildOptions,
+  RebuildResult,
   SQLiteSessionPersistDriverOptions,
   SessionListRequest,
   Stats,

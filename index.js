@@ -112,6 +112,7 @@ function point(name) {
 }
 var tracing = {
   backup: tracingOf("backup"),
+  check: tracingOf("check"),
   close: tracingOf("close"),
   compactSession: tracingOf("compactSession"),
   compactSessions: tracingOf("compactSessions"),
@@ -125,6 +126,7 @@ var tracing = {
   listSessions: tracingOf("listSessions"),
   pruneSessions: tracingOf("pruneSessions"),
   ready: tracingOf("ready"),
+  rebuild: tracingOf("rebuild"),
   setLabels: tracingOf("setLabels"),
   stats: tracingOf("stats"),
   tailEvents: tracingOf("tailEvents"),
@@ -289,6 +291,9 @@ function libc() {
     return "";
   }
 }
+
+// lib/operations.ts
+var import_node_crypto2 = require("node:crypto");
 
 // lib/driver.ts
 var import_node_crypto = require("node:crypto");
@@ -1054,6 +1059,49 @@ var OperatedDriver = class extends PersistDriver {
       const database = await measured(native);
       return { ...native.counters(), database };
     });
+  }
+  /**
+   * Looks for what an operator should know: damage, rows that cannot be read, indexes, who may open the files, and settings of the
+   * database that break this driver's promise. It changes nothing, and goes through all sessions and events beside other calls: a
+   * million events take some seconds. What matters most comes first; an empty list means that nothing was found.
+   *
+   * Of what is found in many rows there is one finding, with their number and the first sessions. Each part is read by itself, so
+   * no part of the database is kept from being written to or tidied up meanwhile.
+   *
+   * @throws `AbortError` when `signal` is aborted.
+   * @example
+   * ```ts
+   * for (const { severity, code, message, remedy } of await persist.check()) {
+   *   console.log(`${severity} ${code}: ${message}. What to do: ${remedy}`);
+   * }
+   * ```
+   */
+  check(options) {
+    return call(this, "check", (native) => finish(() => native.check(options), options));
+  }
+  /**
+   * Makes a table of events that another program has made one like those that this driver makes, without its keys and other indexes,
+   * which slow each write down. Everybody may go on writing, reading and following meanwhile, also in other processes: events are
+   * copied in small steps, and writers wait only while the last changes are copied and the tables are switched. Killed, or ended by
+   * `signal`, it leaves the table as it was; what it leaves beside it, the next rebuild removes, and so does the next driver that
+   * opens the database more than a minute later. It needs as much free disk space as the table has.
+   *
+   * After that no key makes an event's `id` unique. So programs that write with `ON CONFLICT (id)`, as hand-written drivers do, are
+   * refused by the database: stop them first.
+   *
+   * Resolves to `{ events: 0, bytes: 0 }` when the table needs none. Of two that run at once, the one that was called last goes on.
+   * With Postgres the user must own the table, and be allowed to create tables in its schema.
+   *
+   * @throws `ERR_PERSIST_SCHEMA` when something of the owner's hangs on the table, such as a foreign key, a view or a trigger: the
+   * message names each. `ERR_PERSIST_BUSY` when another rebuild was called meanwhile, or others held the table all the time.
+   * `ERR_PERSIST_CORRUPT` when there are events without a session or an index. `AbortError` when `signal` is aborted.
+   * @example
+   * ```ts
+   * const { events } = await persist.rebuild({ onProgress: ({ events }) => console.log(`${events} events copied`) });
+   * ```
+   */
+  rebuild(options) {
+    return call(this, "rebuild", (native) => finish(() => native.rebuild(options, (0, import_node_crypto2.randomUUID)()), options));
   }
 };
 async function measured(native) {

@@ -16,6 +16,7 @@ import { directory } from "./support/directory.mts";
 
 const INDEX = fileURLToPath(new URL("../index.js", import.meta.url));
 const METHODS = [
+  "check",
   "close",
   "compactSession",
   "compactSessions",
@@ -29,6 +30,7 @@ const METHODS = [
   "listSessions",
   "pruneSessions",
   "ready",
+  "rebuild",
   "setLabels",
   "stats",
   "tailEvents",

@@ -151,6 +151,7 @@ interface Tracing {
  */
 export const tracing: Readonly<Record<Method, Tracing>> = {
   backup: tracingOf("backup"),
+  check: tracingOf("check"),
   close: tracingOf("close"),
   compactSession: tracingOf("compactSession"),
   compactSessions: tracingOf("compactSessions"),
@@ -164,6 +165,7 @@ export const tracing: Readonly<Record<Method, Tracing>> = {
   listSessions: tracingOf("listSessions"),
   pruneSessions: tracingOf("pruneSessions"),
   ready: tracingOf("ready"),
+  rebuild: tracingOf("rebuild"),
   setLabels: tracingOf("setLabels"),
   stats: tracingOf("stats"),
   tailEvents: tracingOf("tailEvents"),

@@ -1,12 +1,16 @@
 // The public front of the package: all names that it exports, and nothing else.
 export type { StoreAddress, StoreMessages } from "./channels.ts";
 export type { PersistErrorCode } from "./errors.ts";
+export type { CheckProgress, Finding, FindingCode } from "./findings.ts";
 export type {
+  CheckOptions,
   CompactResult,
   CompactSessionOptions,
   CompactSessionsOptions,
   PruneResult,
   PruneSessionsOptions,
+  RebuildOptions,
+  RebuildResult,
   VacuumOptions,
   VacuumResult,
   WorkOptions,

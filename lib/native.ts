@@ -2,7 +2,8 @@
 import type { ListPage, SessionEvent, SessionRecord } from "sandbox-agent" with { "resolution-mode": "import" };
 
 import type { StoreAddress } from "./channels.ts";
-import type { CompactResult } from "./operations.ts";
+import type { CheckProgress, Finding } from "./findings.ts";
+import type { CompactResult, RebuildResult } from "./operations.ts";
 import { createError, type realm } from "./realm.ts";
 import type { DatabaseStats, Stats } from "./stats.ts";
 
@@ -42,6 +43,9 @@ export interface NativeDriver {
   counters(): Omit<Stats, "database">;
   /** Says whether anybody listens to what the store tells. */
   listen(listened: boolean): void;
+  check(options: unknown): NativeJob<Finding[], CheckProgress>;
+  /** `randomId` tells this rebuild from others. */
+  rebuild(options: unknown, randomId: string): NativeJob<RebuildResult, RebuildResult>;
   /** Sends the store what was written in this turn. */
   send(): void;
   close(): Promise<void>;

@@ -1,6 +1,9 @@
 // What both drivers do for those who operate a server: keeping a store small.
+import { randomUUID } from "node:crypto";
+
 import type { Signal } from "./abort.ts";
 import { call, PersistDriver } from "./driver.ts";
+import type { CheckProgress, Finding } from "./findings.ts";
 import { finish } from "./job.ts";
 import type { NativeDriver } from "./native.ts";
 import type { DatabaseStats, Stats } from "./stats.ts";
@@ -124,6 +127,20 @@ export interface CompactSessionsOptions extends CompactSessionOptions {
   labels?: Record<string, string>;
 }
 
+/** The options of `check`. All may be left out. */
+export type CheckOptions = WorkOptions<CheckProgress>;
+
+/** What `rebuild` has copied, or what it has copied so far. */
+export interface RebuildResult {
+  /** How many events; 0 when there was nothing to do. */
+  events: number;
+  /** The bytes of their JSON text. */
+  bytes: number;
+}
+
+/** The options of `rebuild`. All may be left out. */
+export type RebuildOptions = WorkOptions<RebuildResult>;
+
 /** The methods for those who operate a server, beside those for programs that work with sessions. */
 export abstract class OperatedDriver extends PersistDriver {
   /**
@@ -236,6 +253,51 @@ export abstract class OperatedDriver extends PersistDriver {
       const database = await measured(native);
       return { ...native.counters(), database };
     });
+  }
+
+  /**
+   * Looks for what an operator should know: damage, rows that cannot be read, indexes, who may open the files, and settings of the
+   * database that break this driver's promise. It changes nothing, and goes through all sessions and events beside other calls: a
+   * million events take some seconds. What matters most comes first; an empty list means that nothing was found.
+   *
+   * Of what is found in many rows there is one finding, with their number and the first sessions. Each part is read by itself, so
+   * no part of the database is kept from being written to or tidied up meanwhile.
+   *
+   * @throws `AbortError` when `signal` is aborted.
+   * @example
+   * ```ts
+   * for (const { severity, code, message, remedy } of await persist.check()) {
+   *   console.log(`${severity} ${code}: ${message}. What to do: ${remedy}`);
+   * }
+   * ```
+   */
+  check(options?: CheckOptions): Promise<Finding[]> {
+    return call(this, "check", (native) => finish(() => native.check(options), options));
+  }
+
+  /**
+   * Makes a table of events that another program has made one like those that this driver makes, without its keys and other indexes,
+   * which slow each write down. Everybody may go on writing, reading and following meanwhile, also in other processes: events are
+   * copied in small steps, and writers wait only while the last changes are copied and the tables are switched. Killed, or ended by
+   * `signal`, it leaves the table as it was; what it leaves beside it, the next rebuild removes, and so does the next driver that
+   * opens the database more than a minute later. It needs as much free disk space as the table has.
+   *
+   * After that no key makes an event's `id` unique. So programs that write with `ON CONFLICT (id)`, as hand-written drivers do, are
+   * refused by the database: stop them first.
+   *
+   * Resolves to `{ events: 0, bytes: 0 }` when the table needs none. Of two that run at once, the one that was called last goes on.
+   * With Postgres the user must own the table, and be allowed to create tables in its schema.
+   *
+   * @throws `ERR_PERSIST_SCHEMA` when something of the owner's hangs on the table, such as a foreign key, a view or a trigger: the
+   * message names each. `ERR_PERSIST_BUSY` when another rebuild was called meanwhile, or others held the table all the time.
+   * `ERR_PERSIST_CORRUPT` when there are events without a session or an index. `AbortError` when `signal` is aborted.
+   * @example
+   * ```ts
+   * const { events } = await persist.rebuild({ onProgress: ({ events }) => console.log(`${events} events copied`) });
+   * ```
+   */
+  rebuild(options?: RebuildOptions): Promise<RebuildResult> {
+    return call(this, "rebuild", (native) => finish(() => native.rebuild(options, randomUUID()), options));
   }
 }
 

@@ -19,6 +19,7 @@ import { prunes } from "./contract/prune.mts";
 import { sessions } from "./contract/sessions.mts";
 import { tracing } from "./contract/tracing.mts";
 import { statistics } from "./contract/stats.mts";
+import { upkeep } from "./contract/upkeep.mts";
 import { values } from "./contract/values.mts";
 
 export type { ContractDriver, OpenDriver } from "./contract/driver.mts";
@@ -63,6 +64,7 @@ export function contract(name: string, open: OpenDriver, { ours, remove }: Contr
     following,
     tracing,
     statistics,
+    upkeep,
   ])
     register(suite);
 }

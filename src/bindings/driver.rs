@@ -29,6 +29,8 @@ use super::prune;
 use super::realm::{Realm, json_text};
 use super::requests;
 use crate::store::error::StoreError;
+use crate::store::jobs::check::Check;
+use crate::store::jobs::rebuild::Rebuild;
 use crate::store::jobs::vacuum::Vacuum;
 use crate::store::jobs::{self, Recipient, deliver_to};
 use crate::store::postgres::PostgresStore;
@@ -337,6 +339,24 @@ impl Driver {
     #[napi(catch_unwind)]
     pub fn listen(&self, listened: bool) {
         self.open.store.statistics().notices.listen(listened);
+    }
+
+    /// Looks for what an operator should know. Throws when the options are wrong, or the driver closed.
+    #[napi(catch_unwind)]
+    pub fn check(&self, env: &Env, options: Option<Unknown>) -> Result<Job> {
+        self.begin(env, || {
+            Fields::of("options", options)?.only(&job::FIELDS, "check")?;
+            Ok(Check)
+        })
+    }
+
+    /// Rebuilds the table of events. Throws when the options are wrong, or the driver closed.
+    #[napi(catch_unwind)]
+    pub fn rebuild(&self, env: &Env, options: Option<Unknown>, random_id: Unknown) -> Result<Job> {
+        self.begin(env, || {
+            Fields::of("options", options)?.only(&job::FIELDS, "rebuild")?;
+            Ok(Rebuild::new(arguments::string("randomId", random_id)?))
+        })
     }
 
     /// Sends the store what was written in this turn. `lib/realm.ts` calls it at its end.

@@ -16,6 +16,7 @@ use super::open::Open;
 use super::promises::Ticket;
 use crate::store::error::{ErrorKind, StoreError, catching};
 use crate::store::jobs::{self, Calls, Ended, JobStore};
+use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::WriteRequest;
 use crate::store::{Answer, Deliver, ReadRequest};
 
@@ -173,6 +174,10 @@ impl<Progress: Serialize> Calls<Progress> for JobCalls {
     fn read(&self, request: ReadRequest) -> std::result::Result<Answer, Ended> {
         self.check_not_stopped()?;
         Ok(self.store.read(request)?)
+    }
+
+    fn clean_up(&self, request: UpkeepRequest) -> std::result::Result<Answer, Ended> {
+        Ok(self.store.write(request.into())?)
     }
 
     fn progress(&self, so_far: &Progress) -> std::result::Result<(), Ended> {

@@ -27,7 +27,7 @@ pub trait Backend {
     fn commit_single(&mut self, request: &SingleRequest) -> WriteResult;
 
     /// Does a write that is of no session.
-    fn keep_up(&mut self, request: UpkeepRequest) -> WriteResult;
+    fn keep_up(&mut self, request: &UpkeepRequest) -> WriteResult;
 }
 
 /// A record or an event that waits, and its caller's ticket.
@@ -138,7 +138,7 @@ pub fn commit_batch<T>(backend: &mut impl Backend, batch: Batch<T>, statistics: 
             vec![(ticket, result)]
         }
         Batch::Upkeep(request, ticket) => {
-            let result = catching(COMMITTING, || backend.keep_up(*request));
+            let result = catching(COMMITTING, || backend.keep_up(&request));
             vec![(ticket, result)]
         }
     }
@@ -234,7 +234,7 @@ mod tests {
             Ok(Answer::Done)
         }
 
-        fn keep_up(&mut self, _: UpkeepRequest) -> WriteResult {
+        fn keep_up(&mut self, _: &UpkeepRequest) -> WriteResult {
             Ok(Answer::Done)
         }
     }
@@ -263,7 +263,7 @@ mod tests {
             panic!("a mistake")
         }
 
-        fn keep_up(&mut self, _: UpkeepRequest) -> WriteResult {
+        fn keep_up(&mut self, _: &UpkeepRequest) -> WriteResult {
             panic!("a mistake")
         }
     }

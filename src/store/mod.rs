@@ -7,6 +7,7 @@ pub mod address;
 mod answer;
 pub mod backlog;
 pub mod cap;
+pub mod check;
 pub mod commit;
 pub mod compaction;
 pub mod cursor;
@@ -26,6 +27,7 @@ pub mod page;
 pub mod postgres;
 pub mod prune;
 pub mod reassigned;
+pub mod rebuild;
 pub mod remembered;
 pub mod single;
 pub mod sqlite;
@@ -41,6 +43,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use address::StoreAddress;
+use check::Look;
 use compaction::CompactionStep;
 use cursor::Position;
 use error::Quoted;
@@ -120,6 +123,8 @@ pub enum ReadRequest {
     TryCompaction(CompactionStep),
     /// How much the database holds: [`statistics::DatabaseSize`].
     Measure,
+    /// A look of a check.
+    Check(Look),
 }
 
 impl Measured for ReadRequest {
@@ -134,6 +139,7 @@ impl Measured for ReadRequest {
             | Self::OldestOfNewest { .. }
             | Self::FindMessages { .. }
             | Self::TryCompaction(_)
+            | Self::Check(_)
             | Self::Measure => None,
         }
     }
@@ -147,7 +153,9 @@ impl Measured for ReadRequest {
                 Some(Cow::Borrowed(session_id))
             }
             // They are steps of jobs.
-            Self::FindSessions(_) | Self::WouldPrune(_) | Self::TryCompaction(_) | Self::Measure => None,
+            Self::FindSessions(_) | Self::WouldPrune(_) | Self::TryCompaction(_) | Self::Check(_) | Self::Measure => {
+                None
+            }
         }
     }
 }
@@ -172,16 +180,19 @@ impl ReadRequest {
             Self::FindSessions(request) => request.texts(),
             Self::WouldPrune(step) => step.texts(),
             Self::Measure => Vec::new(),
+            // What it goes on after came from the database.
+            Self::Check(_) => Vec::new(),
         }
     }
 
     /// How much text it keeps in memory.
     fn text_bytes(&self) -> usize {
-        let method = match self {
-            Self::ListEvents(request) => request.list.filter.method.as_deref(),
-            _ => None,
+        let beside = match self {
+            Self::ListEvents(request) => request.list.filter.method.as_ref().map_or(0, String::len),
+            Self::Check(look) => look.text_bytes(),
+            _ => 0,
         };
-        self.texts().into_iter().chain(method).map(str::len).sum()
+        self.texts().into_iter().map(str::len).sum::<usize>() + beside
     }
 
     /// What an error says was being done; the name of the database follows.
@@ -198,6 +209,7 @@ impl ReadRequest {
             Self::OldestOfNewest { session_id, .. } => {
                 format!("looking at the newest events of session {} in", Quoted(session_id))
             }
+            Self::Check(look) => look.doing().to_owned(),
             Self::ListEvents(request) => {
                 format!(
                     "reading the events of session {} from",

@@ -4,14 +4,17 @@
 use std::borrow::Cow;
 
 use super::operation::{Measured, Operation};
+use super::rebuild::RebuildRequest;
 
 /// A write that is of no session, as it was called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpkeepRequest {
     /// Give some of the space that is free back to the file system, where that can be done in steps.
     GiveBack,
     /// Give back what steps cannot, however long that takes.
     Vacuum,
+    /// Do a step of a rebuild.
+    Rebuild(RebuildRequest),
 }
 
 impl UpkeepRequest {
@@ -21,6 +24,7 @@ impl UpkeepRequest {
         match self {
             Self::GiveBack => "giving free space back from",
             Self::Vacuum => "vacuuming",
+            Self::Rebuild(_) => "rebuilding the table of events of",
         }
     }
 }

@@ -3,8 +3,10 @@
 //!
 //! A job runs on a thread of its caller's, which it blocks. `bindings` starts one for it.
 
+pub mod check;
 pub mod compact;
 pub mod prune;
+pub mod rebuild;
 mod store;
 mod turns;
 pub mod vacuum;
@@ -18,10 +20,13 @@ use serde::Serialize;
 
 use super::ReadRequest;
 use super::answer::Answer;
+use super::check::Looked;
 use super::compaction::StepDone;
 use super::error::StoreError;
 use super::find::FoundSessions;
 use super::prune::Pruned;
+use super::rebuild::Rebuilt;
+use super::upkeep::UpkeepRequest;
 use super::write::WriteRequest;
 
 /// Work that takes many calls.
@@ -43,6 +48,8 @@ pub trait Calls<Progress> {
     fn write(&self, request: WriteRequest) -> Result<Answer, Ended>;
     /// Waits for what the store reads.
     fn read(&self, request: ReadRequest) -> Result<Answer, Ended>;
+    /// Does what is left to do when the job ends before its work is done, even if nobody wants it to go on.
+    fn clean_up(&self, request: UpkeepRequest) -> Result<Answer, Ended>;
     /// Says how far the job is.
     fn progress(&self, so_far: &Progress) -> Result<(), Ended>;
 }
@@ -79,6 +86,10 @@ pub enum JobAnswer {
     Pruned(Pruned),
     /// The index of the oldest of a session's newest events; nothing, when there are no older ones.
     OldestOfNewest(Option<i64>),
+    /// What came of a step of a rebuild.
+    Rebuilt(Box<Rebuilt>),
+    /// What a look of a check has found.
+    Looked(Box<Looked>),
     /// So much space was given back, and whether there is more.
     Freed {
         /// How many bytes.
@@ -102,7 +113,7 @@ impl JobAnswer {
             Self::Pruned(Pruned { took, .. }) | Self::Freed { took, .. } | Self::Compacted(StepDone { took, .. }) => {
                 *took = time;
             }
-            Self::Sessions(_) | Self::OldestOfNewest(_) | Self::Messages(_) => {}
+            Self::Sessions(_) | Self::OldestOfNewest(_) | Self::Messages(_) | Self::Rebuilt(_) | Self::Looked(_) => {}
         }
         self
     }

@@ -126,6 +126,14 @@ impl Failure {
         )
     }
 
+    /// Why a row cannot be read, if it is the row that is to blame.
+    pub(super) fn row_problem(self) -> Result<String, Self> {
+        if self.kind == ErrorKind::Corrupt && self.database.is_none() {
+            return Ok(self.advice.to_string());
+        }
+        Err(self)
+    }
+
     fn of_refusal(refusal: &DbError, table: Option<Table>) -> Self {
         let code = refusal.code().code();
         let (remedy, kind, advice) = match describe(code) {

@@ -5,6 +5,7 @@
 
 mod ahead;
 mod batches;
+mod check;
 mod compaction;
 mod connection;
 mod database;
@@ -25,6 +26,7 @@ mod prunable;
 mod queue;
 mod read;
 mod reader;
+mod rebuild;
 mod refusal;
 mod rows;
 mod serve;

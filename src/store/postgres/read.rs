@@ -233,7 +233,7 @@ async fn pages<L: List>(
     Ok(page.finish(false))
 }
 
-fn session_of(row: &Row) -> Result<SessionRecord<'_>, Failure> {
+pub(super) fn session_of(row: &Row) -> Result<SessionRecord<'_>, Failure> {
     Ok(SessionRecord {
         id: text(row, 0)?,
         agent: text(row, 1)?,

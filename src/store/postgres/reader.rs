@@ -5,6 +5,7 @@ use std::rc::Rc;
 use tokio::time::Instant;
 
 use super::ahead::{List, Scans};
+use super::check;
 use super::compaction;
 use super::connection::Connection;
 use super::database::{Database, Purpose};
@@ -101,6 +102,10 @@ impl Reader {
                 let size = measure(&self.database, &self.preparation).await?;
                 return Ok(Answer::Measured(Box::new(size)));
             }
+            ReadRequest::Check(look) => {
+                let looked = check::look(&self.database, look).await;
+                looked.map(|looked| Answer::OfJob(JobAnswer::Looked(Box::new(looked))))
+            }
         };
         match answer {
             // An id that the database's encoding does not have is the id of nothing in it.
@@ -180,6 +185,7 @@ impl Reader {
 fn nothing(request: &ReadRequest) -> Result<Answer, StoreError> {
     match request {
         ReadRequest::GetLabels { .. } => Ok(Answer::Json(labels::json([]))),
+        ReadRequest::Check(_) => Ok(Answer::OfJob(JobAnswer::Looked(Box::default()))),
         // No page of this database had a cursor with such an id, and a list with such a filter has no other page.
         ReadRequest::ListSessions(ListRequest {
             position: Position::After(_),

@@ -201,7 +201,7 @@ impl<T: 'static> Parts<T> {
     fn keep_up(&self, request: Admitted<UpkeepRequest>, ticket: T, working: Working) {
         let (upkeep, deliver) = (Rc::clone(&self.upkeep), Arc::clone(&self.deliver));
         spawn_local(async move {
-            let result = catching_async("upkeep", upkeep.run(*request)).await;
+            let result = catching_async("upkeep", upkeep.run(&request)).await;
             drop(request);
             deliver(vec![(ticket, result)]);
             drop(working);

@@ -72,7 +72,7 @@ impl From<Answer> for Done {
 }
 
 /// Why nothing is done.
-enum Undone {
+pub(super) enum Undone {
     /// Postgres has failed, or the way to it.
     Failed(Failure),
     /// It must not be done.

@@ -9,6 +9,8 @@ use tokio_postgres::types::Type;
 use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::error::{Failure, Remedy};
+use super::rebuild;
+use super::single::Undone;
 use super::tables::{Preparation, Tables};
 use crate::store::Answer;
 use crate::store::error::ErrorKind;
@@ -29,12 +31,17 @@ impl Upkeep {
     }
 
     /// Does what was asked for, however long it takes.
-    pub(super) async fn run(&self, request: UpkeepRequest) -> WriteResult {
+    pub(super) async fn run(&self, request: &UpkeepRequest) -> WriteResult {
         self.preparation.done().await?;
         let done = match request {
             // The server's autovacuum does it beside all else.
             UpkeepRequest::GiveBack => Ok(freed_bytes(0)),
             UpkeepRequest::Vacuum => self.vacuum().await,
+            UpkeepRequest::Rebuild(request) => match rebuild::step(&self.database, request).await {
+                Ok(rebuilt) => Ok(Answer::OfJob(JobAnswer::Rebuilt(Box::new(rebuilt)))),
+                Err(Undone::Refused(refusal)) => return Err(refusal),
+                Err(Undone::Failed(failure)) => Err(rebuild::advised(failure)),
+            },
         };
         done.map_err(|failure| {
             failure.into_error(&format!("{} {}", request.doing(), self.database.options.target.name()))

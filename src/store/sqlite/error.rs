@@ -131,23 +131,33 @@ fn describe(error: &rusqlite::Error) -> (ErrorKind, &'static str, Message) {
 
 /// A failure of reading a column, not of SQLite: another program wrote something into the row that cannot be ours.
 fn describe_row(error: &rusqlite::Error) -> (ErrorKind, &'static str, Message) {
-    let what = match error {
-        rusqlite::Error::InvalidColumnType(_, name, found) => {
-            format!("column {name} holds a value of type {found}")
-        }
-        rusqlite::Error::FromSqlConversionFailure(_, _, cause) => cause.to_string(),
-        rusqlite::Error::Utf8Error(..) => String::from("a column holds text that is not UTF-8"),
-        _ => {
-            return (
-                ErrorKind::Internal,
-                "SQLITE_ERROR",
-                "SQLite answered what no statement of ours expects; please report it".into(),
-            );
-        }
+    let Some(what) = row_problem(error) else {
+        return (
+            ErrorKind::Internal,
+            "SQLITE_ERROR",
+            "SQLite answered what no statement of ours expects; please report it".into(),
+        );
     };
     (
         ErrorKind::Corrupt,
         "SQLITE_MISMATCH",
         format!("in one row {what}, which another program must have written; mend or delete the row").into(),
     )
+}
+
+/// Why a row cannot be read, if it is the row that is to blame.
+pub(super) fn row_problem(error: &rusqlite::Error) -> Option<String> {
+    match error {
+        rusqlite::Error::InvalidColumnType(_, name, found) => {
+            Some(format!("column {name} holds a value of type {found}"))
+        }
+        rusqlite::Error::FromSqlConversionFailure(_, _, cause) => Some(cause.to_string()),
+        rusqlite::Error::Utf8Error(..) => Some(String::from("a column holds text that is not UTF-8")),
+        _ => None,
+    }
+}
+
+/// Whether the file is damaged.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ffi::ErrorCode::DatabaseCorrupt)
 }

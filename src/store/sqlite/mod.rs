@@ -5,6 +5,7 @@
 
 mod ahead;
 mod backup;
+mod check;
 mod checkpoints;
 mod compaction;
 mod connection;
@@ -18,6 +19,7 @@ mod polls;
 mod prunable;
 mod read;
 mod readers;
+mod rebuild;
 mod shared;
 mod single;
 mod space;

@@ -7,6 +7,7 @@ use std::fmt;
 use rusqlite::types::{FromSql, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
+use super::check;
 use super::compaction::Compaction;
 use super::connection::Target;
 use super::list::{ListStatement, Lists};
@@ -115,6 +116,13 @@ impl Reader {
             )?)),
             ReadRequest::TryCompaction(step) => Ok(Found::of_job(self.compaction.count(&self.connection, step)?)),
             ReadRequest::Measure => self.measure(),
+            ReadRequest::Check(look) => {
+                let looked = check::look(&self.connection, &self.target, &self.tables, look)?;
+                Ok(Found {
+                    answer: Answer::OfJob(JobAnswer::Looked(Box::new(looked))),
+                    next: None,
+                })
+            }
         }
     }
 
@@ -239,7 +247,7 @@ pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
         .query_row([], |row| row.get(0))
 }
 
-fn session<'a>(row: &'a Row<'_>) -> rusqlite::Result<SessionRecord<'a>> {
+pub(super) fn session<'a>(row: &'a Row<'_>) -> rusqlite::Result<SessionRecord<'a>> {
     Ok(SessionRecord {
         id: text(row, 0)?,
         agent: text(row, 1)?,

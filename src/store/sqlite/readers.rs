@@ -15,9 +15,11 @@ impl ReaderId {
     const LOOKUPS: Self = Self(0);
     /// Answers what jobs ask for, which so never holds up a page.
     const JOBS: Self = Self(1);
+    /// Checks, which may read for long.
+    const CHECKS: Self = Self(2);
     /// How many others answer pages: reading a page takes about as long as parsing it, which one thread does for all.
     const PAGES: usize = 4;
-    pub(super) const COUNT: usize = 2 + Self::PAGES;
+    pub(super) const COUNT: usize = 3 + Self::PAGES;
 
     /// The reader of a request: always the same for the pages of one list, since it may have read the next one ahead.
     pub(super) fn of(request: &ReadRequest) -> Self {
@@ -32,6 +34,7 @@ impl ReaderId {
             }
             // It counts rows for some milliseconds, for which no lookup should wait.
             ReadRequest::ListSessions(_) | ReadRequest::Measure => None,
+            ReadRequest::Check(_) => return Self::CHECKS,
             ReadRequest::ListEvents(request) => Some(&request.list.session_id),
         };
         let mut hasher = DefaultHasher::new();
@@ -39,7 +42,7 @@ impl ReaderId {
         // A remainder is less than what it is a remainder of.
         #[allow(clippy::cast_possible_truncation)]
         let page_reader = (hasher.finish() % Self::PAGES as u64) as usize;
-        Self(2 + page_reader)
+        Self(3 + page_reader)
     }
 
     pub(super) fn position(self) -> usize {

@@ -11,6 +11,7 @@ use super::compaction::Compaction;
 use super::connection::{Durability, Target, within};
 use super::error::store_error;
 use super::read::data_version;
+use super::rebuild;
 use super::single;
 use super::space;
 use super::tables::Tables;
@@ -20,8 +21,11 @@ use crate::store::cap::{Caps, Extent};
 use crate::store::commit::Backend;
 use crate::store::deleted;
 use crate::store::error::{ErrorKind, Quoted, StoreError};
+use crate::store::jobs::JobAnswer;
 use crate::store::model::{MAX_SAFE_INTEGER, SessionEvent, SessionRecord};
 use crate::store::reassigned::{ReassignedSessions, must_follow};
+use crate::store::rebuild::RebuildRequest;
+use crate::store::rebuild::Rebuilt;
 use crate::store::single::SingleRequest;
 use crate::store::statistics::Statistics;
 use crate::store::tables::columns::{EVENTS, SESSIONS, names, replacements};
@@ -44,6 +48,9 @@ pub(super) struct Writer {
     statistics: Arc<Statistics>,
     reassigned: ReassignedSessions,
     data_version: Option<i64>,
+    /// Whether writes were committed since the last upkeep, and what [`data_version`] was then.
+    has_committed: bool,
+    upkeep_version: Option<i64>,
     tombstones: Tombstones,
     log: Log,
     compaction: Compaction,
@@ -90,6 +97,8 @@ impl Writer {
             statistics,
             reassigned: ReassignedSessions::default(),
             data_version: None,
+            has_committed: false,
+            upkeep_version: None,
             tombstones: Tombstones::new(tables),
             compaction: Compaction::new(tables),
             update_session: format!(
@@ -133,6 +142,29 @@ impl Writer {
         let _ = self.log.keep_small(&self.connection, longest);
     }
 
+    /// Does a step of a rebuild.
+    fn rebuild(&mut self, request: &UpkeepRequest, step: &RebuildRequest) -> WriteResult {
+        let is_contended = self.is_contended();
+        let done = self.transaction(Sync::AtOnce, |writer| {
+            rebuild::step(&writer.connection, &writer.tables, step)
+        });
+        self.upkeep_version = data_version(&self.connection).ok();
+        match done {
+            Ok(outcome) => Ok(Answer::OfJob(JobAnswer::Rebuilt(Box::new(Rebuilt {
+                outcome,
+                is_contended,
+            })))),
+            Err(rebuild::Failure::Refused(refusal)) => Err(refusal),
+            Err(rebuild::Failure::Database(error)) => Err(self.error(request.doing(), &error)),
+        }
+    }
+
+    /// Whether others than the job that asks have written since its last call: callers of this driver, or other processes.
+    fn is_contended(&mut self) -> bool {
+        let has_committed = std::mem::take(&mut self.has_committed);
+        has_committed || data_version(&self.connection).ok() != self.upkeep_version
+    }
+
     fn try_commit(&mut self, writes: &[Write<'_>]) -> Result<Vec<WriteResult>, rusqlite::Error> {
         let mut moves = Moves::new();
         let results = self.transaction(Sync::AtOnce, |writer| {
@@ -153,6 +185,7 @@ impl Writer {
             self.reassigned.note(session_id, index);
         }
         self.trimming.committed(writes, &results);
+        self.has_committed = true;
         Ok(results)
     }
 
@@ -404,7 +437,7 @@ impl Backend for Writer {
         Ok(answer.taking(began.elapsed()))
     }
 
-    fn keep_up(&mut self, request: UpkeepRequest) -> WriteResult {
+    fn keep_up(&mut self, request: &UpkeepRequest) -> WriteResult {
         self.target.check_not_moved(&self.connection)?;
         self.trimming.changed_all();
         let began = Instant::now();
@@ -414,6 +447,7 @@ impl Backend for Writer {
                 space::check_room(&self.connection, &self.target, &self.doing(request.doing()))?;
                 self.target.patiently(|| space::vacuum(&self.connection))
             }
+            UpkeepRequest::Rebuild(step) => return self.rebuild(request, step),
         };
         let answer = done.map_err(|error| self.error(request.doing(), &error))?;
         self.copy_log(began.elapsed());

@@ -8,6 +8,7 @@
 pub mod columns;
 pub mod found;
 pub mod layout;
+pub mod rebuild;
 pub mod steps;
 
 use std::fmt;

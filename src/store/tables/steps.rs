@@ -72,6 +72,25 @@ pub fn not_ready<S: Display>(database: &str, steps: &[Step<S>], and: impl Into<M
     )
 }
 
+impl Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NewerVersion { version, place } => {
+                write!(
+                    formatter,
+                    "the tables have version {version} ({place}), and this release knows versions up to {VERSION}"
+                )
+            }
+            Self::Foreign { table, reason } => {
+                write!(
+                    formatter,
+                    "the table {table:?} does not hold sandbox-agent sessions: {reason}"
+                )
+            }
+        }
+    }
+}
+
 /// A database that is not for us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {

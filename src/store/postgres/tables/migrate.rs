@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::join;
 use tokio_postgres::Client;
 
 use super::Tables;
@@ -14,13 +15,14 @@ use crate::store::message::StoreOption;
 use crate::store::postgres::database::{Database, Purpose};
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::options::Access;
+use crate::store::postgres::rebuild;
 use crate::store::postgres::statement::begin;
 use crate::store::tables::columns::{Column, DELETED, Data, EVENTS, LABELS, SESSIONS, definitions};
 use crate::store::tables::steps::{Refusal, list, not_ready};
 use crate::store::tables::{BEYOND_INDEXES as BEYOND, VERSION};
 
 /// The advisory lock under which tables are changed: one a database, so that those who start at once go one by one.
-const LOCK: &str =
+pub(in crate::store::postgres) const LOCK: &str =
     "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('sandbox-agent-persist migration', 0))";
 
 /// Those that the server knows: PostgreSQL 17 has another one.
@@ -34,13 +36,18 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// nothing to do; without the right to migrate it fails with the list of what is missing.
 pub(super) async fn prepare(database: &Rc<Database>) -> Result<(), StoreError> {
     let (tables, name) = (&database.options.tables, database.options.target.name());
-    let steps = database
+    let (steps, is_interrupted) = database
         .run(Purpose::Prepare, database.deadline(), async |client| {
-            plan(client, tables).await
+            let (plan, is_interrupted) = join!(plan(client, tables), rebuild::is_interrupted(client, tables));
+            // Who may not even look cannot remove it.
+            Ok((plan?, is_interrupted.unwrap_or(false)))
         })
         .await
-        .map_err(|failure| failure.into_error(&format!("looking at the tables of {name}")))?
-        .map_err(|refusal| refusal.into_error(name, StoreOption::Schema))?;
+        .map_err(|failure| failure.into_error(&format!("looking at the tables of {name}")))?;
+    let steps = steps.map_err(|refusal| refusal.into_error(name, StoreOption::Schema))?;
+    if is_interrupted && database.options.access == Access::Migrate {
+        rebuild::remove_dead(database).await;
+    }
     if steps.is_empty() {
         return Ok(());
     }
@@ -167,7 +174,7 @@ fn sql(tables: &Tables, step: &Step) -> String {
 }
 
 /// Types and a collation of Postgres' own, by the names that mean them whatever the `search_path` is.
-fn data_type(data: Data) -> &'static str {
+pub(in crate::store::postgres) fn data_type(data: Data) -> &'static str {
     match data {
         // "C" compares bytes: the order that the SDK's own drivers have, the same on every server, and the quickest.
         Data::Id => "pg_catalog.text COLLATE pg_catalog.\"C\"",

@@ -11,10 +11,13 @@ mod preparation;
 mod schema;
 
 pub(super) use layout::layout;
+pub(super) use migrate::{LOCK, data_type};
 pub(super) use preparation::Preparation;
+pub(super) use schema::missing;
 
 use crate::store::error::StoreError;
 use crate::store::message::{StoreOption, message};
+use crate::store::tables::rebuild::RebuildTables;
 use crate::store::tables::{TableName, TablePrefix};
 
 /// The schema when nobody names one.
@@ -23,11 +26,14 @@ pub const DEFAULT_SCHEMA: &str = "public";
 /// The names of our tables, with the caller's schema and prefix.
 #[derive(Debug, Clone)]
 pub struct Tables {
-    schema: String,
+    pub(in crate::store::postgres) schema: String,
+    /// The names of those that hold rows of sessions, without the schema.
+    pub(in crate::store::postgres) plain: Vec<String>,
     pub(in crate::store::postgres) sessions: TableName,
     pub(in crate::store::postgres) events: TableName,
     pub(in crate::store::postgres) labels: TableName,
     pub(in crate::store::postgres) deleted: TableName,
+    pub(in crate::store::postgres) rebuild: RebuildTables,
     version: TableName,
 }
 
@@ -48,17 +54,23 @@ impl Tables {
         }
         let quoted_schema = quote(schema);
         let name = |table| TableName::new(Some(&quoted_schema), prefix, table);
+        let names = ["sessions", "events", "session_labels", "deleted_sessions"];
+        let [sessions, events, labels, deleted] = names.map(name);
         Ok(Self {
             schema: schema.to_owned(),
-            sessions: name("sessions"),
-            events: name("events"),
-            labels: name("session_labels"),
-            deleted: name("deleted_sessions"),
+            plain: [&sessions, &events, &labels, &deleted]
+                .map(|table| table.plain.clone())
+                .into(),
+            sessions,
+            events,
+            labels,
+            deleted,
+            rebuild: RebuildTables::new(Some(&quoted_schema), prefix),
             version: name("persist_version"),
         })
     }
 
-    fn quoted_schema(&self) -> String {
+    pub(in crate::store::postgres) fn quoted_schema(&self) -> String {
         quote(&self.schema)
     }
 }

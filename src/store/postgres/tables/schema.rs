@@ -62,6 +62,16 @@ pub(super) async fn plan(client: &Client, tables: &Tables) -> Result<Result<Vec<
     }))
 }
 
+/// What the database lacks, in words; nothing if it lacks nothing. Or why its tables are not for us.
+pub(in crate::store::postgres) async fn missing(
+    client: &Client,
+    tables: &Tables,
+) -> Result<Result<Option<String>, Refusal>, Failure> {
+    Ok(plan(client, tables)
+        .await?
+        .map(|steps| (!steps.is_empty()).then(|| steps::list(&steps))))
+}
+
 async fn refuse_version(
     client: &Client,
     tables: &Tables,

@@ -80,17 +80,17 @@ pub(super) fn has_row(connection: &Connection, table: &TableName, condition: &st
 }
 
 /// Whether there are tables beside those of these names.
-pub(super) fn has_other_tables(connection: &Connection, ours: [&String; 4]) -> rusqlite::Result<bool> {
+pub(super) fn has_other_tables(connection: &Connection, ours: [&String; 8]) -> rusqlite::Result<bool> {
     connection
         .prepare(
             "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-             AND name COLLATE NOCASE NOT IN (?1, ?2, ?3, ?4))",
+             AND name COLLATE NOCASE NOT IN (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8))",
         )?
         .query_row(ours, |row| row.get(0))
 }
 
 /// A name for a new index: the wished one, or it with a number when an index has it already.
-pub(super) fn free_index_name(connection: &Connection, wished: &str) -> rusqlite::Result<String> {
+pub(in crate::store::sqlite) fn free_index_name(connection: &Connection, wished: &str) -> rusqlite::Result<String> {
     let mut taken = connection
         .prepare("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1 COLLATE NOCASE)")?;
     let mut name = wished.to_owned();
@@ -100,6 +100,15 @@ pub(super) fn free_index_name(connection: &Connection, wished: &str) -> rusqlite
         name = format!("{wished}_{number}");
     }
     Ok(name)
+}
+
+/// Whether there is a table of this name.
+pub(in crate::store::sqlite) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE)",
+        )?
+        .query_row([name], |row| row.get(0))
 }
 
 /// Looks a table up by its name.
@@ -164,7 +173,7 @@ fn indexed(name: &str) -> IndexedColumn {
 }
 
 /// Whether a table's rows are told apart by its primary key alone.
-pub(super) fn is_without_rowid(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+pub(in crate::store::sqlite) fn is_without_rowid(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     let found = connection
         .prepare("SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE")?
         .query_row([name], |row| row.get(0))

@@ -9,6 +9,7 @@ use super::schema::{NUMBER_COLUMN, Plan, SqliteStep, Step, VersionPlace, plan};
 use crate::store::error::StoreError;
 use crate::store::message::{StoreOption, message};
 use crate::store::sqlite::connection::{Access, Target};
+use crate::store::sqlite::rebuild;
 use crate::store::sqlite::space;
 use crate::store::tables::columns::{DELETED, Data, EVENTS, LABELS, SESSIONS, definitions};
 use crate::store::tables::steps::not_ready;
@@ -41,6 +42,7 @@ pub(in crate::store::sqlite) fn prepare(
         .patiently(|| space::will_give_back(connection))
         .map_err(|error| target.error("setting up", &error))?;
     target.enter_wal(connection)?;
+    rebuild::remove_dead(connection, target, tables);
     if plan.steps.is_empty() && plan.write_version.is_none() {
         return Ok(());
     }
@@ -169,7 +171,7 @@ fn run(connection: &Connection, tables: &Tables, event_key: &str, step: &Step) -
     connection.execute_batch(&sql)
 }
 
-pub(super) fn declared_type(data: Data) -> &'static str {
+pub(in crate::store::sqlite) fn declared_type(data: Data) -> &'static str {
     match data {
         Data::Id | Data::Text | Data::Json => "TEXT",
         Data::Time | Data::Index => "INTEGER",

@@ -8,9 +8,12 @@ mod layout;
 mod migrate;
 mod schema;
 
+pub(super) use catalog::{free_index_name, has_table, is_without_rowid};
 pub(super) use layout::layout;
-pub(super) use migrate::prepare;
+pub(super) use migrate::{declared_type, prepare};
+pub(super) use schema::{NUMBER_COLUMN, missing};
 
+use crate::store::tables::rebuild::RebuildTables;
 use crate::store::tables::{TableName, TablePrefix};
 
 /// The names of our tables, with the caller's prefix.
@@ -20,6 +23,7 @@ pub struct Tables {
     pub(in crate::store::sqlite) events: TableName,
     pub(in crate::store::sqlite) labels: TableName,
     pub(in crate::store::sqlite) deleted: TableName,
+    pub(in crate::store::sqlite) rebuild: RebuildTables,
     version: TableName,
 }
 
@@ -33,6 +37,7 @@ impl Tables {
             events: name("events"),
             labels: name("session_labels"),
             deleted: name("deleted_sessions"),
+            rebuild: RebuildTables::new(None, prefix),
             version: name("persist_version"),
         }
     }

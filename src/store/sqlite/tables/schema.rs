@@ -15,7 +15,7 @@ use crate::store::tables::steps::{self, Refusal};
 use crate::store::tables::{TableName, VERSION};
 
 /// The column that keeps the number of an event that had no other id.
-pub(super) const NUMBER_COLUMN: &str = "event_number";
+pub(in crate::store::sqlite) const NUMBER_COLUMN: &str = "event_number";
 
 /// One thing that a database lacks.
 pub(super) type Step = steps::Step<SqliteStep>;
@@ -69,6 +69,14 @@ pub(super) fn plan(connection: &Connection, tables: &Tables) -> rusqlite::Result
     Ok(found?.and_then(|found| found.plan(tables)))
 }
 
+/// What a database lacks, in words; nothing if it lacks nothing. Or why its tables are not for us.
+pub(in crate::store::sqlite) fn missing(
+    connection: &Connection,
+    tables: &Tables,
+) -> rusqlite::Result<Result<Option<String>, Refusal>> {
+    Ok(plan(connection, tables)?.map(|plan| (!plan.steps.is_empty()).then(|| steps::list(&plan.steps))))
+}
+
 /// What was found of our tables.
 struct Found {
     sessions: Option<FoundTable>,
@@ -91,6 +99,17 @@ impl Found {
     fn look(connection: &Connection, tables: &Tables) -> rusqlite::Result<Result<Self, Refusal>> {
         let (sessions_name, events_name) = (&tables.sessions.plain, &tables.events.plain);
         let (labels_name, deleted_name) = (&tables.labels.plain, &tables.deleted.plain);
+        let [copy, changes, replaced, state] = tables.rebuild.all().map(|table| &table.plain);
+        let ours = [
+            sessions_name,
+            events_name,
+            labels_name,
+            deleted_name,
+            copy,
+            changes,
+            replaced,
+            state,
+        ];
         let version_table = catalog::table(connection, &tables.version.plain)?;
         if let Some(reason) = version_table.as_ref().and_then(foreign_version) {
             return Ok(Err(Refusal::foreign(&tables.version, reason)));
@@ -101,7 +120,7 @@ impl Found {
                 return Ok(Err(Refusal::foreign(&tables.version, reason)));
             };
             (VersionPlace::Table, version)
-        } else if catalog::has_other_tables(connection, [sessions_name, events_name, labels_name, deleted_name])? {
+        } else if catalog::has_other_tables(connection, ours)? {
             (VersionPlace::Table, 0)
         } else {
             (VersionPlace::UserVersion, catalog::user_version(connection)?)

@@ -1,0 +1,107 @@
+//! What a rebuild leaves behind: the old table when it is done, all of its own tables when it was killed.
+
+use std::time::Instant;
+
+use rusqlite::{Connection, params};
+
+use super::{LONGEST_STEP, TRIGGERS};
+use crate::store::deleted::{ago, now};
+use crate::store::rebuild::{DEAD_AFTER, Outcome};
+use crate::store::sqlite::connection::Target;
+use crate::store::sqlite::tables::{self, Tables};
+
+/// How many rows are removed before the clock is looked at.
+const ROWS_AT_ONCE: usize = 50;
+
+/// Makes the rebuild with this id the one that all that is there belongs to.
+pub(super) fn take_over(connection: &Connection, tables: &Tables, id: &str) -> rusqlite::Result<Outcome> {
+    let state = &tables.rebuild.state;
+    if tables::has_table(connection, &state.plain)? {
+        drop_triggers(connection, tables)?;
+        connection.execute(&format!("UPDATE {state} SET id = ?1, beat_at = ?2"), params![id, now()])?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Removes some of what is left. The rows go step by step: to drop a large table would keep all others from writing until each of its
+/// pages is overwritten.
+pub(super) fn clear(connection: &Connection, tables: &Tables, id: &str) -> rusqlite::Result<Outcome> {
+    let rebuild = &tables.rebuild;
+    if !tables::has_table(connection, &rebuild.state.plain)? {
+        return Ok(Outcome::Done);
+    }
+    let began = Instant::now();
+    let sql = format!("UPDATE {} SET beat_at = ?1 WHERE id = ?2", rebuild.state);
+    if connection.execute(&sql, params![now(), id])? == 0 {
+        return Ok(Outcome::Done);
+    }
+    drop_triggers(connection, tables)?;
+    for table in [&rebuild.copy, &rebuild.changes, &rebuild.replaced] {
+        if !tables::has_table(connection, &table.plain)? {
+            continue;
+        }
+        let key = if tables::is_without_rowid(connection, &table.plain)? {
+            "id"
+        } else {
+            "rowid"
+        };
+        let mut remove = connection.prepare(&format!(
+            "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} LIMIT {ROWS_AT_ONCE})"
+        ))?;
+        while remove.execute([])? == ROWS_AT_ONCE {
+            if began.elapsed() >= LONGEST_STEP {
+                return Ok(Outcome::More);
+            }
+        }
+        drop(remove);
+        connection.execute_batch(&format!("DROP TABLE {table}"))?;
+    }
+    connection.execute_batch(&format!("DROP TABLE {}", rebuild.state))?;
+    Ok(Outcome::Done)
+}
+
+pub(super) fn drop_triggers(connection: &Connection, tables: &Tables) -> rusqlite::Result<()> {
+    for number in 0..TRIGGERS {
+        connection.execute_batch(&format!(
+            "DROP TRIGGER IF EXISTS \"{}_{number}\"",
+            tables.rebuild.trigger
+        ))?;
+    }
+    Ok(())
+}
+
+/// Whether a rebuild was begun that nobody goes on with.
+pub(in crate::store::sqlite) fn is_interrupted(connection: &Connection, tables: &Tables) -> rusqlite::Result<bool> {
+    let state = &tables.rebuild.state;
+    if !tables::has_table(connection, &state.plain)? {
+        return Ok(false);
+    }
+    let sql = format!("SELECT NOT EXISTS (SELECT 1 FROM {state} WHERE beat_at > ?1)");
+    connection.query_row(&sql, [ago(DEAD_AFTER)], |row| row.get(0))
+}
+
+/// Removes what a rebuild has left that nobody goes on with. A failure is no reason not to open the database: the next one to open
+/// it tries again.
+pub(in crate::store::sqlite) fn remove_dead(connection: &Connection, target: &Target, tables: &Tables) {
+    if !is_interrupted(connection, tables).unwrap_or(false) {
+        return;
+    }
+    let remove = || {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        if is_interrupted(connection, tables)? {
+            drop_triggers(connection, tables)?;
+            for table in tables.rebuild.all() {
+                connection.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
+            }
+        }
+        connection.execute_batch("COMMIT")
+    };
+    let removed = target.patiently(|| {
+        let removed = remove();
+        if !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        removed
+    });
+    drop(removed);
+}
