@@ -179,9 +179,8 @@ impl ReadRequest {
             Self::ListEvents(request) => request.list.texts(),
             Self::FindSessions(request) => request.texts(),
             Self::WouldPrune(step) => step.texts(),
-            Self::Measure => Vec::new(),
-            // What it goes on after came from the database.
-            Self::Check(_) => Vec::new(),
+            // What a check goes on after came from the database.
+            Self::Measure | Self::Check(_) => Vec::new(),
         }
     }
 

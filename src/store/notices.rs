@@ -85,6 +85,8 @@ pub enum WarningCode {
     DeletionsUnseen,
     /// The write-ahead log grows and is not folded into the file.
     LogNotShrinking,
+    /// What is over a cap could not be removed.
+    CapNotKept,
 }
 
 /// The notices that nobody has taken yet.

@@ -278,12 +278,12 @@ impl<T> Batches<T> {
         };
         match work {
             Work::Batch(batch) => self.commit(batch, lock_limit, deliver).await,
-            Work::Single(single) => self.commit_single(*single, lock_limit, deliver).await,
+            Work::Single(single) => self.commit_single(single, lock_limit, deliver).await,
         }
         (turn, began.elapsed())
     }
 
-    async fn commit_single(&self, single: WaitingSingle<T>, lock_limit: Duration, deliver: &Deliver<T>) {
+    async fn commit_single(&self, single: Box<WaitingSingle<T>>, lock_limit: Duration, deliver: &Deliver<T>) {
         let mut tally = BatchTally::begin(&self.statistics);
         let deadline = single.deadline.unwrap_or_else(|| self.writer.deadline());
         let deadline = self.singles.limited(deadline, single.called);

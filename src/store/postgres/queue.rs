@@ -65,7 +65,7 @@ pub(super) struct WaitingSingle<T> {
 #[derive(Debug)]
 enum Queued<T> {
     Row(Waiting<T>),
-    Single(WaitingSingle<T>),
+    Single(Box<WaitingSingle<T>>),
 }
 
 impl<T> Queued<T> {
@@ -210,14 +210,14 @@ impl<T> SessionQueues<T> {
                 deadline: None,
                 reassigned_to: None,
             }),
-            SessionWrite::Single(request) => Queued::Single(WaitingSingle {
+            SessionWrite::Single(request) => Queued::Single(Box::new(WaitingSingle {
                 session,
                 request,
                 ticket,
                 called: Instant::now(),
                 deadline: None,
                 tried: RefCell::default(),
-            }),
+            })),
         });
         if is_new {
             self.list(id);
@@ -264,7 +264,7 @@ impl<T> SessionQueues<T> {
                 }
                 let (_, id) = self.locked.pop_first()?;
                 if let Some(single) = self.take_single(&id, deadline) {
-                    return Some(Work::Single(Box::new(single)));
+                    return Some(Work::Single(single));
                 }
                 self.move_to(&mut batch, &id, &mut room, deadline);
                 if self.known_contested.contains(&id) {
@@ -273,16 +273,14 @@ impl<T> SessionQueues<T> {
             }
             Turn::Single => {
                 let id = self.singles.pop_front()?;
-                return self
-                    .take_single(&id, deadline)
-                    .map(|single| Work::Single(Box::new(single)));
+                return self.take_single(&id, deadline).map(|single| Work::Single(single));
             }
         }
         (!batch.writes.is_empty()).then_some(Work::Batch(batch))
     }
 
     /// Takes a session's first write if it is a transaction of its own.
-    fn take_single(&mut self, id: &Rc<str>, deadline: Instant) -> Option<WaitingSingle<T>> {
+    fn take_single(&mut self, id: &Rc<str>, deadline: Instant) -> Option<Box<WaitingSingle<T>>> {
         let waiting = &mut self.sessions.get_mut(id)?.waiting;
         match waiting.pop_front()? {
             Queued::Single(mut single) => {
@@ -368,7 +366,7 @@ impl<T> SessionQueues<T> {
     }
 
     /// The same for one that is not settled, since a row is locked.
-    pub(super) fn put_back_single(&mut self, single: WaitingSingle<T>) {
+    pub(super) fn put_back_single(&mut self, single: Box<WaitingSingle<T>>) {
         let id = Rc::clone(&single.session);
         self.session(&id).waiting.push_front(Queued::Single(single));
         self.list_locked(vec![id]);

@@ -11,6 +11,7 @@ pub(super) use sessions::is_oldest;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -67,7 +68,7 @@ impl Trimming {
             session_statements: sessions::Statements::new(tables),
             events: caps.events_per_session.map(|cap| RefCell::new(EventCap::new(cap))),
             sessions: caps.sessions.map(|cap| RefCell::new(SessionCap::new(cap))),
-            refusals: RefCell::default(),
+            refusals: RefCell::new(Refusals::of(Arc::clone(&database.statistics))),
             last_write: Cell::new(Instant::now()),
             next: Cell::new(Instant::now()),
             pace: Pace::default(),

@@ -45,7 +45,7 @@ enum Next {
     /// Is worth reading ahead: it follows the second page in a row.
     Wanted,
     /// As it was at this version of the database.
-    Read(Found, i64),
+    Read(Box<Found>, i64),
 }
 
 impl ReaderAhead {
@@ -63,7 +63,7 @@ impl ReaderAhead {
         let in_a_row = scan.is_some();
         let mut disturbed = scan.as_ref().is_some_and(|scan| scan.disturbed);
         let found = match scan.map(|scan| scan.page) {
-            Some(Next::Read(found, version)) if self.reader.data_version() == Ok(version) => found,
+            Some(Next::Read(found, version)) if self.reader.data_version() == Ok(version) => *found,
             Some(Next::Read(..)) => {
                 disturbed = true;
                 self.reader.read(request)?
@@ -106,7 +106,7 @@ impl ReaderAhead {
         if let Some((found, version)) = self.try_read(&self.scans[position].next)
             && found.bytes() <= MAX_PAGE_BYTES
         {
-            self.scans[position].page = Next::Read(found, version);
+            self.scans[position].page = Next::Read(Box::new(found), version);
         }
         while self.ahead_bytes() > MAX_AHEAD_BYTES {
             self.scans.pop_front();

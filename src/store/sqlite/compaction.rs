@@ -43,11 +43,9 @@ impl StepSize {
 
     /// The last step took so long, with as many as it could have.
     fn took(&mut self, time: Duration) {
-        let rows = f64::from(self.rows) * (self.time.as_secs_f64() / time.as_secs_f64().max(1e-6)).min(2.0);
-        // It is within the limits, and a fraction of a row is none.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let rows = rows as u32;
-        self.rows = rows.clamp(Self::FEWEST, Self::MOST);
+        let rows = u128::from(self.rows) * self.time.as_micros() / time.as_micros().max(1);
+        let most = (self.rows * 2).min(Self::MOST);
+        self.rows = u32::try_from(rows).unwrap_or(most).clamp(Self::FEWEST, most);
     }
 }
 

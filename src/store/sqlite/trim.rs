@@ -7,6 +7,7 @@
 mod events;
 mod sessions;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -19,6 +20,7 @@ use crate::store::cap::{
     Caps, EventCap, Extent, PAUSE_AFTER_REFUSAL, QUIET, Refusals, SessionCap, removing_events, removing_session,
 };
 use crate::store::error::StoreError;
+use crate::store::statistics::Statistics;
 use crate::store::write::{Write, WriteResult};
 
 /// How long a step takes, and so how long a write waits for one.
@@ -72,10 +74,10 @@ impl From<rusqlite::Error> for Failure {
 }
 
 impl Trimming {
-    pub(super) fn new(location: String, tables: &Tables, caps: Caps) -> Self {
+    pub(super) fn new(location: String, tables: &Tables, caps: Caps, statistics: Arc<Statistics>) -> Self {
         Self {
             location,
-            refusals: Refusals::default(),
+            refusals: Refusals::of(statistics),
             events: caps.events_per_session.map(EventCap::new),
             sessions: caps.sessions.map(SessionCap::new),
             event_statements: events::Statements::new(tables),

@@ -88,7 +88,7 @@ impl Writer {
         let (sessions, events) = (&tables.sessions, &tables.events);
         Self {
             log: Log::of(&target),
-            trimming: Trimming::new(target.location.name(), tables, caps),
+            trimming: Trimming::new(target.location.name(), tables, caps, Arc::clone(&statistics)),
             sync: Sync::AtOnce,
             connection,
             target,

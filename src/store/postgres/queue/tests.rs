@@ -112,9 +112,9 @@ fn sessions_with_nothing_queued_are_forgotten_and_contested_ones_are_bounded() {
     assert!(take(&mut queues, Turn::Shared).is_some());
 }
 
-fn take_single(queues: &mut SessionQueues<usize>, turn: Turn) -> Option<WaitingSingle<usize>> {
+fn take_single(queues: &mut SessionQueues<usize>, turn: Turn) -> Option<Box<WaitingSingle<usize>>> {
     match queues.take(turn, Instant::now())? {
-        Work::Single(single) => Some(*single),
+        Work::Single(single) => Some(single),
         Work::Batch(batch) => panic!("one write was expected: {batch:?}"),
     }
 }
