@@ -1315,9 +1315,10 @@ interface StoreMessages {
     /**
      * What it is about. `"late-writes-removed"`: something was written to a session after it was deleted, and was removed again.
      * `"late-writes-kept"`: it could not be removed. `"deletions-unseen"`: Postgres does not let the driver see which sessions others have
-     * deleted. `"log-not-shrinking"`: SQLite's write-ahead log has passed 256 MiB.
+     * deleted. `"log-not-shrinking"`: SQLite's write-ahead log has passed 256 MiB. `"cap-not-kept"`: what is over `maxEventsPerSession` or
+     * `maxSessions` could not be removed; it is tried again, and told once a minute at most.
      */
-    code: "late-writes-removed" | "late-writes-kept" | "deletions-unseen" | "log-not-shrinking";
+    code: "late-writes-removed" | "late-writes-kept" | "deletions-unseen" | "log-not-shrinking" | "cap-not-kept";
     /** What is wrong, and what to do. */
     message: string;
   };

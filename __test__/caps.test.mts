@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { caps, indexesOf, store } from "./suites/caps.mts";
 import { range } from "./suites/contract/records.mts";
 import { directory } from "./support/directory.mts";
+import { listen } from "./support/notices.mts";
 import { eventAt, sessionOf } from "./support/records.mts";
 import { asOwner, EVENTS_TEXT, made, ORDER_INDEX, SESSIONS_0_4 } from "./support/sqlite/layouts.mts";
 import { open } from "./support/sqlite/refusals.mts";
@@ -33,6 +34,7 @@ for (const [what, body] of [
         ),
       );
     }
+    const warnings = listen(t, "warning");
     const driver = open(t, filename, { maxEventsPerSession: 20, maxSessions: 2 });
     for (const index of range(1, 61)) {
       await Promise.all(["kept", "s"].map((session) => store(driver, session, [index])));
@@ -40,6 +42,8 @@ for (const [what, body] of [
     for (const [number, id] of ["kept", "first", "s", "t"].entries()) {
       await driver.updateSession(sessionOf(id, { createdAt: number }));
     }
+    await warnings.until("warning");
+    assert.deepEqual(warnings.of("warning").map(({ code }) => code), ["cap-not-kept"]); // prettier-ignore
     await driver.close();
     const reader = open(t, filename);
     assert.deepEqual(await indexesOf(reader, "kept"), range(1, 61));

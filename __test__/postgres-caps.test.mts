@@ -5,6 +5,7 @@ import { after, test } from "node:test";
 import { PostgresSessionPersistDriver } from "../index.js";
 import { caps, indexesOf, store } from "./suites/caps.mts";
 import { range } from "./suites/contract/records.mts";
+import { listen } from "./support/notices.mts";
 import { EVENTS, LAYOUT_0_4, ORDER_INDEX, SESSIONS_0_4, trigger } from "./support/postgres/layouts.mts";
 import { otherConnection } from "./support/postgres/other-connection.mts";
 import { makeSchema } from "./support/postgres/schema.mts";
@@ -53,7 +54,7 @@ for (const [what, body] of [
   });
 }
 
-test("a user without the right to delete writes on, and nothing goes", async () => {
+test("a user without the right to delete writes on, nothing goes, and that is told", async (t) => {
   const schema = await makeSchema(url);
   await using owner = open(schema);
   await owner.ready();
@@ -63,11 +64,17 @@ test("a user without the right to delete writes on, and nothing goes", async () 
      GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA ${schema} TO capped`,
   );
   const roleUrl = Object.assign(new URL(url), { username: "capped", password: "secret" }).href;
+  const warnings = listen(t, "warning");
   {
     await using driver = open(schema, { connectionString: roleUrl, maxEventsPerSession: 5, maxSessions: 1 });
     await store(driver, "s", range(1, 41));
     for (const id of ["s", "t"]) await driver.updateSession(sessionOf(id));
     for (const index of range(41, 51)) await driver.insertEvent("s", eventAt("s", index));
+    await warnings.until("warning");
+    const told = warnings
+      .of("warning")
+      .map(({ code, message }) => [code, message.includes("grant DELETE on the tables")]);
+    assert.deepEqual(told, [["cap-not-kept", true]]);
   }
   assert.deepEqual(await indexesOf(owner, "s"), range(1, 51));
   assert.equal((await owner.listSessions()).items.length, 2);
