@@ -17,6 +17,7 @@ import { benchFollowing } from "./following.mts";
 import { root, ROUNDS } from "./measure.mts";
 import { benchNetworkReading } from "./network-reading.mts";
 import { benchNetwork } from "./network.mts";
+import { benchOperations } from "./operations.mts";
 import { benchPostgres } from "./postgres.mts";
 import { page, say, versionIn } from "./report.mts";
 import { benchSessions } from "./sessions.mts";
@@ -32,6 +33,7 @@ const parts = {
   burst: benchBurst,
   following: benchFollowing,
   sessions: benchSessions,
+  operations: benchOperations,
 };
 type Part = keyof typeof parts;
 const names = Object.keys(parts) as Part[];

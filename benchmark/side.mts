@@ -19,6 +19,17 @@ import {
   type OurDriver,
   writePaced,
 } from "./cases/follow.mts";
+import {
+  backup,
+  compact,
+  insertAtCap,
+  insertTraced,
+  insertWatched,
+  prune,
+  rebuild,
+  stats,
+  type Transcript,
+} from "./cases/operations.mts";
 import { lookup, lookupWhileScanning, parse, resume, scan, scanAtOnce, scanInTurns } from "./cases/read.mts";
 import { forkAndDelete, listByLabel, listNewest } from "./cases/sessions.mts";
 import { stream } from "./cases/stream.mts";
@@ -28,6 +39,9 @@ import { PastedPostgresDriver } from "./drivers/pasted-postgres.mts";
 import { PastedDriver } from "./drivers/pasted.mts";
 import { TunedDriver } from "./drivers/tuned.mts";
 
+/** How many events the sessions of a capped driver have. */
+const CAP = 500;
+
 export type Side = "ours" | "native" | "tuned" | "pasted";
 type Driver = SessionPersistDriver & { close(): Promise<void> };
 
@@ -35,6 +49,8 @@ function openDriver(database: string, side: string, place: string, durability: "
   switch (`${database} ${side}`) {
     case "sqlite ours":
       return new SQLiteSessionPersistDriver({ filename: place, durability });
+    case "sqlite capped":
+      return new SQLiteSessionPersistDriver({ filename: place, maxEventsPerSession: CAP });
     case "sqlite native":
       return openNative(place, durability);
     case "sqlite tuned":
@@ -43,6 +59,8 @@ function openDriver(database: string, side: string, place: string, durability: "
       return new PastedDriver(place);
     case "postgres ours":
       return new PostgresSessionPersistDriver({ schema: place });
+    case "postgres capped":
+      return new PostgresSessionPersistDriver({ schema: place, maxEventsPerSession: CAP });
     case "postgres pasted":
       return new PastedPostgresDriver(place);
     case "memory sdk":
@@ -82,6 +100,14 @@ const cases: Record<string, () => Promise<object>> = {
   "list-by-label": () => listByLabel(ours, rest[0] ?? "", numbers[0] ?? 1),
   "list-newest": () => listNewest(ours),
   "fork-and-delete": () => forkAndDelete(ours),
+  compact: () => compact(ours, rest[0] as Transcript, numbers[0] ?? 1),
+  prune: () => prune(ours),
+  backup: () => backup(driver as SQLiteSessionPersistDriver, place),
+  rebuild: () => rebuild(ours),
+  stats: () => stats(ours),
+  "insert-at-cap": () => insertAtCap(driver, numbers[0] ?? 1, numbers[1] ?? 1, CAP),
+  "insert-watched": () => insertWatched(ours, numbers[0] ?? 1, numbers[1] ?? 1),
+  "insert-traced": () => insertTraced(driver, numbers[0] ?? 1, numbers[1] ?? 1),
 };
 const run = cases[name];
 if (!run) throw new Error(`no case ${name}; there are ${Object.keys(cases).join(", ")}`);

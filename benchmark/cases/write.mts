@@ -13,10 +13,10 @@ export function insert(driver: SessionPersistDriver, sessions: number, seconds: 
 }
 
 /**
- * These sessions write for `seconds`, each awaiting every insert: events a second, the loop's delay in ms, the
+ * These sessions write for `seconds` from `firstIndex` on, each awaiting every insert: events a second, the loop's delay in ms, the
  * process's CPU time for each in us, and how long each took, in us.
  */
-export async function insertInto(driver: SessionPersistDriver, sessionIds: string[], seconds: number) {
+export async function insertInto(driver: SessionPersistDriver, sessionIds: string[], seconds: number, firstIndex = 1) {
   const delays: number[] = [];
   const latencies: number[] = [];
   let last = performance.now();
@@ -31,7 +31,7 @@ export async function insertInto(driver: SessionPersistDriver, sessionIds: strin
   await Promise.all(
     sessionIds.map(async (sessionId) => {
       let before = performance.now();
-      for (let index = 1; before < end; index += 1) {
+      for (let index = firstIndex; before < end; index += 1) {
         await driver.insertEvent(sessionId, eventAt(sessionId, index));
         const now = performance.now();
         latencies.push(Math.round((now - before) * 1000));
