@@ -38,6 +38,8 @@ const FILES = [
   "docs/errors.md",
   "docs/events.md",
   "docs/live.png",
+  "docs/monitoring.md",
+  "docs/operations.md",
   "docs/postgres.md",
   "docs/runtimes.md",
   "docs/sdk-contract.md",
