@@ -50,6 +50,17 @@ describe("tables", () => {
     assert.deepEqual(rows("docs/errors.md"), declared);
   });
 
+  /** The names of one kind in a text, each once, in alphabetical order. */
+  const names = (text: string, name: RegExp) => [...new Set([...text.matchAll(name)].map(([, name]) => name))].sort();
+
+  test("the channels and the codes of warnings in docs/monitoring.md are those of StoreMessages", () => {
+    const [, declared] = /^interface StoreMessages \{$([\s\S]*?)^\}$/m.exec(read("index.d.ts"))!;
+    const page = read("docs/monitoring.md");
+    assert.deepEqual(names(page, /^\| `sandbox-agent-persist:(\w+)` /gm), names(declared!, /^  (\w+): \{$/gm));
+    const [, codes] = /^\s*code: (".*-.*");$/m.exec(declared!)!;
+    assert.deepEqual(names(page, /^\| `(\w+-[\w-]+)` /gm), names(codes!, /"([\w-]+)"/g));
+  });
+
   for (const [options, page] of [
     ["SQLiteSessionPersistDriverOptions", "docs/sqlite.md"],
     ["PostgresSessionPersistDriverOptions", "docs/postgres.md"],
