@@ -61,6 +61,14 @@ describe("tables", () => {
     assert.deepEqual(names(page, /^\| `(\w+-[\w-]+)` /gm), names(codes!, /"([\w-]+)"/g));
   });
 
+  test("the codes of findings in docs/operations.md are those of FindingCode", () => {
+    const [, declared] = /^type FindingCode =([^;]*);/m.exec(read("index.d.ts"))!;
+    const table = read("docs/operations.md")
+      .match(/^\| `"(?:error|warning|info)"` .*$/gm)!
+      .join("\n");
+    assert.deepEqual(names(table, /`(\w[\w-]*)`/g), names(declared!, /"([\w-]+)"/g));
+  });
+
   for (const [options, page] of [
     ["SQLiteSessionPersistDriverOptions", "docs/sqlite.md"],
     ["PostgresSessionPersistDriverOptions", "docs/postgres.md"],
