@@ -94,6 +94,15 @@ impl SingleRequest {
         }
     }
 
+    /// The session that may have more or fewer events than before, so that a count of them holds no more.
+    #[must_use]
+    pub fn recounted_session(&self) -> Option<&str> {
+        match self {
+            Self::Compact(step) => Some(&step.session_id),
+            _ => self.session_of_events(),
+        }
+    }
+
     /// How much text it keeps in memory.
     #[must_use]
     pub fn text_bytes(&self) -> usize {

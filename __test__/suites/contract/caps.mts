@@ -90,6 +90,21 @@ export function caps({ name, fresh, ours, oursOnly }: Suite): void {
       assert.deepEqual(await atRest(20, () => stored(driver, "fork")), range(10, 30));
     });
 
+    oursOnly("events that compaction has joined make room, so that none goes before there are too many", async (t) => {
+      const driver = await ours(t, { maxEventsPerSession: 40 });
+      const update = { sessionUpdate: "agent_message_chunk", content: { type: "text", text: "word" } };
+      const chunk = { jsonrpc: "2.0", method: "session/update", params: { sessionId: "a", update } };
+      await driver.updateSession(record("s", { destroyedAt: 2_000_000_000_000 }));
+      for (const index of range(1, 11)) await driver.insertEvent("s", event("s", index));
+      for (const index of range(11, 41)) await driver.insertEvent("s", event("s", index, chunk));
+      assert.equal((await driver.compactSession("s")).removed, 29);
+      for (const index of range(41, 61)) await driver.insertEvent("s", event("s", index));
+      assert.deepEqual(await stored(driver, "s"), [...range(1, 11), ...range(40, 61)]);
+      for (const index of range(61, 71)) await driver.insertEvent("s", event("s", index));
+      // What is removed now was counted after the compaction.
+      assert.deepEqual(await atRest(40, () => stored(driver, "s")), [...range(2, 11), ...range(40, 71)]);
+    });
+
     oursOnly("a session that was removed leaves no label and no tombstone: its id begins anew", async (t) => {
       const driver = await ours(t, { maxSessions: 1 });
       await driver.setLabels("s", { user: "u1" });

@@ -299,11 +299,15 @@ impl<T> Batches<T> {
         match committed.unwrap_or_else(|error| Some(Err(error))) {
             None => self.queues.borrow_mut().put_back_single(single),
             Some(result) => {
-                if result.is_ok()
-                    && let Some(session_id) = single.request.session_of_events()
-                {
-                    self.following.written(session_id);
-                    self.trimming.changed(session_id);
+                if result.is_ok() {
+                    single
+                        .request
+                        .session_of_events()
+                        .inspect(|id| self.following.written(id));
+                    single
+                        .request
+                        .recounted_session()
+                        .inspect(|id| self.trimming.changed(id));
                 }
                 tally.add(&*single.request, single.request.text_bytes(), &result);
                 tally.end();

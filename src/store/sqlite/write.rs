@@ -425,7 +425,7 @@ impl Backend for Writer {
                 },
             )),
         })?;
-        if let Some(session_id) = request.session_of_events() {
+        if let Some(session_id) = request.recounted_session() {
             self.trimming.changed(session_id);
         }
         if let Some(session_id) = request.removed_session(&answer) {
