@@ -29,6 +29,19 @@ pub enum Count {
     Many,
 }
 
+impl Count {
+    /// So many are left that count. Of `over` sessions that were over the cap, which are `most_over` at most, so many refuse to be
+    /// removed: if all do, those beyond are none of the oldest, and there is nothing to do.
+    #[must_use]
+    pub fn left(sessions: u64, over: u64, most_over: u64, refusing: u64) -> Self {
+        if over >= most_over && refusing < over {
+            Self::Many
+        } else {
+            Self::Exactly(sessions)
+        }
+    }
+}
+
 impl SessionCap {
     /// Nothing is known yet.
     #[must_use]
@@ -126,6 +139,17 @@ mod tests {
         assert!(caps.is_due(Extent::All) && !caps.is_due(Extent::Due));
         caps.counted(Count::Many, 1);
         assert!(caps.is_due(Extent::Due));
+    }
+
+    #[test]
+    fn where_all_that_are_over_the_cap_refuse_nothing_is_due() {
+        let mut caps = SessionCap::new(Cap::new(10).unwrap());
+        caps.counted(Count::left(10, 100, 100, 99), 0);
+        assert!(caps.is_due(Extent::Due));
+        caps.counted(Count::left(10, 100, 100, 100), 0);
+        assert!(!caps.is_due(Extent::All));
+        caps.written();
+        assert!(caps.is_due(Extent::All));
     }
 
     #[test]

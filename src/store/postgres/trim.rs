@@ -254,10 +254,10 @@ impl Trimming {
         let found = self.database.run(Purpose::Trim, deadline(), work).await;
         let sessions::Oldest { count, session_ids } =
             found.map_err(|failure| self.in_the_way(failure, "counting the sessions of"))?;
-        let mut left = unsigned(count);
+        let (mut left, mut refusing) = (unsigned(count), 0);
         for session_id in session_ids {
             if caps.borrow_mut().is_refused(&session_id) {
-                left -= 1;
+                (left, refusing) = (left - 1, refusing + 1);
                 continue;
             }
             match self.evict_session(&session_id, most).await {
@@ -270,17 +270,14 @@ impl Trimming {
                 }
                 Err(failure) if failure.remedy == Remedy::AnotherTime => return Err(PAUSE_AFTER_OBSTACLE),
                 Err(failure) => {
-                    left -= 1;
+                    (left, refusing) = (left - 1, refusing + 1);
                     caps.borrow_mut().refused(&session_id);
                     self.refused(failure, &removing_session(&session_id));
                 }
             }
         }
-        let left = if count == most + sessions::MOST_AT_ONCE {
-            Count::Many
-        } else {
-            Count::Exactly(left)
-        };
+        let (over, most_over) = (unsigned(count - most), unsigned(sessions::MOST_AT_ONCE));
+        let left = Count::left(left, over, most_over, refusing);
         caps.borrow_mut().counted(left, written);
         Ok(())
     }

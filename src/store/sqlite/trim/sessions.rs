@@ -75,11 +75,12 @@ impl Statements {
         let count = connection
             .prepare_cached(&self.count)?
             .query_row([integer(most + MOST_COUNTED)], |row| row.get(0).map(unsigned))?;
-        let mut left = count;
+        let over = count.saturating_sub(most);
+        let (mut left, mut refusing) = (count, 0);
         let (mut session_ids, mut refused) = (Vec::new(), Vec::new());
-        for session_id in self.oldest(connection, count.saturating_sub(most))? {
+        for session_id in self.oldest(connection, over)? {
             if caps.is_refused(&session_id) {
-                left -= 1;
+                (left, refusing) = (left - 1, refusing + 1);
                 continue;
             }
             if Instant::now() >= until {
@@ -92,25 +93,20 @@ impl Statements {
                 }
                 Ok(Removed::InPart) => break,
                 Ok(Removed::Refused(refusal)) => {
-                    left -= 1;
+                    (left, refusing) = (left - 1, refusing + 1);
                     refused.push((session_id, refusal));
                 }
                 Err(error) if connection.is_autocommit() => return Err(Failure::OfSession(session_id, error)),
                 Err(error) => {
-                    left -= 1;
+                    (left, refusing) = (left - 1, refusing + 1);
                     refused.push((session_id, Refusal::Failed(error)));
                 }
             }
         }
-        let left = if count == most + MOST_COUNTED {
-            Count::Many
-        } else {
-            Count::Exactly(left)
-        };
         Ok(Evicted {
             session_ids,
             refused,
-            left,
+            left: Count::left(left, over, MOST_COUNTED, refusing),
         })
     }
 
