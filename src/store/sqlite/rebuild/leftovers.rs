@@ -40,13 +40,9 @@ pub(super) fn clear(connection: &Connection, tables: &Tables, id: &str) -> rusql
         if !tables::has_table(connection, &table.plain)? {
             continue;
         }
-        let key = if tables::is_without_rowid(connection, &table.plain)? {
-            "id"
-        } else {
-            "rowid"
-        };
+        let key = row_key(connection, &table.plain)?;
         let mut remove = connection.prepare(&format!(
-            "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} LIMIT {ROWS_AT_ONCE})"
+            "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} LIMIT {ROWS_AT_ONCE})"
         ))?;
         while remove.execute([])? == ROWS_AT_ONCE {
             if began.elapsed() >= LONGEST_STEP {
@@ -58,6 +54,15 @@ pub(super) fn clear(connection: &Connection, tables: &Tables, id: &str) -> rusql
     }
     connection.execute_batch(&format!("DROP TABLE {}", rebuild.state))?;
     Ok(Outcome::Done)
+}
+
+/// The columns by which a row is found at once.
+fn row_key(connection: &Connection, table: &str) -> rusqlite::Result<String> {
+    if !tables::is_without_rowid(connection, table)? {
+        return Ok("rowid".to_owned());
+    }
+    let sql = "SELECT group_concat('\"' || name || '\"', ', ') FROM (SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk)";
+    connection.query_row(sql, [table], |row| row.get(0))
 }
 
 pub(super) fn drop_triggers(connection: &Connection, tables: &Tables) -> rusqlite::Result<()> {
@@ -104,4 +109,25 @@ pub(in crate::store::sqlite) fn remove_dead(connection: &Connection, target: &Ta
         removed
     });
     drop(removed);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_found_by_the_key_of_its_table() {
+        let connection = Connection::open_in_memory().unwrap();
+        let key = |definition: &str| {
+            connection
+                .execute_batch(&format!("DROP TABLE IF EXISTS t; CREATE TABLE t {definition}"))
+                .unwrap();
+            row_key(&connection, "t").unwrap()
+        };
+        assert_eq!(key("(id TEXT PRIMARY KEY)"), "rowid");
+        assert_eq!(key("(id TEXT PRIMARY KEY) WITHOUT ROWID"), "\"id\"");
+        let places = "(event_index, session_id, PRIMARY KEY (session_id, event_index)) WITHOUT ROWID";
+        assert_eq!(key(places), "\"session_id\", \"event_index\"");
+    }
 }

@@ -85,17 +85,7 @@ fn begin(connection: &Connection, tables: &Tables, id: &str) -> Result<Outcome, 
     if tables::layout(connection, tables)? == Layout::Own {
         return Ok(Outcome::Fresh);
     }
-    let obstacles = obstacles::of(connection, tables)?;
-    if !obstacles.is_empty() {
-        return Err(refused(
-            ErrorKind::Schema,
-            &format!(
-                "the table {:?} has what only its owner may take away: {}; nothing was changed, drop it and call again",
-                tables.events.plain,
-                obstacles.join(", ")
-            ),
-        ));
-    }
+    refuse_obstacles(connection, tables)?;
     let state = &tables.rebuild.state;
     let (copy, changes) = (&tables.rebuild.copy, &tables.rebuild.changes);
     let place = free_index_name(connection, &format!("{}_session_id_event_index", tables.events.plain))?;
@@ -112,6 +102,22 @@ fn begin(connection: &Connection, tables: &Tables, id: &str) -> Result<Outcome, 
         connection.execute_batch(&format!("CREATE TRIGGER \"{name}_{number}\" {trigger}"))?;
     }
     Ok(Outcome::Done)
+}
+
+/// Fails where something of the owner's hangs on the table.
+fn refuse_obstacles(connection: &Connection, tables: &Tables) -> Result<(), Failure> {
+    let obstacles = obstacles::of(connection, tables)?;
+    if !obstacles.is_empty() {
+        return Err(refused(
+            ErrorKind::Schema,
+            &format!(
+                "the table {:?} has what only its owner may take away: {}; nothing was changed, drop it and call again",
+                tables.events.plain,
+                obstacles.join(", ")
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// How many triggers there are.
@@ -256,6 +262,8 @@ fn switch(connection: &Connection, tables: &Tables) -> Result<Outcome, Failure> 
         return Ok(Outcome::More);
     }
     leftovers::drop_triggers(connection, tables)?;
+    // The owner may have made some meanwhile.
+    refuse_obstacles(connection, tables)?;
     // Nothing refers to the table (`obstacles`); without this SQLite would look through all views of the owner's, and fail where one
     // of another table's is broken.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, true)?;
@@ -266,4 +274,32 @@ fn switch(connection: &Connection, tables: &Tables) -> Result<Outcome, Failure> 
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, false)?;
     renamed?;
     Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::store::tables::TablePrefix;
+
+    #[test]
+    fn what_the_owner_has_hung_on_the_table_meanwhile_forbids_the_switch() {
+        let connection = Connection::open_in_memory().unwrap();
+        let definitions = definitions(&EVENTS, tables::declared_type);
+        let schema = format!("CREATE TABLE events ({definitions}, UNIQUE (id), UNIQUE (session_id, event_index))");
+        connection.execute_batch(&schema).unwrap();
+        let tables = Tables::with_prefix(&TablePrefix::default());
+        let step = |step| {
+            let id = String::from("id");
+            super::step(&connection, &tables, &RebuildRequest { id, step })
+        };
+        assert!(matches!(step(RebuildStep::Begin), Ok(Outcome::Done)));
+        assert!(matches!(step(RebuildStep::Copy(None)), Ok(Outcome::Copied { .. })));
+        let change = "ALTER TABLE events ADD COLUMN note TEXT";
+        connection.execute_batch(change).unwrap();
+        let Err(Failure::Refused(refusal)) = step(RebuildStep::Switch) else {
+            panic!("the column would be lost");
+        };
+        assert!(refusal.to_string().contains("the column note"), "{refusal}");
+    }
 }
