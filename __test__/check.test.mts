@@ -74,6 +74,33 @@ test("of what is found in many rows it tells the number and the first sessions",
   assert.ok(!JSON.stringify(findings).includes("swordfish"));
 });
 
+test("values of any type where an id should be are findings, and no reason to end", async (t) => {
+  const columns = "created_at, connection_id, sender, payload_json, UNIQUE (session_id, event_index)";
+  const filename = made(
+    t,
+    `CREATE TABLE sessions (id UNIQUE, agent, agent_session_id, last_connection_id, created_at, destroyed_at, session_init_json);
+     CREATE TABLE events (id, event_index INTEGER, session_id, ${columns});`,
+  );
+  const setUp = open(t, filename);
+  await setUp.insertEvent("orphan", eventAt("orphan", 1));
+  await setUp.close();
+  asOwner(filename, (database) => {
+    for (const id of ["7", "7.5", "x'ff'", "CAST(x'ff61' AS TEXT)"]) {
+      database.exec(`INSERT INTO sessions (id, agent, agent_session_id, last_connection_id, created_at) VALUES (${id}, 'a', 'a', 'c', 1);
+        INSERT INTO events (id, event_index, session_id, created_at, connection_id, sender, payload_json)
+          VALUES ('e', 1, ${id}, 1, 'c', 'agent', '{}')`);
+    }
+  });
+  const findings = await open(t, filename).check();
+  const unreadable = of(findings, "unreadable-sessions").reduce((sum, { count }) => sum + count!, 0);
+  assert.equal(unreadable, 4);
+  assert.deepEqual(
+    of(findings, "unreadable-events").map(({ count }) => count),
+    [3, 1],
+  );
+  assert.deepEqual(of(findings, "events-without-session")[0].sessionIds, ["orphan"]);
+});
+
 test("the layout of an adopted table, and an index that is of no use in it", async (t) => {
   const filename = made(
     t,

@@ -30,7 +30,7 @@ pub enum Look {
 }
 
 /// An event's place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The session's id.
     pub session_id: String,

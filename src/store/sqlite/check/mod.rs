@@ -7,6 +7,7 @@ mod mounts;
 
 use std::time::{Duration, Instant};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::connection::{Durability, Location, Target};
@@ -208,10 +209,13 @@ fn events(connection: &Connection, tables: &Tables, after: Option<&Place>) -> ru
     while let Some(row) = rows.next()? {
         looked.rows += 1;
         let place = Place {
-            session_id: String::from_utf8_lossy(row.get_ref("session_id")?.as_bytes()?).into_owned(),
+            session_id: told(row.get_ref("session_id")?),
             event_index: row.get("event_index")?,
         };
-        if let Err(error) = read::event(row, &place.session_id) {
+        if let Err(error) = row
+            .get::<_, String>("session_id")
+            .and_then(|id| read::event(row, &id).map(drop))
+        {
             let Some(reason) = row_problem(&error) else {
                 return Err(error);
             };
@@ -219,7 +223,9 @@ fn events(connection: &Connection, tables: &Tables, after: Option<&Place>) -> ru
             looked.findings.push(found.of_session(&place.session_id));
         }
         if looked.rows.is_multiple_of(100) && began.elapsed() > LONGEST_LOOK {
-            looked.next = Some(Look::Events(Some(place)));
+            // An id that is not UTF-8 is told as another one, which may be before it: a check must not go round in a circle.
+            let goes_on = after.is_none_or(|after| place > *after);
+            looked.next = goes_on.then_some(Look::Events(Some(place)));
             break;
         }
     }
@@ -250,7 +256,7 @@ fn sessions(connection: &Connection, tables: &Tables, after: Option<&str>) -> ru
     let mut last = None;
     while let Some(row) = rows.next()? {
         looked.rows += 1;
-        let id = String::from_utf8_lossy(row.get_ref("id")?.as_bytes_or_null()?.unwrap_or_default()).into_owned();
+        let id = told(row.get_ref("id")?);
         if let Err(error) = read::session(row) {
             let Some(reason) = row_problem(&error) else {
                 return Err(error);
@@ -270,18 +276,32 @@ fn sessions(connection: &Connection, tables: &Tables, after: Option<&str>) -> ru
         last = Some(id);
     }
     if looked.rows == SESSIONS_AT_ONCE as u64 {
-        looked.next = last.map(|id| Look::Sessions(Some(id)));
+        looked.next = last
+            .filter(|last| after.is_none_or(|after| **last > *after))
+            .map(|id| Look::Sessions(Some(id)));
     }
     Ok(looked)
+}
+
+/// What is told of an id, whatever another program has put there.
+fn told(id: ValueRef<'_>) -> String {
+    match id {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    }
 }
 
 /// Goes from session to session of the events, by their index alone.
 fn sessions_of_events(connection: &Connection, tables: &Tables, after: Option<&str>) -> rusqlite::Result<Looked> {
     let Tables { sessions, events, .. } = tables;
-    let first = after.map_or("", |_| "WHERE session_id > ?1");
+    let first = after.map_or("session_id >= ''", |_| "session_id > ?1");
+    // Of values of other types SQLite sorts numbers before texts and blobs after them; `unplaced` has told of these.
+    let is_text = "session_id < x''";
     let sql = format!(
-        "WITH RECURSIVE found (id) AS (SELECT (SELECT min(session_id) FROM {events} {first}) UNION ALL \
-         SELECT (SELECT min(session_id) FROM {events} WHERE session_id > found.id) FROM found WHERE found.id IS NOT NULL) \
+        "WITH RECURSIVE found (id) AS (SELECT (SELECT min(session_id) FROM {events} WHERE {first} AND {is_text}) UNION ALL \
+         SELECT (SELECT min(session_id) FROM {events} WHERE session_id > found.id AND {is_text}) FROM found WHERE found.id IS NOT NULL) \
          SELECT id, EXISTS (SELECT 1 FROM {sessions} WHERE {sessions}.id = found.id) FROM found WHERE id IS NOT NULL \
          LIMIT {SESSIONS_AT_ONCE}"
     );
@@ -291,7 +311,7 @@ fn sessions_of_events(connection: &Connection, tables: &Tables, after: Option<&s
     let mut last = None;
     while let Some(row) = rows.next()? {
         looked.rows += 1;
-        let id: String = row.get(0)?;
+        let id = told(row.get_ref(0)?);
         if !row.get::<_, bool>(1)? {
             looked
                 .findings
@@ -300,7 +320,9 @@ fn sessions_of_events(connection: &Connection, tables: &Tables, after: Option<&s
         last = Some(id);
     }
     if looked.rows == SESSIONS_AT_ONCE as u64 {
-        looked.next = last.map(|id| Look::SessionsOfEvents(Some(id)));
+        looked.next = last
+            .filter(|last| after.is_none_or(|after| **last > *after))
+            .map(|id| Look::SessionsOfEvents(Some(id)));
     }
     Ok(looked)
 }
