@@ -1,6 +1,7 @@
 /** `backup` of SQLite: what a copy holds, while others write; and where it is put, whatever is there or goes wrong. */
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
+import { once } from "node:events";
 import {
   existsSync,
   linkSync,
@@ -13,6 +14,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:net";
 import { basename, join, relative } from "node:path";
 import { describe, test, type TestContext } from "node:test";
 
@@ -383,6 +385,13 @@ describe("the place", () => {
     const { folder, driver, refuses } = await small(t);
     mkdirSync(join(folder, "directory"));
     await refuses(join(folder, "directory"), /is a directory$/, { overwrite: true });
+    if (process.platform !== "win32") {
+      // As root one could replace a device.
+      const socket = createServer().listen(join(folder, "socket"));
+      await once(socket, "listening");
+      await refuses(join(folder, "socket"), /is something else$/, { overwrite: true });
+      socket.close();
+    }
     for (const path of ["", ":memory:", "file:a.db", "a\u0000b"]) {
       await refuses(path, /^path must be the path of a file; a URI, ":memory:" or an empty string is none$/);
     }

@@ -139,7 +139,7 @@ export class SQLiteSessionPersistDriver extends OperatedDriver {
    * @param path where the backup goes. A relative path is taken from the directory that the process is in. A symbolic link there is
    * a file that exists: it is replaced or not, and never followed.
    * @throws `ERR_PERSIST_INVALID_ARGUMENT` when there is a file already, unless `overwrite` is true; and in any case when `path` is a
-   * directory, the driver's own file, or one that SQLite keeps beside it, or when SQLite would take a file beside `path` (`-wal`,
+   * directory, a pipe or a device, the driver's own file, or one that SQLite keeps beside it, or when SQLite would take a file beside `path` (`-wal`,
    * `-journal`) for a part of the backup. `ERR_PERSIST_UNAVAILABLE` when it cannot be written there, `ERR_PERSIST_FULL` when the disk
    * is full, `ERR_PERSIST_CORRUPT` when the copy is damaged, as the database then is. After each of them `path` is as it was.
    * @example

@@ -55,9 +55,15 @@ impl Place {
 
     fn check_free(&self) -> Result<(), StoreError> {
         match fs::symlink_metadata(&self.path) {
-            Ok(found) if found.is_dir() => {
+            // A link is replaced, never followed.
+            Ok(found) if !found.is_file() && !found.is_symlink() => {
+                let what = if found.is_dir() {
+                    "a directory"
+                } else {
+                    "something else"
+                };
                 return Err(StoreError::invalid(format!(
-                    "path must be the path of a file, {} is a directory",
+                    "path must be the path of a file, {} is {what}",
                     self.path.display()
                 )));
             }
