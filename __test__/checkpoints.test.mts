@@ -9,7 +9,7 @@ import Database from "better-sqlite3";
 import { SQLiteSessionPersistDriver } from "../index.js";
 import { directory } from "./support/directory.mts";
 import { start } from "./support/process.mts";
-import { allEvents, eventAt, largeEventAt } from "./support/records.mts";
+import { allEvents, eventAt, largeEventAt, sessionOf } from "./support/records.mts";
 import { open } from "./support/sqlite/refusals.mts";
 
 const MIB = 1 << 20;
@@ -86,5 +86,16 @@ test('with checkpoints: "external" the log is never copied into the file, also n
   const driver = open(t, filename, { checkpoints: "external" });
   await driver.insertEvent("s-0", eventAt("s-0", 21));
   assert.equal((await allEvents(driver, "s-0", 5)).length, 21);
+
+  // Work in steps does not do it in passing either.
+  await Promise.all(Array.from({ length: 32 }, (_, number) => driver.updateSession(sessionOf(`s-${number}`))));
+  const before = statSync(filename);
+  assert.equal((await driver.pruneSessions({ idleBefore: Date.now() })).sessions, 32);
+  await driver.vacuum();
+  await driver.compactSessions();
+  await driver.rebuild();
+  await driver.backup(join(folder, "backup.db"));
   await driver.close();
+  const after = statSync(filename);
+  assert.deepEqual([after.size, after.mtimeMs], [before.size, before.mtimeMs]);
 });

@@ -282,22 +282,56 @@ mod tests {
     use super::*;
     use crate::store::tables::TablePrefix;
 
-    #[test]
-    fn what_the_owner_has_hung_on_the_table_meanwhile_forbids_the_switch() {
+    /// The adopted table, its rebuild begun, and what takes the steps.
+    fn begun() -> (
+        Connection,
+        impl Fn(&Connection, RebuildStep) -> Result<Outcome, Failure>,
+    ) {
         let connection = Connection::open_in_memory().unwrap();
         let definitions = definitions(&EVENTS, tables::declared_type);
         let schema = format!("CREATE TABLE events ({definitions}, UNIQUE (id), UNIQUE (session_id, event_index))");
         connection.execute_batch(&schema).unwrap();
+        for index in 1..=3 {
+            put(&connection, "INSERT", &format!("e{index}"), index);
+        }
         let tables = Tables::with_prefix(&TablePrefix::default());
-        let step = |step| {
+        let step = move |connection: &Connection, step| {
             let id = String::from("id");
-            super::step(&connection, &tables, &RebuildRequest { id, step })
+            super::step(connection, &tables, &RebuildRequest { id, step })
         };
-        assert!(matches!(step(RebuildStep::Begin), Ok(Outcome::Done)));
-        assert!(matches!(step(RebuildStep::Copy(None)), Ok(Outcome::Copied { .. })));
+        assert!(matches!(step(&connection, RebuildStep::Begin), Ok(Outcome::Done)));
+        assert!(matches!(
+            step(&connection, RebuildStep::Copy(None)),
+            Ok(Outcome::Copied { events: 3, .. })
+        ));
+        (connection, step)
+    }
+
+    fn put(connection: &Connection, how: &str, id: &str, index: i64) {
+        let values = "(id, event_index, session_id, created_at, connection_id, sender, payload_json)";
+        let sql = format!("{how} INTO events {values} VALUES (?1, ?2, 's', 1, 'c', 'agent', '{{}}')");
+        connection.execute(&sql, params![id, index]).unwrap();
+    }
+
+    #[test]
+    fn a_row_that_another_one_has_replaced_is_gone_from_the_fresh_table_too() {
+        let (connection, step) = begun();
+        put(&connection, "REPLACE", "e1", 7);
+        put(&connection, "INSERT", "e4", 4);
+        let update = "UPDATE OR REPLACE events SET id = 'e2' WHERE id = 'e4'";
+        connection.execute(update, []).unwrap();
+        assert!(matches!(step(&connection, RebuildStep::Switch), Ok(Outcome::Done)));
+        let sql = "SELECT group_concat(id || '@' || event_index, ' ') FROM (SELECT * FROM events ORDER BY event_index)";
+        let left: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, "e3@3 e2@4 e1@7");
+    }
+
+    #[test]
+    fn what_the_owner_has_hung_on_the_table_meanwhile_forbids_the_switch() {
+        let (connection, step) = begun();
         let change = "ALTER TABLE events ADD COLUMN note TEXT";
         connection.execute_batch(change).unwrap();
-        let Err(Failure::Refused(refusal)) = step(RebuildStep::Switch) else {
+        let Err(Failure::Refused(refusal)) = step(&connection, RebuildStep::Switch) else {
             panic!("the column would be lost");
         };
         assert!(refusal.to_string().contains("the column note"), "{refusal}");
