@@ -9,7 +9,7 @@ import { otherConnection } from "./support/postgres/other-connection.mts";
 import { startProxy } from "./support/postgres/proxy.mts";
 import { makeSchema } from "./support/postgres/schema.mts";
 import { query, startServer } from "./support/postgres/server.mts";
-import { allEvents, eventAt } from "./support/records.mts";
+import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 import { disturbedPruning } from "./suites/prune.mts";
 
 const server = await startServer();
@@ -130,6 +130,22 @@ test("an event that another connection is writing stays, with the session's next
   assert.equal((await driver.pruneSessions(ALL)).events, 3);
   await other.run("COMMIT");
   assert.deepEqual((await allEvents(driver, "s")).map(({ id }) => id), ["late"]); // prettier-ignore
+});
+
+test("where the server has little time for a statement, steps become small enough", async (t) => {
+  const { driver, schema } = await open(t);
+  for (const session of ["pruned", "compacted"]) await fill(driver, session, 200);
+  await driver.setLabels("compacted", { user: null });
+  await driver.updateSession(sessionOf("compacted", { destroyedAt: 1 }));
+  await query(
+    url,
+    `SET search_path = ${schema}; ${trigger("slow", "BEFORE DELETE ON events", "PERFORM pg_sleep(0.005); RETURN old;")}
+     CREATE ROLE hurried LOGIN SUPERUSER PASSWORD 'x'; ALTER ROLE hurried SET statement_timeout = 400`,
+  );
+  const role = Object.assign(new URL(url), { username: "hurried", password: "x" });
+  const hurried = reopen(t, schema, { connectionString: role.href }).driver;
+  const [pruned, compacted] = await Promise.all([hurried.pruneSessions(ALL), hurried.compactSession("compacted")]);
+  assert.deepEqual([pruned.events, compacted.removed], [200, 199]);
 });
 
 test("a record that another connection is writing is waited for, and spared if it no longer meets the conditions", async (t) => {

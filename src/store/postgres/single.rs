@@ -164,6 +164,11 @@ impl Singles {
                 Some(Err(refusal))
             }
             Err(Undone::Failed(failure)) if failure.remedy == Remedy::AnotherTime && Instant::now() < deadline => {
+                match request {
+                    SingleRequest::Prune(_) => self.pace.note_failure(&failure),
+                    SingleRequest::Compact(_) => self.compaction_pace.note_failure(&failure),
+                    _ => {}
+                }
                 tried.borrow_mut().failure = Some(failure);
                 None
             }

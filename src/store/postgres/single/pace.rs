@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use crate::store::postgres::error::Failure;
+
 /// A step that took less may change more rows.
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -35,10 +37,21 @@ impl Pace {
     pub(in crate::store::postgres) fn note(&self, rows: i64, took: Duration) {
         let now = self.rows.get();
         if took > LONG {
-            self.rows.set((now / 2).max(FEWEST));
+            self.shrink();
         } else if took < SHORT && rows >= now {
             self.rows.set((now * 2).min(MOST));
         }
+    }
+
+    /// A step has failed: if it took longer than the server allows, the next one is to take less.
+    pub(in crate::store::postgres) fn note_failure(&self, failure: &Failure) {
+        if failure.is_too_slow() {
+            self.shrink();
+        }
+    }
+
+    fn shrink(&self) {
+        self.rows.set((self.rows.get() / 2).max(FEWEST));
     }
 }
 
