@@ -111,6 +111,21 @@ test("adopted tables keep to the caps, with what their owner has stored in them"
   assert.deepEqual(await indexesOf(reader, "s"), range(81, 111));
 });
 
+test("what another program removes at that moment keeps nobody from removing the rest", async (t) => {
+  const schema = await makeSchema(url);
+  await using driver = open(schema, { maxEventsPerSession: 20 });
+  await store(driver, "s", range(1, 21));
+  const other = await otherConnection(t, url);
+  await other.run(`BEGIN; DELETE FROM ${schema}.events WHERE event_index <= 11`);
+  await store(driver, "s", range(21, 32));
+  await other.isInTheWayOf(1);
+  await other.run("COMMIT");
+  await store(driver, "s", range(32, 101));
+  await driver.close();
+  await using reader = open(schema);
+  assert.deepEqual(await indexesOf(reader, "s"), range(81, 101));
+});
+
 test("rows that others hold locked are left until they are free, and keep nobody waiting", async (t) => {
   const schema = await makeSchema(url);
   await using driver = open(schema, { maxEventsPerSession: 20 });

@@ -209,7 +209,16 @@ impl Trimming {
                 self.event_statements
                     .trim(connection, session_id, most, piece, LOCK_LIMIT)
             });
-            let trimmed = join_all(statements).await;
+            let mut trimmed = join_all(statements).await;
+            for (session_id, trimmed) in session_ids.iter().zip(&mut trimmed) {
+                // Another program may have removed the same ones in this moment. Then they are not found again.
+                if matches!(trimmed, Ok(trimmed) if trimmed.counted > most && trimmed.removed == 0) {
+                    *trimmed = self
+                        .event_statements
+                        .trim(connection, session_id, most, piece, LOCK_LIMIT)
+                        .await;
+                }
+            }
             // What concerns the connection or the table concerns all of them.
             let of_all = trimmed
                 .iter()
@@ -236,6 +245,7 @@ impl Trimming {
                 }
                 Err(failure) if failure.remedy == Remedy::AnotherTime => {
                     is_locked = true;
+                    self.pace.note_failure(&failure);
                     caps.borrow_mut().put_back(session_id);
                 }
                 Err(failure) => self.refused_events(session_id, failure),
@@ -294,7 +304,8 @@ impl Trimming {
                     .remove_oldest_events(connection, session_id, most, piece, LOCK_LIMIT)
                     .await
             };
-            let removed = self.database.run(Purpose::Trim, deadline, work).await?;
+            let removed = self.database.run(Purpose::Trim, deadline, work).await;
+            let removed = removed.inspect_err(|failure| self.pace.note_failure(failure))?;
             self.pace.note(removed, began.elapsed());
             if removed < piece {
                 break;
