@@ -132,6 +132,18 @@ test("an event that another connection is writing stays, with the session's next
   assert.deepEqual((await allEvents(driver, "s")).map(({ id }) => id), ["late"]); // prettier-ignore
 });
 
+test("an event that another connection is deleting is not counted, and nothing is in the way", async (t) => {
+  const { driver, schema } = await open(t);
+  await fill(driver, "s", 5);
+  const other = await otherConnection(t, url);
+  await other.run(`BEGIN; DELETE FROM ${schema}.events WHERE event_index = 2`);
+  const pruned = driver.pruneSessions(ALL);
+  await other.isInTheWayOf(1);
+  await other.run("COMMIT");
+  assert.deepEqual({ ...(await pruned), bytes: 0 }, { sessions: 1, events: 4, bytes: 0 });
+  assert.deepEqual(await countOf(driver, "s"), NOTHING);
+});
+
 test("where the server has little time for a statement, steps become small enough", async (t) => {
   const { driver, schema } = await open(t);
   for (const session of ["pruned", "compacted"]) await fill(driver, session, 200);

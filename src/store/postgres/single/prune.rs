@@ -41,7 +41,14 @@ pub(super) async fn prune(
         client.query_typed(CURRENT_TRANSACTION, &[]),
     );
     locked?;
-    let (piece, all_removed) = piece?;
+    let (mut piece, mut all_removed) = piece?;
+    if !all_removed {
+        // Another program may have deleted some in this moment. Then they are not found again.
+        let before = piece;
+        (piece, all_removed) = remove(client, tables, step, rows).await?;
+        piece.events += before.events;
+        piece.bytes += before.bytes;
+    }
     let took = began.elapsed();
     pace.note(rows, took);
     if !all_removed {
