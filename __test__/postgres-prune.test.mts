@@ -160,6 +160,19 @@ test("where the server has little time for a statement, steps become small enoug
   assert.deepEqual([pruned.events, compacted.removed], [200, 199]);
 });
 
+test("closing ends a vacuum that waits for somebody's lock", async (t) => {
+  const { driver, schema } = await open(t);
+  await driver.ready();
+  const other = await otherConnection(t, url);
+  await other.run(`BEGIN; ANALYZE ${schema}.events`);
+  const refused = assert.rejects(driver.vacuum(), { code: "ERR_PERSIST_CLOSED" });
+  await other.isInTheWayOf(1);
+  await driver.close();
+  await refused;
+  // The server has given it up as well.
+  while ((await other.run("SELECT 1 FROM pg_locks WHERE NOT granted")).length > 0);
+});
+
 test("a record that another connection is writing is waited for, and spared if it no longer meets the conditions", async (t) => {
   const { driver, schema } = await open(t);
   await fill(driver, "s", 3);

@@ -47,6 +47,8 @@ pub(super) struct Connection {
     abandoned: Cell<bool>,
     /// Whether a transaction was committed here without its standby.
     unreplicated: Arc<AtomicBool>,
+    /// See [`Connector::alive`].
+    alive: mpsc::WeakSender<()>,
     _open: Held,
 }
 
@@ -92,9 +94,12 @@ impl Connection {
         // Many may share it, and give it up in the same moment: one tells the server for all.
         if !self.abandoned.replace(true) && !self.client.is_closed() {
             let (cancel, tls) = (self.client.cancel_token(), self.tls.clone());
+            // A driver that is closed waits for it a little.
+            let alive = self.alive.upgrade();
             tokio::spawn(async move {
                 // The server may be out of reach, and gives no answer anyway.
                 let _ = timeout(ANSWERS_WITHIN, cancel.cancel_query(tls)).await;
+                drop(alive);
             });
         }
     }
@@ -271,6 +276,7 @@ impl Connector {
             retired: Cell::new(false),
             abandoned: Cell::new(false),
             unreplicated,
+            alive: self.alive.clone(),
             _open: self.statistics.connections.open.hold(),
         })
     }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
@@ -23,11 +24,21 @@ use crate::store::write::WriteResult;
 pub(super) struct Upkeep {
     database: Rc<Database>,
     preparation: Rc<Preparation>,
+    closing: watch::Sender<bool>,
 }
 
 impl Upkeep {
     pub(super) fn new(database: Rc<Database>, preparation: Rc<Preparation>) -> Self {
-        Self { database, preparation }
+        Self {
+            database,
+            preparation,
+            closing: watch::Sender::new(false),
+        }
+    }
+
+    /// Ends what the server may work on for long, and leaves undone what is left of it.
+    pub(super) fn close(&self) {
+        self.closing.send_replace(true);
     }
 
     /// Does what was asked for, however long it takes.
@@ -62,7 +73,15 @@ impl Upkeep {
             check_rights(connection, &tables).await?;
             let before = bytes(connection, &tables).await?;
             for table in tables {
-                connection.batch_execute(&format!("VACUUM {table}")).await?;
+                let sql = format!("VACUUM {table}");
+                let mut closing = self.closing.subscribe();
+                tokio::select! {
+                    vacuumed = connection.batch_execute(&sql) => vacuumed?,
+                    _ = closing.wait_for(|closing| *closing) => {
+                        connection.abandon();
+                        return Err(Failure::new(Remedy::None, ErrorKind::Closed, "the driver is being closed"));
+                    }
+                }
             }
             Ok(before - bytes(connection, &tables).await?)
         };
