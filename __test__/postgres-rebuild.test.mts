@@ -271,6 +271,9 @@ test("what of the owner's hangs on the table is named, and nothing is changed", 
     ["CREATE STATISTICS more ON sender, connection_id FROM events", /statistics object .*more/],
     ["GRANT SELECT (id) ON events TO reader", /rights to the column id/],
     ["CREATE TABLE part () INHERITS (events)", /table .*part/],
+    ["CREATE FUNCTION all_events() RETURNS SETOF events LANGUAGE sql AS 'TABLE events'", /function .*all_events\(\)/],
+    ["CREATE TABLE archive (event events)", /column event of table .*archive/],
+    ["CREATE TABLE archives (events events[])", /column events of table .*archives/],
   ];
   const schema = await makeSchema(url, LAYOUTS["0.4"](10));
   const driver = open(t, schema);

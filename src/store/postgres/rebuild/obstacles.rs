@@ -8,8 +8,8 @@ use crate::store::postgres::statement::Parameter;
 use crate::store::postgres::tables::Tables;
 use crate::store::tables::columns::EVENTS;
 
-/// In words, each thing by its name: views, triggers, rules, foreign keys, checks, defaults, policies, functions, partitions and so
-/// on, as the server describes them. Keys and indexes are what a rebuild is to get rid of.
+/// In words, each thing by its name: views, triggers, rules, foreign keys, checks, defaults, policies, functions, partitions, what has
+/// the type of its rows, and so on, as the server describes them. Keys and indexes are what a rebuild is to get rid of.
 pub(super) async fn of(client: &Client, tables: &Tables) -> Result<Vec<String>, Failure> {
     let sql = "
         SELECT DISTINCT CASE r.rulename WHEN '_RETURN'
@@ -22,6 +22,12 @@ pub(super) async fn of(client: &Client, tables: &Tables) -> Result<Vec<String>, 
         WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = $1::pg_catalog.regclass
           AND d.classid <> 'pg_catalog.pg_type'::pg_catalog.regclass
           AND coalesce(c.relkind, '-') NOT IN ('i', 't') AND coalesce(k.contype, '-') NOT IN ('p', 'u', 'n')
+        UNION ALL
+        SELECT DISTINCT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
+        FROM pg_catalog.pg_type AS of_row
+        JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+          AND d.refobjid IN (of_row.oid, of_row.typarray) AND d.deptype <> 'i'
+        WHERE of_row.typrelid = $1::pg_catalog.regclass
         UNION ALL
         SELECT 'the column ' || attname FROM pg_catalog.pg_attribute
         WHERE attrelid = $1::pg_catalog.regclass AND attnum > 0 AND NOT attisdropped AND attname <> ALL ($2)
