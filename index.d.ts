@@ -136,8 +136,8 @@ interface Stats {
   /** When the driver was made and its counters began, in milliseconds since 1970. */
   since: number;
   /**
-   * What the database holds. `undefined` while it cannot be asked: it is not reached or opened, or did not answer within two seconds
-   * (Postgres). `ready()` says why. All else is there then too.
+   * What the database holds. `undefined` while it cannot be asked: it is not reached or opened, or did not answer within a second or
+   * two (Postgres). `ready()` says why. All else is there then too.
    */
   database: DatabaseStats | undefined;
   /** The calls of this driver that wait or are being worked on, reads and writes. */
@@ -378,7 +378,9 @@ declare abstract class OperatedDriver extends PersistDriver {
    * Later calls take steps. `signal` cannot end the writing anew.
    *
    * Postgres: runs `VACUUM` on the tables, beside all else, which the server's autovacuum does by itself some time after much was
-   * removed. It makes room for new rows, and gives back what is free at the end of the tables.
+   * removed. It makes room for new rows, and gives back what is free at the end of the tables. It takes one of the connections for reads
+   * meanwhile: with `maxConnections` of 4 or less pages have no other, and wait. It waits for whoever holds a table, without a
+   * limit; `signal` does not end that, and `close` does.
    *
    * @throws `AbortError` when `signal` is aborted. `ERR_PERSIST_FULL` when there is not room enough to write a file anew; the message
    * says how much it takes, and nothing was changed. On Postgres `ERR_PERSIST_UNAVAILABLE` for a user who neither owns the tables nor

@@ -962,7 +962,9 @@ var OperatedDriver = class extends PersistDriver {
    * Later calls take steps. `signal` cannot end the writing anew.
    *
    * Postgres: runs `VACUUM` on the tables, beside all else, which the server's autovacuum does by itself some time after much was
-   * removed. It makes room for new rows, and gives back what is free at the end of the tables.
+   * removed. It makes room for new rows, and gives back what is free at the end of the tables. It takes one of the connections for reads
+   * meanwhile: with `maxConnections` of 4 or less pages have no other, and wait. It waits for whoever holds a table, without a
+   * limit; `signal` does not end that, and `close` does.
    *
    * @throws `AbortError` when `signal` is aborted. `ERR_PERSIST_FULL` when there is not room enough to write a file anew; the message
    * says how much it takes, and nothing was changed. On Postgres `ERR_PERSIST_UNAVAILABLE` for a user who neither owns the tables nor

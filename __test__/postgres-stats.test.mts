@@ -106,6 +106,19 @@ test("while others hold a lock, writes wait in the queue and readers for a conne
   assert.equal(stats.database?.events, 4);
 });
 
+test("a table that somebody keeps for long costs no connection", PATIENCE, async (t) => {
+  const schema = await makeSchema(server.url);
+  const driver = open(t, { schema });
+  await driver.insertEvent("s", eventAt("s", 1));
+  const other = await otherConnection(t, server.url);
+  await other.run(`BEGIN; LOCK TABLE ${schema}.session_labels IN ACCESS EXCLUSIVE MODE`);
+  const { database, retries, reconnects } = await driver.stats();
+  assert.deepEqual({ database, retries, reconnects }, { database: undefined, retries: 0, reconnects: 0 });
+  await other.run("COMMIT");
+  const after = await driver.stats();
+  assert.deepEqual([after.database?.events, after.retries, after.reconnects], [1, 0, 0]);
+});
+
 test("tables of ours have the layout own, and those that have more, or are kept in another way, adopted", async (t) => {
   const layout = async (schema: string) => (await open(t, { schema }).stats()).database?.layout;
   assert.equal(await layout(await makeSchema(server.url, LAYOUT_0_4)), "adopted");

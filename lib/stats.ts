@@ -5,8 +5,8 @@ export interface Stats {
   /** When the driver was made and its counters began, in milliseconds since 1970. */
   since: number;
   /**
-   * What the database holds. `undefined` while it cannot be asked: it is not reached or opened, or did not answer within two seconds
-   * (Postgres). `ready()` says why. All else is there then too.
+   * What the database holds. `undefined` while it cannot be asked: it is not reached or opened, or did not answer within a second or
+   * two (Postgres). `ready()` says why. All else is there then too.
    */
   database: DatabaseStats | undefined;
   /** The calls of this driver that wait or are being worked on, reads and writes. */

@@ -7,7 +7,8 @@ use tokio_postgres::types::Type;
 
 use super::connection::Connection;
 use super::database::{Database, Purpose};
-use super::error::Failure;
+use super::error::{Failure, Remedy};
+use super::statement::begin;
 use super::tables::{Preparation, Tables, layout};
 use crate::store::error::StoreError;
 use crate::store::statistics::{Counts, DatabaseSize, EXACT_ROWS};
@@ -15,13 +16,34 @@ use crate::store::statistics::{Counts, DatabaseSize, EXACT_ROWS};
 /// How long it may take. Whoever watches a store that is out of reach wants the rest of the numbers.
 const LONGEST: Duration = Duration::from_secs(2);
 
+/// How long the server may work on a statement. It ends one that waits for somebody's lock before we would give up its connection,
+/// and with it our trust in the others.
+const LONGEST_STATEMENT: Duration = Duration::from_millis(900);
+
 /// Measures what there is now.
 pub(super) async fn measure(database: &Database, preparation: &Preparation) -> Result<DatabaseSize, StoreError> {
     let doing = format!("measuring {}", database.options.target.name());
     let deadline = Instant::now() + LONGEST;
     let prepared = timeout_at(deadline, preparation.done()).await;
     prepared.map_err(|_| Failure::not_connected().into_error(&doing))??;
-    let work = async |connection: &Connection| size(connection, &database.options.tables).await;
+    let begin = format!(
+        "{}; SET LOCAL statement_timeout = {}",
+        begin(LONGEST),
+        LONGEST_STATEMENT.as_millis()
+    );
+    let work = async |connection: &Connection| {
+        connection.batch_execute(&begin).await?;
+        let measured = size(connection, &database.options.tables).await;
+        if matches!(&measured, Err(failure) if failure.remedy == Remedy::Reconnect) {
+            return measured;
+        }
+        connection.batch_execute("ROLLBACK").await?;
+        // Whoever is in the way now may be gone at the next call.
+        measured.map_err(|mut failure| {
+            failure.remedy = Remedy::None;
+            failure
+        })
+    };
     let measured = database.run(Purpose::Read, deadline, work).await;
     measured.map_err(|failure| failure.into_error(&doing))
 }
