@@ -7,6 +7,7 @@
 mod arguments;
 mod backup;
 mod compaction;
+mod conditions;
 mod driver;
 mod environment;
 mod error;
@@ -23,3 +24,4 @@ mod promises;
 mod prune;
 mod realm;
 mod requests;
+mod watched;

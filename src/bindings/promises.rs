@@ -16,15 +16,13 @@ use std::time::{Duration, Instant};
 use napi::bindgen_prelude::{JsObjectValue, Object, ObjectRef, ToNapiValue, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, ThreadsafeFunctionHandle};
 use napi::{Env, JsValue, Result, Status, ValueType, check_status, sys};
-use serde::Serialize;
 
 use super::arguments;
 use super::error::Failure;
-use super::options;
 use super::realm::{Realm, json_text, undefined};
+use super::watched::Watched;
 use crate::store::address::StoreAddress;
 use crate::store::error::{ErrorKind, StoreError};
-use crate::store::notices::{Listener, Notice};
 use crate::store::statistics::Statistics;
 use crate::store::{Answer, Completion};
 
@@ -75,19 +73,6 @@ struct Calls {
     handle: OnceLock<Weak<ThreadsafeFunctionHandle>>,
     /// The store's, once there is one.
     watched: OnceLock<Watched>,
-}
-
-/// What is told of a store.
-struct Watched {
-    address: StoreAddress,
-    statistics: Arc<Statistics>,
-}
-
-/// What is sent on: `lib/channels.ts` takes it.
-#[derive(Serialize)]
-struct Told<'a> {
-    store: &'a StoreAddress,
-    notices: Vec<Notice>,
 }
 
 #[derive(Default)]
@@ -185,23 +170,17 @@ impl Promises {
 
     /// Counts what the promises say of the store, and sends its notices on with the answers.
     pub(super) fn watch(&self, address: &StoreAddress, statistics: &Arc<Statistics>) {
-        // The cell is that of a driver that is being made, so it is empty.
-        let _ = self.calls.watched.set(Watched {
-            address: address.clone(),
-            statistics: Arc::clone(statistics),
-        });
         // Weak, since the store may outlive the driver.
         let (wake, calls) = (Arc::downgrade(&self.wake), Arc::downgrade(&self.calls));
-        statistics.notices.attach(Listener {
-            wake: Box::new(move || {
-                if let (Some(wake), Some(calls)) = (wake.upgrade(), calls.upgrade())
-                    && calls.tell()
-                {
-                    wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
-                }
-            }),
-            name: options::name,
+        let watched = Watched::new(address, statistics, move || {
+            if let (Some(wake), Some(calls)) = (wake.upgrade(), calls.upgrade())
+                && calls.tell()
+            {
+                wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            }
         });
+        // The cell is that of a driver that is being made, so it is empty.
+        let _ = self.calls.watched.set(watched);
     }
 
     /// Lets go of all answers, now and from now on. Called when the environment ends.
@@ -248,22 +227,6 @@ impl Calls {
         !answers.abandoned && !std::mem::replace(&mut answers.told, true)
     }
 
-    /// Sends on what the store has told since the last time.
-    fn publish(&self, env: &Env, realm: &Realm) -> Result<()> {
-        let Some(Watched { address, statistics }) = self.watched.get() else {
-            return Ok(());
-        };
-        let notices = statistics.notices.take();
-        if notices.is_empty() {
-            return Ok(());
-        }
-        let told = Told {
-            store: address,
-            notices,
-        };
-        realm.publish(env, &json_text(&told)?)
-    }
-
     /// Settles what waits, in the order in which it was answered. When that is much, timers and I/O have their turn before
     /// the next part.
     fn settle_some(self: &Arc<Self>, env: &Env, realm: &Rc<Realm>) {
@@ -276,7 +239,7 @@ impl Calls {
         while let Some((ticket, result)) = slice.pop_front() {
             calls += usize::from(ticket.waits == Waits::ForCall);
             if let (Waits::ForCall, Err(_), Some(watched)) = (ticket.waits, &result, self.watched.get()) {
-                watched.statistics.failed();
+                watched.failed();
             }
             // A promise that cannot be settled belongs to an environment that is going away.
             let _ = ticket.settle(env, realm, result);
@@ -286,8 +249,10 @@ impl Calls {
         }
         self.pending.fetch_sub(calls, Ordering::Relaxed);
         self.remove(env, count - slice.len());
-        // It fails only when the environment is going away.
-        let _ = self.publish(env, realm);
+        if let Some(watched) = self.watched.get() {
+            // It fails only when the environment is going away.
+            let _ = watched.publish(env, realm);
+        }
 
         let mut answers = self.answers();
         while let Some(completion) = slice.pop_back() {

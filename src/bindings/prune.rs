@@ -2,17 +2,17 @@
 
 use napi::bindgen_prelude::Unknown;
 
+use super::conditions::{self, conditions, mode};
 use super::error::Failure;
 use super::fields::Fields;
-use super::{job, labels};
+use super::job;
 use crate::store::error::StoreError;
-use crate::store::find::SessionConditions;
-use crate::store::jobs::prune::{Kept, Mode, Prune};
+use crate::store::jobs::prune::{Kept, Prune};
 
 const FIELDS: [&str; 7] = [
-    "destroyedBefore",
-    "idleBefore",
-    "labels",
+    conditions::FIELDS[0],
+    conditions::FIELDS[1],
+    conditions::FIELDS[2],
     "keepLastEvents",
     "dryRun",
     job::FIELDS[0],
@@ -21,15 +21,7 @@ const FIELDS: [&str; 7] = [
 
 pub(super) fn job(options: Option<Unknown<'_>>) -> Result<Prune, Failure> {
     let fields = Fields::of("options", options)?;
-    let conditions = SessionConditions {
-        destroyed_before: fields.safe_integer("destroyedBefore")?,
-        idle_before: fields.safe_integer("idleBefore")?,
-        labels: fields
-            .given("labels")?
-            .map(|labels| labels::wanted(&fields.name("labels"), labels))
-            .transpose()?
-            .unwrap_or_default(),
-    };
+    let conditions = conditions(&fields)?;
     let kept = match fields.safe_integer("keepLastEvents")? {
         None => Kept::Nothing,
         Some(count) if count > 0 => Kept::Newest(count),
@@ -42,11 +34,7 @@ pub(super) fn job(options: Option<Unknown<'_>>) -> Result<Prune, Failure> {
             .into());
         }
     };
-    let mode = if fields.boolean("dryRun")?.unwrap_or_default() {
-        Mode::Count
-    } else {
-        Mode::Remove
-    };
+    let mode = mode(&fields)?;
     fields.only(&FIELDS, "pruneSessions")?;
     let job = Prune::new(conditions, kept, mode).ok_or_else(|| {
         StoreError::invalid(format!(

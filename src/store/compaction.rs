@@ -1,6 +1,7 @@
 //! Compaction of a session: what one step is asked for, what it does, and what it answers, once for both backends. The job of that
 //! name ([`super::jobs::compact`]) takes one step after another, [`super::transcript`] says which events are joined.
 
+use super::mode::Mode;
 use std::time::Duration;
 
 use super::deleted::now;
@@ -74,20 +75,11 @@ pub struct StepDone {
     pub took: Duration,
 }
 
-/// Whether what was joined is stored, or only counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Each run is stored as one event before the next step.
-    Store,
-    /// Everything stays as it is.
-    Count,
-}
-
 /// The events that a step reads, and what is to be done with them.
 #[derive(Debug)]
 pub struct Plan {
     start: Start,
-    purpose: Purpose,
+    mode: Mode,
     joiner: Joiner,
     runs: Vec<Run>,
     done: StepDone,
@@ -97,10 +89,10 @@ pub struct Plan {
 impl Plan {
     /// For a step that begins there.
     #[must_use]
-    pub fn new(start: Start, purpose: Purpose) -> Self {
+    pub fn new(start: Start, mode: Mode) -> Self {
         Self {
             start,
-            purpose,
+            mode,
             joiner: Joiner::new(now(), 0),
             runs: Vec::new(),
             done: StepDone::default(),
@@ -126,7 +118,7 @@ impl Plan {
     #[must_use]
     pub fn finish(self, is_more: bool) -> (Vec<Run>, StepDone) {
         let Self {
-            purpose,
+            mode,
             joiner,
             mut runs,
             mut done,
@@ -141,9 +133,9 @@ impl Plan {
             _ if !is_more => None,
             (_, Some(open)) => Some(Start::Run {
                 last: open.last,
-                earlier_bytes: match purpose {
-                    Purpose::Store => 0,
-                    Purpose::Count => u32::try_from(open.earlier_bytes).unwrap_or(u32::MAX),
+                earlier_bytes: match mode {
+                    Mode::Run => 0,
+                    Mode::DryRun => u32::try_from(open.earlier_bytes).unwrap_or(u32::MAX),
                 },
             }),
             (last, None) => last.and_then(|last| last.checked_add(1)).map(Start::Index),

@@ -20,6 +20,7 @@ pub mod jobs;
 pub mod labels;
 pub mod list;
 pub mod message;
+pub mod mode;
 pub mod model;
 pub mod notices;
 pub mod operation;

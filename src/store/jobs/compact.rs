@@ -2,12 +2,14 @@
 
 use serde::Serialize;
 
+use super::sessions::each_session;
 use super::turns::Turns;
 use super::{Calls, Ended, Job, JobAnswer};
 use crate::store::ReadRequest;
 use crate::store::answer::Answer;
-use crate::store::compaction::{CompactionStep, LastEvent, Purpose, Start, StepDone};
-use crate::store::find::{FindSessions, SessionConditions};
+use crate::store::compaction::{CompactionStep, LastEvent, Start, StepDone};
+use crate::store::find::SessionConditions;
+use crate::store::mode::Mode;
 use crate::store::model::SessionRecord;
 use crate::store::single::SingleRequest;
 use crate::store::transcript::{Message, TurnSearch};
@@ -42,7 +44,7 @@ pub struct CompactSession {
     /// The session's id.
     pub session_id: String,
     /// Whether it is done, or only counted.
-    pub purpose: Purpose,
+    pub mode: Mode,
 }
 
 impl Job for CompactSession {
@@ -51,7 +53,7 @@ impl Job for CompactSession {
 
     fn run(&self, store: &dyn Calls<Compacted>) -> Result<Compacted, Ended> {
         let mut so_far = Compacted::default();
-        compact(store, &self.session_id, self.purpose, &mut so_far)?;
+        compact(store, &self.session_id, self.mode, &mut so_far)?;
         Ok(so_far)
     }
 }
@@ -62,7 +64,7 @@ pub struct CompactSessions {
     /// Which sessions.
     pub conditions: SessionConditions,
     /// Whether it is done, or only counted.
-    pub purpose: Purpose,
+    pub mode: Mode,
 }
 
 impl Job for CompactSessions {
@@ -71,34 +73,15 @@ impl Job for CompactSessions {
 
     fn run(&self, store: &dyn Calls<Compacted>) -> Result<Compacted, Ended> {
         let mut so_far = Compacted::default();
-        let mut after = None;
-        loop {
-            let request = FindSessions {
-                conditions: self.conditions.clone(),
-                after,
-            };
-            let found = match store.read(ReadRequest::FindSessions(request))? {
-                Answer::OfJob(JobAnswer::Sessions(found)) => found,
-                answer => return Err(Ended::unexpected(&answer)),
-            };
-            for session_id in &found.ids {
-                compact(store, session_id, self.purpose, &mut so_far)?;
-            }
-            if found.next.is_none() {
-                return Ok(so_far);
-            }
-            after = found.next;
-        }
+        each_session(store, &self.conditions, |session_id| {
+            compact(store, &session_id, self.mode, &mut so_far)
+        })?;
+        Ok(so_far)
     }
 }
 
 /// Compacts one session, step by step.
-fn compact(
-    store: &dyn Calls<Compacted>,
-    session_id: &str,
-    purpose: Purpose,
-    so_far: &mut Compacted,
-) -> Result<(), Ended> {
+fn compact(store: &dyn Calls<Compacted>, session_id: &str, mode: Mode, so_far: &mut Compacted) -> Result<(), Ended> {
     let Some(end) = end_of_turns(store, session_id)? else {
         return Ok(());
     };
@@ -112,7 +95,7 @@ fn compact(
             end: end.clone(),
         };
         turns.begin();
-        let done = take(store, step, purpose)?;
+        let done = take(store, step, mode)?;
         if done.removed > 0 && !removed_any {
             removed_any = true;
             so_far.sessions += 1;
@@ -122,17 +105,17 @@ fn compact(
         so_far.bytes += done.bytes;
         store.progress(so_far)?;
         next = done.next;
-        if next.is_some() && purpose == Purpose::Store {
+        if next.is_some() && mode == Mode::Run {
             turns.end(done.took);
         }
     }
     Ok(())
 }
 
-fn take(store: &dyn Calls<Compacted>, step: CompactionStep, purpose: Purpose) -> Result<StepDone, Ended> {
-    let answer = match purpose {
-        Purpose::Store => store.write(SingleRequest::Compact(step).into())?,
-        Purpose::Count => store.read(ReadRequest::TryCompaction(step))?,
+fn take(store: &dyn Calls<Compacted>, step: CompactionStep, mode: Mode) -> Result<StepDone, Ended> {
+    let answer = match mode {
+        Mode::Run => store.write(SingleRequest::Compact(step).into())?,
+        Mode::DryRun => store.read(ReadRequest::TryCompaction(step))?,
     };
     match answer {
         Answer::OfJob(JobAnswer::Compacted(done)) => Ok(done),

@@ -7,6 +7,7 @@ pub mod check;
 pub mod compact;
 pub mod prune;
 pub mod rebuild;
+mod sessions;
 mod store;
 mod turns;
 pub mod vacuum;

@@ -2,12 +2,14 @@
 
 use serde::Serialize;
 
+use super::sessions::each_session;
 use super::turns::Turns;
 use super::vacuum::give_back;
 use super::{Calls, Ended, Job, JobAnswer};
 use crate::store::ReadRequest;
 use crate::store::answer::Answer;
-use crate::store::find::{FindSessions, FoundSessions, SessionConditions};
+use crate::store::find::SessionConditions;
+use crate::store::mode::Mode;
 use crate::store::prune::{Extent, PruneStep, Pruned, Rest};
 use crate::store::single::SingleRequest;
 
@@ -28,15 +30,6 @@ pub enum Kept {
     Newest(i64),
 }
 
-/// Whether anything is removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// It is.
-    Remove,
-    /// What would be is counted.
-    Count,
-}
-
 /// What was removed, or would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Removed {
@@ -55,18 +48,6 @@ impl Prune {
         (!conditions.are_none()).then_some(Self { conditions, kept, mode })
     }
 
-    /// A page of the sessions that meet the conditions.
-    fn find(&self, store: &dyn Calls<Removed>, page: &FoundSessions) -> Result<FoundSessions, Ended> {
-        let request = FindSessions {
-            conditions: self.conditions.clone(),
-            after: page.next.clone(),
-        };
-        match store.read(ReadRequest::FindSessions(request))? {
-            Answer::OfJob(JobAnswer::Sessions(found)) => Ok(found),
-            answer => Err(Ended::unexpected(&answer)),
-        }
-    }
-
     /// What of the session is to go, if anything is.
     fn extent(&self, store: &dyn Calls<Removed>, session_id: &str) -> Result<Option<Extent>, Ended> {
         let Kept::Newest(count) = self.kept else {
@@ -81,8 +62,8 @@ impl Prune {
 
     fn step(&self, store: &dyn Calls<Removed>, step: PruneStep) -> Result<Pruned, Ended> {
         let answer = match self.mode {
-            Mode::Remove => store.write(SingleRequest::Prune(step).into())?,
-            Mode::Count => store.read(ReadRequest::WouldPrune(step))?,
+            Mode::Run => store.write(SingleRequest::Prune(step).into())?,
+            Mode::DryRun => store.read(ReadRequest::WouldPrune(step))?,
         };
         match answer {
             Answer::OfJob(JobAnswer::Pruned(pruned)) => Ok(pruned),
@@ -126,7 +107,7 @@ impl Prune {
                 Rest::Spared => true,
             };
             store.progress(removed)?;
-            if self.mode == Mode::Remove {
+            if self.mode == Mode::Run {
                 turns.end(pruned.took);
             }
             if is_over {
@@ -143,17 +124,10 @@ impl Job for Prune {
     fn run(&self, store: &dyn Calls<Removed>) -> Result<Removed, Ended> {
         let mut removed = Removed::default();
         let mut turns = Turns::default();
-        let mut page = FoundSessions::default();
-        loop {
-            page = self.find(store, &page)?;
-            for session_id in std::mem::take(&mut page.ids) {
-                self.prune(store, &mut turns, session_id, &mut removed)?;
-            }
-            if page.next.is_none() {
-                break;
-            }
-        }
-        if self.mode == Mode::Remove {
+        each_session(store, &self.conditions, |session_id| {
+            self.prune(store, &mut turns, session_id, &mut removed)
+        })?;
+        if self.mode == Mode::Run {
             give_back(store, &mut turns, |_| Ok(()))?;
         }
         Ok(removed)

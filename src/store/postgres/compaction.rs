@@ -13,10 +13,11 @@ use super::single::Pace;
 use super::statement::{Json, Parameter};
 use super::tables::Tables;
 use crate::store::compaction::{
-    CompactionStep, LastEvent, MAX_PAYLOAD_BYTES, Plan, Purpose, ROWS_AT_ONCE, StepDone, UPDATE_LITERAL,
+    CompactionStep, LastEvent, MAX_PAYLOAD_BYTES, Plan, ROWS_AT_ONCE, StepDone, UPDATE_LITERAL,
 };
 use crate::store::error::ErrorKind;
 use crate::store::jobs::compact::FoundMessages;
+use crate::store::mode::Mode;
 use crate::store::transcript::{Message, Row, Run};
 
 /// What a step has done, and the server's number of its transaction.
@@ -39,7 +40,7 @@ pub(super) async fn take(
     pace: &Pace,
 ) -> Result<Taken, Failure> {
     let started = Instant::now();
-    let (runs, done, versions) = plan(client, tables, step, Purpose::Store, pace.rows()).await?;
+    let (runs, done, versions) = plan(client, tables, step, Mode::Run, pace.rows()).await?;
     let transaction = join(client, tables, &step.session_id, &runs, &versions).await?;
     let rows = i64::try_from(versions.len()).unwrap_or(i64::MAX);
     pace.note(rows, started.elapsed());
@@ -48,7 +49,7 @@ pub(super) async fn take(
 
 /// Says what a step would do.
 pub(super) async fn count(client: &Client, tables: &Tables, step: &CompactionStep) -> Result<StepDone, Failure> {
-    let (_, done, _) = plan(client, tables, step, Purpose::Count, ROWS_AT_ONCE).await?;
+    let (_, done, _) = plan(client, tables, step, Mode::DryRun, ROWS_AT_ONCE).await?;
     Ok(done)
 }
 
@@ -56,7 +57,7 @@ async fn plan(
     client: &Client,
     Tables { events, .. }: &Tables,
     CompactionStep { session_id, start, end }: &CompactionStep,
-    purpose: Purpose,
+    mode: Mode,
     limit: i64,
 ) -> Result<(Vec<Run>, StepDone, Versions), Failure> {
     // Sizes are those of compressed values, and only what is taken is unpacked.
@@ -82,7 +83,7 @@ async fn plan(
         (&limit, Type::INT8),
     ];
     let rows = client.query_typed(&sql, &parameters).await?;
-    let mut plan = Plan::new(*start, purpose);
+    let mut plan = Plan::new(*start, mode);
     let mut versions = Vec::with_capacity(rows.len());
     for row in &rows {
         let index = row.try_get(0)?;

@@ -24,7 +24,7 @@ pub(super) const LARGE: u64 = 2 * FULL;
 /// what readers cost is small beside the time that the log took to grow, and in the end it is longer than they read.
 const PATIENCE: Duration = Duration::from_millis(25);
 
-/// What steps of jobs add in this time is copied in about half of it. A copy takes two syncs, however little there is.
+/// What steps of jobs add in this time is copied together: a copy takes two syncs, however little there is.
 const WORTH_COPYING: Duration = Duration::from_millis(20);
 
 /// Who copies the log into the file.

@@ -8,10 +8,11 @@ use rusqlite::{Connection, Row as SqliteRow, params};
 use super::single::Failure;
 use super::tables::Tables;
 use crate::store::compaction::{
-    CompactionStep, LastEvent, MAX_PAYLOAD_BYTES, Plan, Purpose, ROWS_AT_ONCE, StepDone, UPDATE_LITERAL,
+    CompactionStep, LastEvent, MAX_PAYLOAD_BYTES, Plan, ROWS_AT_ONCE, StepDone, UPDATE_LITERAL,
 };
 use crate::store::jobs::JobAnswer;
 use crate::store::jobs::compact::FoundMessages;
+use crate::store::mode::Mode;
 use crate::store::transcript::{Message, Row, Run};
 
 /// How long a step should take, since all other writes wait for it.
@@ -87,7 +88,7 @@ impl Compaction {
     /// Takes a step, in the transaction that is open.
     pub(super) fn take(&mut self, connection: &Connection, step: &CompactionStep) -> Result<JobAnswer, Failure> {
         let started = Instant::now();
-        let (runs, done) = self.plan(connection, step, Purpose::Store, self.size.rows())?;
+        let (runs, done) = self.plan(connection, step, Mode::Run, self.size.rows())?;
         for run in &runs {
             self.join(connection, &step.session_id, run)?;
         }
@@ -99,7 +100,7 @@ impl Compaction {
 
     /// Says what a step would do.
     pub(super) fn count(&self, connection: &Connection, step: &CompactionStep) -> rusqlite::Result<JobAnswer> {
-        let (_, done) = self.plan(connection, step, Purpose::Count, ROWS_AT_ONCE)?;
+        let (_, done) = self.plan(connection, step, Mode::DryRun, ROWS_AT_ONCE)?;
         Ok(JobAnswer::Compacted(done))
     }
 
@@ -107,10 +108,10 @@ impl Compaction {
         &self,
         connection: &Connection,
         CompactionStep { session_id, start, end }: &CompactionStep,
-        purpose: Purpose,
+        mode: Mode,
         limit: i64,
     ) -> rusqlite::Result<(Vec<Run>, StepDone)> {
-        let mut plan = Plan::new(*start, purpose);
+        let mut plan = Plan::new(*start, mode);
         let is_there: bool = connection
             .prepare_cached(&self.is_there)?
             .query_row(params![session_id, end.index, end.id], |row| row.get(0))?;
