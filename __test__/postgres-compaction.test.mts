@@ -1,5 +1,6 @@
 /** Compacting sessions on Postgres: down to the rows, beside programs of others, lost answers, rules of the tables' owner, and rights. */
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { after, describe, test, type TestContext } from "node:test";
 
 import { PostgresSessionPersistDriver } from "../index.js";
@@ -53,6 +54,21 @@ compaction("Postgres", makePlace);
 const textOf = (payload: unknown): string => (payload as any).params.update.content.text;
 const chunks = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, at) => `chunk ${from + at}`).join("");
+
+test("the end of the last turn is found behind prompts that are too large to be read together", async (t) => {
+  const driver = open(t, await makeSchema(url));
+  const message = (index: number, sender: "client" | "agent", payload: object) =>
+    driver.insertEvent("s", eventAt("s", index, { sender, payload: { jsonrpc: "2.0", ...payload } as never }));
+  const prompt = (id: number, image: string) => ({ id, method: "session/prompt", params: { prompt: [{ image }] } });
+  await message(1, "client", prompt(1, ""));
+  await Promise.all([2, 3, 4].map((index) => driver.insertEvent("s", eventAt("s", index))));
+  await message(5, "agent", { id: 1, result: { stopReason: "end_turn" } });
+  // Random, since the server compresses them.
+  for (const index of [6, 7, 8]) await message(index, "client", prompt(index, randomBytes(4 << 20).toString("base64")));
+  assert.equal((await driver.compactSession("s")).removed, 2);
+  const events = await allEvents(driver, "s");
+  assert.deepEqual(events.map(({ eventIndex }) => eventIndex), [1, 4, 5, 6, 7, 8]); // prettier-ignore
+});
 
 async function fill(driver: PostgresSessionPersistDriver, events: number): Promise<void> {
   await Promise.all([

@@ -226,11 +226,18 @@ pub(super) async fn find_messages(
     session_id: &str,
     below: Option<i64>,
 ) -> Result<FoundMessages, Failure> {
+    // What no update is may be large, such as a prompt with images. All that was looked at is counted.
     let sql = format!(
         "SELECT event_index::bigint, id, sender, connection_id, \
            CASE WHEN pg_catalog.strpos(payload_json::pg_catalog.text, '{UPDATE_LITERAL}') = 0 \
-             THEN payload_json::pg_catalog.text END \
-         FROM {events} WHERE session_id = $1 AND event_index < $2 ORDER BY event_index DESC LIMIT (SELECT $3)"
+             THEN payload_json::pg_catalog.text END, looked_at \
+         FROM (SELECT *, pg_catalog.count(*) OVER () AS looked_at, \
+             pg_catalog.sum(size) OVER (ORDER BY event_index DESC ROWS UNBOUNDED PRECEDING) - size AS size_before \
+           FROM (SELECT event_index, id, sender, connection_id, payload_json, \
+               COALESCE(pg_catalog.pg_column_size(payload_json), 0) AS size \
+             FROM {events} WHERE session_id = $1 AND event_index < $2 \
+             ORDER BY event_index DESC LIMIT (SELECT $3)) AS next) AS measured \
+         WHERE size_before <= {BYTES_AT_ONCE} ORDER BY event_index DESC"
     );
     let below = below.unwrap_or(i64::MAX);
     let parameters: [Parameter<'_>; 3] = [
@@ -253,9 +260,9 @@ pub(super) async fn find_messages(
             .extend(Message::read(index, id, sender, connection_id, payload));
         found.oldest = Some(index);
     }
-    found.oldest = found
-        .oldest
-        .filter(|_| i64::try_from(rows.len()).is_ok_and(|rows| rows == ROWS_AT_ONCE));
+    let looked_at: i64 = rows.first().map_or(Ok(0), |row| row.try_get(5))?;
+    let are_all = i64::try_from(rows.len()).is_ok_and(|taken| taken == looked_at) && looked_at < ROWS_AT_ONCE;
+    found.oldest = found.oldest.filter(|_| !are_all);
     Ok(found)
 }
 
