@@ -28,6 +28,15 @@ type PersistErrorCode =
   | "ERR_PERSIST_NO_BINARY"
   | "ERR_PERSIST_INTERNAL";
 
+/** `AbortSignal`, where the program has its type: without DOM and Node's types there is none. */
+type Signal = typeof globalThis extends {
+  AbortSignal: {
+    prototype: infer Type;
+  };
+}
+  ? Type
+  : object;
+
 /** One thing that `check` has found, and what to do about it. */
 interface Finding {
   /** What kind of thing it is. */
@@ -121,15 +130,6 @@ interface CheckProgress {
   /** How many findings there are so far. */
   findings: number;
 }
-
-/** `AbortSignal`, where the program has its type: without DOM and Node's types there is none. */
-type Signal = typeof globalThis extends {
-  AbortSignal: {
-    prototype: infer Type;
-  };
-}
-  ? Type
-  : object;
 
 /** What a store does and holds. Counters only grow, from when the driver was made. */
 interface Stats {
@@ -243,6 +243,384 @@ interface Histogram {
   bounds: number[];
   /** How many values are in each bucket; the last bucket, which `bounds` has nothing for, has those beyond. */
   counts: number[];
+}
+
+/**
+ * Which events `listEvents` lists, and in which order: the SDK's own request, and what may be left out of it. An event is
+ * listed if it meets all that is given.
+ */
+interface EventListRequest extends ListEventsRequest {
+  /**
+   * `"asc"`: from the first event to the last. `"desc"`: the newest first.
+   *
+   * @default "asc"
+   */
+  order?: "asc" | "desc";
+  /**
+   * Only events with a higher `eventIndex`. Found by an index. A safe integer.
+   *
+   * @default all events
+   */
+  afterIndex?: number;
+  /**
+   * Only events with a lower `eventIndex`. Found by an index. A safe integer.
+   *
+   * @default all events
+   */
+  beforeIndex?: number;
+  /**
+   * Only events from this side. The database reads through the session until the page is full.
+   *
+   * @default all events
+   */
+  sender?: "client" | "agent";
+  /**
+   * Only events whose payload is a JSON-RPC message with this method, such as `"session/prompt"`; the answer to one has none.
+   * The driver reads through the session until the page is full.
+   *
+   * @default all events
+   */
+  method?: string;
+}
+/**
+ * Which sessions `listSessions` lists, and in which order: the SDK's own request, and what may be left out of it. A session
+ * is listed if it meets all that is given.
+ */
+interface SessionListRequest extends ListPageRequest {
+  /**
+   * By `createdAt`, then `id`. `"asc"`: the oldest first. `"desc"`: the newest first.
+   *
+   * @default "asc"
+   */
+  order?: "asc" | "desc";
+  /**
+   * Only sessions of this agent. The database reads through the sessions until the page is full.
+   *
+   * @default all sessions
+   */
+  agent?: string;
+  /**
+   * Only sessions in this sandbox. The database reads through the sessions until the page is full.
+   *
+   * @default all sessions
+   */
+  sandboxId?: string;
+  /**
+   * Only sessions that have a `destroyedAt` (`true`), or that have none (`false`). The database reads through the sessions until
+   * the page is full.
+   *
+   * @default all sessions
+   */
+  destroyed?: boolean;
+  /**
+   * Only sessions with a later `createdAt`, in milliseconds since 1970. Found by an index. A safe integer.
+   *
+   * @default all sessions
+   */
+  createdAfter?: number;
+  /**
+   * Only sessions with an earlier `createdAt`, in milliseconds since 1970. Found by an index. A safe integer.
+   *
+   * @default all sessions
+   */
+  createdBefore?: number;
+  /**
+   * Only sessions that have all these labels: names and values, at most 64 of them. Found by an index when fewer than about 5,000
+   * sessions have one of the labels; otherwise the database goes through the sessions, and looks at the labels of each, until
+   * the page is full. A value that is `undefined` is an error.
+   *
+   * @default all sessions
+   */
+  labels?: Record<string, string>;
+}
+/** What `tailEvents` is asked for. */
+interface TailEventsRequest {
+  /** The session that is followed. It need not exist yet. */
+  sessionId: string;
+  /**
+   * The index of the last event that the caller has: those after it are yielded. A safe integer.
+   *
+   * @default all events
+   */
+  afterIndex?: number;
+  /**
+   * Ends the iterator: `next()` rejects with an `AbortError` then.
+   *
+   * @default undefined
+   */
+  signal?: Signal;
+}
+/** The options of `forkSession`. All may be left out. */
+interface ForkSessionOptions {
+  /**
+   * The id of the copy. It must not be empty, and nothing may be stored under it.
+   *
+   * @default a random UUID
+   */
+  id?: string;
+  /**
+   * The highest `eventIndex` to copy; one beyond the last event copies all. An integer from 0 to Number.MAX_SAFE_INTEGER.
+   *
+   * @default all events
+   */
+  throughIndex?: number;
+}
+
+/**
+ * A call, as the TracingChannel `sandbox-agent-persist:<method>` tells of it: the same object for each of its events. A subscriber may
+ * keep things on it that are its own, by a symbol.
+ */
+interface TracedCall extends StoreAddress {
+  /** The name of the method: the attribute `db.operation.name`. */
+  method: Method;
+  /**
+   * The session, where the call is of one.
+   *
+   * @default undefined
+   */
+  sessionId?: string;
+  /**
+   * What the promise was rejected with, from the event `error` on.
+   *
+   * @default undefined
+   */
+  error?: unknown;
+}
+
+/**
+ * The methods of `SQLiteSessionPersistDriver` and `PostgresSessionPersistDriver`, which are the same.
+ *
+ * None of them throws: every failure is a rejected promise, with an `Error` that has a `code` (`PersistErrorCode`). Wrong
+ * arguments are a `TypeError`. Where the database refused, its own message is the `cause`, and its code the `sqliteCode`
+ * or `sqlState`; where the caller's own code threw (a getter, a `toJSON`), that is the `cause`.
+ */
+declare abstract class PersistDriver implements SessionPersistDriver {
+  #private;
+  /**
+   * Resolves once the database can be used and its tables are ready. There is no need to call it: every call waits for
+   * that. It tells early whether the database can be used at all. After a failure the next call, whichever it is, tries
+   * again. A Postgres server that cannot be reached, and never could, is told within two seconds, while writes go on trying
+   * for `queryTimeoutMs`; one that was reached before is waited for as long.
+   *
+   * @throws SQLite: `ERR_PERSIST_UNAVAILABLE` (no such directory, no right), `ERR_PERSIST_CORRUPT` (not a database),
+   * `ERR_PERSIST_BUSY`, `ERR_PERSIST_FULL`. Postgres: `ERR_PERSIST_UNAVAILABLE` (no server, no database, a wrong password,
+   * no right), `ERR_PERSIST_TIMEOUT`. Both: `ERR_PERSIST_FOREIGN_TABLE`, `ERR_PERSIST_SCHEMA`, `ERR_PERSIST_READONLY`.
+   * @example
+   * ```ts
+   * await persist.ready();
+   * ```
+   */
+  ready(): Promise<void>;
+  /**
+   * The session's record, or `undefined` when there is none.
+   *
+   * @example
+   * ```ts
+   * const record = await persist.getSession("my-session");
+   * ```
+   */
+  getSession(id: string): Promise<SessionRecord | undefined>;
+  /**
+   * A page of sessions, in order of `(createdAt, id)`: at most `limit` of them, 100 when `limit` is left out, not finite or
+   * below 1. Pass `nextCursor` as `cursor` to get the next page, with the same `order` and filters; the last page has none.
+   * Sessions that come or go meanwhile make no other session repeat or be skipped.
+   *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` for a field that there is none of, a value that it cannot have, and a `cursor` of
+   * another list, or of another `order` or filters.
+   * @example
+   * ```ts
+   * let cursor: string | undefined;
+   * do {
+   *   const page = await persist.listSessions({ limit: 50, ...(cursor && { cursor }) });
+   *   for (const record of page.items) console.log(record.id);
+   *   cursor = page.nextCursor;
+   * } while (cursor);
+   * ```
+   */
+  listSessions(request?: SessionListRequest): Promise<ListPage<SessionRecord>>;
+  /**
+   * Stores the record, in place of the one with its id if there is one: a field that is absent now is cleared. Resolves
+   * once it is on disk.
+   *
+   * @example
+   * ```ts
+   * const record = await persist.getSession("my-session");
+   * if (record) await persist.updateSession({ ...record, destroyedAt: Date.now() });
+   * ```
+   */
+  updateSession(session: SessionRecord): Promise<void>;
+  /**
+   * A page of one session's events, in order of `eventIndex`: at most `limit` of them, 100 when `limit` is left out, not
+   * finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the next page,
+   * with the same `order` and filters; the last page has none.
+   *
+   * It shows every write that has resolved. On Postgres there is one exception: what others replace, delete or insert in the
+   * middle of the session may be missing from a page with a `cursor`, of all events in ascending order, for half a second.
+   *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` for a field that there is none of, a value that it cannot have, and a `cursor` of
+   * another list, or of another `order` or filters.
+   * @example
+   * ```ts
+   * // The last 50 events, the newest first, and then those before them.
+   * const newest = await persist.listEvents({ sessionId: "my-session", order: "desc", limit: 50 });
+   * if (newest.nextCursor) {
+   *   const { nextCursor: cursor } = newest;
+   *   const before = await persist.listEvents({ sessionId: "my-session", order: "desc", limit: 50, cursor });
+   * }
+   * ```
+   */
+  listEvents(request: EventListRequest): Promise<ListPage<SessionEvent>>;
+  /**
+   * Stores the event. Resolves once it is on disk. Storing the same event again, by its `id` and `eventIndex`, replaces it.
+   * When another event has its index, `onEventIndexConflict` decides: by default it goes after the session's last event,
+   * and so do the events of this driver that come after it and ask for less. Retry with the object that you passed: it
+   * carries the index that the event is stored at.
+   *
+   * On Postgres a write whose connection breaks is tried again on another one until it is known to be stored, once, or
+   * `queryTimeoutMs` is over.
+   *
+   * @throws `ERR_PERSIST_INDEX_CONFLICT` with `onEventIndexConflict: "reject"`, and with `"reassign"` when the new index
+   * cannot be set on a frozen object (the event is stored then). `ERR_PERSIST_FULL` when the disk is full.
+   * `ERR_PERSIST_BUSY` when 512 MiB of calls wait already, when another process held the file's lock for longer than
+   * `busyTimeoutMs` (SQLite), or others held a lock on rows of the session for longer than `queryTimeoutMs` (Postgres). On Postgres `ERR_PERSIST_UNAVAILABLE` and `ERR_PERSIST_TIMEOUT` when `queryTimeoutMs` is
+   * over, and it is not known whether the event is stored.
+   * @example
+   * ```ts
+   * await persist.insertEvent(event.sessionId, event);
+   * ```
+   */
+  insertEvent(sessionId: string, event: SessionEvent): Promise<void>;
+  /**
+   * Sets labels of a session, and removes those that are `null`; all others stay. Resolves once that is on disk. The labels
+   * say what the SDK's record has no field for, such as whose the session is; `updateSession` never touches them. They may be
+   * set before the record exists.
+   *
+   * A session has at most 64 labels. A name has 1 to 128 bytes of UTF-8 and a value at most 1,024, both without U+0000. A label
+   * that is `undefined` stays as it is.
+   *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` when a bound is passed; then nothing is changed.
+   * @example
+   * ```ts
+   * await persist.setLabels("my-session", { tenant: "acme", user: "u1", draft: null });
+   * ```
+   */
+  setLabels(sessionId: string, labels: Record<string, string | null | undefined>): Promise<void>;
+  /**
+   * The labels of a session; an empty object when it has none.
+   *
+   * @example
+   * ```ts
+   * const { user } = await persist.getLabels("my-session");
+   * ```
+   */
+  getLabels(sessionId: string): Promise<Record<string, string>>;
+  /**
+   * Follows a session: yields its stored events after `afterIndex`, then new ones as they are committed, by whichever
+   * process, in order of `eventIndex`, none missing and none twice. A session that does not exist yet is waited for.
+   *
+   * Events of one session that several processes write may become visible out of order for a moment. So where an index
+   * is missing before a new event, the iterator waits 250 ms for it, then goes on: indexes may be missing for good. Before an
+   * event that was created more than a minute ago it does not wait. What arrives there later is yielded when it arrives,
+   * after events with higher indexes; the last 1,000 places where indexes were missing are watched.
+   *
+   * It ends when the session is deleted or the driver closed; `next()` that waits then gets what was stored before. A `break` or
+   * `return()` ends it, and so does `signal`. An iterator that nobody waits for keeps nothing alive and holds at most a page
+   * of events, about 1 MiB; a `next()` that is awaited keeps the process alive.
+   *
+   * It never throws: the first `next()` rejects. After an error the iterator has ended; go on with a new one, after the last
+   * event that it yielded.
+   *
+   * @throws `AbortError` when `signal` is aborted. `ERR_PERSIST_INVALID_ARGUMENT`, `ERR_PERSIST_CLOSED`, and what `listEvents` rejects with.
+   * @example
+   * ```ts
+   * for await (const event of persist.tailEvents({ sessionId: "my-session", afterIndex: 41 })) {
+   *   console.log(event.eventIndex, event.payload);
+   * }
+   * ```
+   */
+  tailEvents(request: TailEventsRequest): AsyncIterableIterator<SessionEvent>;
+  /**
+   * Deletes a session: its record, its events and its labels, in one transaction. Resolves once that is on disk, with whether
+   * there was anything. A session that others write to may be deleted too. On Postgres one with a million events takes seconds,
+   * and may take longer than `queryTimeoutMs`, as long as the server works on it.
+   *
+   * The id cannot be used for 30 days: a write to it rejects with `ERR_PERSIST_NOT_FOUND`, so that whoever still writes to the
+   * session does not bring it back. On SQLite, and in the driver that deletes, that holds at once. On Postgres other drivers learn
+   * of it within about a second; what they store until then is removed again.
+   *
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` when a foreign key or trigger of the tables' owner forbids it, and on Postgres
+   * `ERR_PERSIST_UNAVAILABLE` when the user has no right to delete. Nothing is deleted then.
+   * @example
+   * ```ts
+   * await persist.deleteSession("my-session");
+   * ```
+   */
+  deleteSession(id: string): Promise<boolean>;
+  /**
+   * Copies a session under a new id: its record, its labels, and its events up to and including `throughIndex`. Resolves with
+   * the copy's record once all of it is on disk; nothing of it is there before. Pass its id to the SDK's `resumeSession` to go
+   * on from there in another direction. The session itself stays as it is.
+   *
+   * It copies what this driver was called to write before, and on Postgres all that others have committed. The events keep all
+   * but their `id`, which is a new random UUID, and `sessionId`. The record keeps all, `createdAt` too, but its `id`, and
+   * `destroyedAt`, which is cleared. Two labels say where a copy is from: `forkedFrom` has the id of the session that was
+   * copied, and `forkedThrough` the highest `eventIndex` that was copied; it is absent when no event was. They come in addition
+   * to the 64 that a session may have, and a copy of a copy has its own. Columns that a table's owner has added are not copied.
+   *
+   * The database does the work: 100,000 events take about a second. On SQLite all other writes to the file wait meanwhile; on
+   * Postgres only those of this driver to the same session do, where `maxConnections` is 4 or more. It may take longer than
+   * `queryTimeoutMs` while the server works on it. Write to the copy only once the promise has resolved.
+   *
+   * @throws `ERR_PERSIST_NOT_FOUND` when the session has no record. `ERR_PERSIST_INVALID_ARGUMENT` when `options.id` is that of
+   * a record, of events, of labels, or of a session that was deleted less than 30 days ago; or when the session's id has more than 1,024
+   * bytes of UTF-8, or U+0000, which `forkedFrom` cannot hold. `ERR_PERSIST_TIMEOUT` when the server's `statement_timeout` ends
+   * it (Postgres). What `insertEvent` throws.
+   * @example
+   * ```ts
+   * const copy = await persist.forkSession("my-session", { throughIndex: 12 });
+   * const session = await sdk.resumeSession(copy.id);
+   * ```
+   */
+  forkSession(id: string, options?: ForkSessionOptions): Promise<SessionRecord>;
+  /**
+   * Resolves once everything that was prompted is stored. Call it when the prompts are answered, before the SDK's
+   * `dispose()`: the SDK answers a prompt while the last updates are still on their way to the driver, and `dispose()` cuts
+   * that way off.
+   *
+   * It waits until the SDK has handed over nothing for 250 ms, and all that it did hand over is stored.
+   *
+   * @throws `ERR_PERSIST_TIMEOUT` when `drainTimeoutMs` is over before that.
+   * @example
+   * ```ts
+   * await session.prompt([{ type: "text", text: "Hello" }]);
+   * await persist.flush();
+   * await sdk.dispose();
+   * await persist.close();
+   * ```
+   */
+  flush(): Promise<void>;
+  /**
+   * Stores what the SDK still hands over, and releases everything: threads, connections, files. Resolves when that is
+   * done. May be called twice. `await using persist = ...` calls it by itself.
+   *
+   * It goes on taking calls until none has been pending for a few turns of the event loop, at most for `drainTimeoutMs`.
+   * Calls after that reject with `ERR_PERSIST_CLOSED`. An idle driver is closed at once.
+   *
+   * @example
+   * ```ts
+   * await persist.close();
+   * ```
+   */
+  close(): Promise<void>;
+  /**
+   * The same as `close`, for `await using`.
+   *
+   * @example
+   * ```ts
+   * await using persist = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db" });
+   * ```
+   */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** What every method that takes long may be given. */
@@ -506,148 +884,6 @@ declare abstract class OperatedDriver extends PersistDriver {
   rebuild(options?: RebuildOptions): Promise<RebuildResult>;
 }
 
-/**
- * Which events `listEvents` lists, and in which order: the SDK's own request, and what may be left out of it. An event is
- * listed if it meets all that is given.
- */
-interface EventListRequest extends ListEventsRequest {
-  /**
-   * `"asc"`: from the first event to the last. `"desc"`: the newest first.
-   *
-   * @default "asc"
-   */
-  order?: "asc" | "desc";
-  /**
-   * Only events with a higher `eventIndex`. Found by an index. A safe integer.
-   *
-   * @default all events
-   */
-  afterIndex?: number;
-  /**
-   * Only events with a lower `eventIndex`. Found by an index. A safe integer.
-   *
-   * @default all events
-   */
-  beforeIndex?: number;
-  /**
-   * Only events from this side. The database reads through the session until the page is full.
-   *
-   * @default all events
-   */
-  sender?: "client" | "agent";
-  /**
-   * Only events whose payload is a JSON-RPC message with this method, such as `"session/prompt"`; the answer to one has none.
-   * The driver reads through the session until the page is full.
-   *
-   * @default all events
-   */
-  method?: string;
-}
-/**
- * Which sessions `listSessions` lists, and in which order: the SDK's own request, and what may be left out of it. A session
- * is listed if it meets all that is given.
- */
-interface SessionListRequest extends ListPageRequest {
-  /**
-   * By `createdAt`, then `id`. `"asc"`: the oldest first. `"desc"`: the newest first.
-   *
-   * @default "asc"
-   */
-  order?: "asc" | "desc";
-  /**
-   * Only sessions of this agent. The database reads through the sessions until the page is full.
-   *
-   * @default all sessions
-   */
-  agent?: string;
-  /**
-   * Only sessions in this sandbox. The database reads through the sessions until the page is full.
-   *
-   * @default all sessions
-   */
-  sandboxId?: string;
-  /**
-   * Only sessions that have a `destroyedAt` (`true`), or that have none (`false`). The database reads through the sessions until
-   * the page is full.
-   *
-   * @default all sessions
-   */
-  destroyed?: boolean;
-  /**
-   * Only sessions with a later `createdAt`, in milliseconds since 1970. Found by an index. A safe integer.
-   *
-   * @default all sessions
-   */
-  createdAfter?: number;
-  /**
-   * Only sessions with an earlier `createdAt`, in milliseconds since 1970. Found by an index. A safe integer.
-   *
-   * @default all sessions
-   */
-  createdBefore?: number;
-  /**
-   * Only sessions that have all these labels: names and values, at most 64 of them. Found by an index when fewer than about 5,000
-   * sessions have one of the labels; otherwise the database goes through the sessions, and looks at the labels of each, until
-   * the page is full. A value that is `undefined` is an error.
-   *
-   * @default all sessions
-   */
-  labels?: Record<string, string>;
-}
-/** What `tailEvents` is asked for. */
-interface TailEventsRequest {
-  /** The session that is followed. It need not exist yet. */
-  sessionId: string;
-  /**
-   * The index of the last event that the caller has: those after it are yielded. A safe integer.
-   *
-   * @default all events
-   */
-  afterIndex?: number;
-  /**
-   * Ends the iterator: `next()` rejects with an `AbortError` then.
-   *
-   * @default undefined
-   */
-  signal?: Signal;
-}
-/** The options of `forkSession`. All may be left out. */
-interface ForkSessionOptions {
-  /**
-   * The id of the copy. It must not be empty, and nothing may be stored under it.
-   *
-   * @default a random UUID
-   */
-  id?: string;
-  /**
-   * The highest `eventIndex` to copy; one beyond the last event copies all. An integer from 0 to Number.MAX_SAFE_INTEGER.
-   *
-   * @default all events
-   */
-  throughIndex?: number;
-}
-
-/**
- * A call, as the TracingChannel `sandbox-agent-persist:<method>` tells of it: the same object for each of its events. A subscriber may
- * keep things on it that are its own, by a symbol.
- */
-interface TracedCall extends StoreAddress {
-  /** The name of the method: the attribute `db.operation.name`. */
-  method: Method;
-  /**
-   * The session, where the call is of one.
-   *
-   * @default undefined
-   */
-  sessionId?: string;
-  /**
-   * What the promise was rejected with, from the event `error` on.
-   *
-   * @default undefined
-   */
-  error?: unknown;
-}
-
 /** The options that both drivers have, and that mean the same to both. All may be left out. */
 interface PersistDriverOptions {
   /**
@@ -697,241 +933,6 @@ interface PersistDriverOptions {
    * @default 1000
    */
   slowMs?: number;
-}
-/**
- * The methods of `SQLiteSessionPersistDriver` and `PostgresSessionPersistDriver`, which are the same.
- *
- * None of them throws: every failure is a rejected promise, with an `Error` that has a `code` (`PersistErrorCode`). Wrong
- * arguments are a `TypeError`. Where the database refused, its own message is the `cause`, and its code the `sqliteCode`
- * or `sqlState`; where the caller's own code threw (a getter, a `toJSON`), that is the `cause`.
- */
-declare abstract class PersistDriver implements SessionPersistDriver {
-  #private;
-  /**
-   * Resolves once the database can be used and its tables are ready. There is no need to call it: every call waits for
-   * that. It tells early whether the database can be used at all. After a failure the next call, whichever it is, tries
-   * again. A Postgres server that cannot be reached, and never could, is told within two seconds, while writes go on trying
-   * for `queryTimeoutMs`; one that was reached before is waited for as long.
-   *
-   * @throws SQLite: `ERR_PERSIST_UNAVAILABLE` (no such directory, no right), `ERR_PERSIST_CORRUPT` (not a database),
-   * `ERR_PERSIST_BUSY`, `ERR_PERSIST_FULL`. Postgres: `ERR_PERSIST_UNAVAILABLE` (no server, no database, a wrong password,
-   * no right), `ERR_PERSIST_TIMEOUT`. Both: `ERR_PERSIST_FOREIGN_TABLE`, `ERR_PERSIST_SCHEMA`, `ERR_PERSIST_READONLY`.
-   * @example
-   * ```ts
-   * await persist.ready();
-   * ```
-   */
-  ready(): Promise<void>;
-  /**
-   * The session's record, or `undefined` when there is none.
-   *
-   * @example
-   * ```ts
-   * const record = await persist.getSession("my-session");
-   * ```
-   */
-  getSession(id: string): Promise<SessionRecord | undefined>;
-  /**
-   * A page of sessions, in order of `(createdAt, id)`: at most `limit` of them, 100 when `limit` is left out, not finite or
-   * below 1. Pass `nextCursor` as `cursor` to get the next page, with the same `order` and filters; the last page has none.
-   * Sessions that come or go meanwhile make no other session repeat or be skipped.
-   *
-   * @throws `ERR_PERSIST_INVALID_ARGUMENT` for a field that there is none of, a value that it cannot have, and a `cursor` of
-   * another list, or of another `order` or filters.
-   * @example
-   * ```ts
-   * let cursor: string | undefined;
-   * do {
-   *   const page = await persist.listSessions({ limit: 50, ...(cursor && { cursor }) });
-   *   for (const record of page.items) console.log(record.id);
-   *   cursor = page.nextCursor;
-   * } while (cursor);
-   * ```
-   */
-  listSessions(request?: SessionListRequest): Promise<ListPage<SessionRecord>>;
-  /**
-   * Stores the record, in place of the one with its id if there is one: a field that is absent now is cleared. Resolves
-   * once it is on disk.
-   *
-   * @example
-   * ```ts
-   * const record = await persist.getSession("my-session");
-   * if (record) await persist.updateSession({ ...record, destroyedAt: Date.now() });
-   * ```
-   */
-  updateSession(session: SessionRecord): Promise<void>;
-  /**
-   * A page of one session's events, in order of `eventIndex`: at most `limit` of them, 100 when `limit` is left out, not
-   * finite or below 1; fewer when their JSON text would pass 256 MiB. Pass `nextCursor` as `cursor` to get the next page,
-   * with the same `order` and filters; the last page has none.
-   *
-   * It shows every write that has resolved. On Postgres there is one exception: what others replace, delete or insert in the
-   * middle of the session may be missing from a page with a `cursor`, of all events in ascending order, for half a second.
-   *
-   * @throws `ERR_PERSIST_INVALID_ARGUMENT` for a field that there is none of, a value that it cannot have, and a `cursor` of
-   * another list, or of another `order` or filters.
-   * @example
-   * ```ts
-   * // The last 50 events, the newest first, and then those before them.
-   * const newest = await persist.listEvents({ sessionId: "my-session", order: "desc", limit: 50 });
-   * if (newest.nextCursor) {
-   *   const { nextCursor: cursor } = newest;
-   *   const before = await persist.listEvents({ sessionId: "my-session", order: "desc", limit: 50, cursor });
-   * }
-   * ```
-   */
-  listEvents(request: EventListRequest): Promise<ListPage<SessionEvent>>;
-  /**
-   * Stores the event. Resolves once it is on disk. Storing the same event again, by its `id` and `eventIndex`, replaces it.
-   * When another event has its index, `onEventIndexConflict` decides: by default it goes after the session's last event,
-   * and so do the events of this driver that come after it and ask for less. Retry with the object that you passed: it
-   * carries the index that the event is stored at.
-   *
-   * On Postgres a write whose connection breaks is tried again on another one until it is known to be stored, once, or
-   * `queryTimeoutMs` is over.
-   *
-   * @throws `ERR_PERSIST_INDEX_CONFLICT` with `onEventIndexConflict: "reject"`, and with `"reassign"` when the new index
-   * cannot be set on a frozen object (the event is stored then). `ERR_PERSIST_FULL` when the disk is full.
-   * `ERR_PERSIST_BUSY` when 512 MiB of calls wait already, when another process held the file's lock for longer than
-   * `busyTimeoutMs` (SQLite), or others held a lock on rows of the session for longer than `queryTimeoutMs` (Postgres). On Postgres `ERR_PERSIST_UNAVAILABLE` and `ERR_PERSIST_TIMEOUT` when `queryTimeoutMs` is
-   * over, and it is not known whether the event is stored.
-   * @example
-   * ```ts
-   * await persist.insertEvent(event.sessionId, event);
-   * ```
-   */
-  insertEvent(sessionId: string, event: SessionEvent): Promise<void>;
-  /**
-   * Sets labels of a session, and removes those that are `null`; all others stay. Resolves once that is on disk. The labels
-   * say what the SDK's record has no field for, such as whose the session is; `updateSession` never touches them. They may be
-   * set before the record exists.
-   *
-   * A session has at most 64 labels. A name has 1 to 128 bytes of UTF-8 and a value at most 1,024, both without U+0000. A label
-   * that is `undefined` stays as it is.
-   *
-   * @throws `ERR_PERSIST_INVALID_ARGUMENT` when a bound is passed; then nothing is changed.
-   * @example
-   * ```ts
-   * await persist.setLabels("my-session", { tenant: "acme", user: "u1", draft: null });
-   * ```
-   */
-  setLabels(sessionId: string, labels: Record<string, string | null | undefined>): Promise<void>;
-  /**
-   * The labels of a session; an empty object when it has none.
-   *
-   * @example
-   * ```ts
-   * const { user } = await persist.getLabels("my-session");
-   * ```
-   */
-  getLabels(sessionId: string): Promise<Record<string, string>>;
-  /**
-   * Follows a session: yields its stored events after `afterIndex`, then new ones as they are committed, by whichever
-   * process, in order of `eventIndex`, none missing and none twice. A session that does not exist yet is waited for.
-   *
-   * Events of one session that several processes write may become visible out of order for a moment. So where an index
-   * is missing before a new event, the iterator waits 250 ms for it, then goes on: indexes may be missing for good. Before an
-   * event that was created more than a minute ago it does not wait. What arrives there later is yielded when it arrives,
-   * after events with higher indexes; the last 1,000 places where indexes were missing are watched.
-   *
-   * It ends when the session is deleted or the driver closed; `next()` that waits then gets what was stored before. A `break` or
-   * `return()` ends it, and so does `signal`. An iterator that nobody waits for keeps nothing alive and holds at most a page
-   * of events, about 1 MiB; a `next()` that is awaited keeps the process alive.
-   *
-   * It never throws: the first `next()` rejects. After an error the iterator has ended; go on with a new one, after the last
-   * event that it yielded.
-   *
-   * @throws `AbortError` when `signal` is aborted. `ERR_PERSIST_INVALID_ARGUMENT`, `ERR_PERSIST_CLOSED`, and what `listEvents` rejects with.
-   * @example
-   * ```ts
-   * for await (const event of persist.tailEvents({ sessionId: "my-session", afterIndex: 41 })) {
-   *   console.log(event.eventIndex, event.payload);
-   * }
-   * ```
-   */
-  tailEvents(request: TailEventsRequest): AsyncIterableIterator<SessionEvent>;
-  /**
-   * Deletes a session: its record, its events and its labels, in one transaction. Resolves once that is on disk, with whether
-   * there was anything. A session that others write to may be deleted too. On Postgres one with a million events takes seconds,
-   * and may take longer than `queryTimeoutMs`, as long as the server works on it.
-   *
-   * The id cannot be used for 30 days: a write to it rejects with `ERR_PERSIST_NOT_FOUND`, so that whoever still writes to the
-   * session does not bring it back. On SQLite, and in the driver that deletes, that holds at once. On Postgres other drivers learn
-   * of it within about a second; what they store until then is removed again.
-   *
-   * @throws `ERR_PERSIST_INVALID_ARGUMENT` when a foreign key or trigger of the tables' owner forbids it, and on Postgres
-   * `ERR_PERSIST_UNAVAILABLE` when the user has no right to delete. Nothing is deleted then.
-   * @example
-   * ```ts
-   * await persist.deleteSession("my-session");
-   * ```
-   */
-  deleteSession(id: string): Promise<boolean>;
-  /**
-   * Copies a session under a new id: its record, its labels, and its events up to and including `throughIndex`. Resolves with
-   * the copy's record once all of it is on disk; nothing of it is there before. Pass its id to the SDK's `resumeSession` to go
-   * on from there in another direction. The session itself stays as it is.
-   *
-   * It copies what this driver was called to write before, and on Postgres all that others have committed. The events keep all
-   * but their `id`, which is a new random UUID, and `sessionId`. The record keeps all, `createdAt` too, but its `id`, and
-   * `destroyedAt`, which is cleared. Two labels say where a copy is from: `forkedFrom` has the id of the session that was
-   * copied, and `forkedThrough` the highest `eventIndex` that was copied; it is absent when no event was. They come in addition
-   * to the 64 that a session may have, and a copy of a copy has its own. Columns that a table's owner has added are not copied.
-   *
-   * The database does the work: 100,000 events take about a second. On SQLite all other writes to the file wait meanwhile; on
-   * Postgres only those of this driver to the same session do, where `maxConnections` is 4 or more. It may take longer than
-   * `queryTimeoutMs` while the server works on it. Write to the copy only once the promise has resolved.
-   *
-   * @throws `ERR_PERSIST_NOT_FOUND` when the session has no record. `ERR_PERSIST_INVALID_ARGUMENT` when `options.id` is that of
-   * a record, of events, of labels, or of a session that was deleted less than 30 days ago; or when the session's id has more than 1,024
-   * bytes of UTF-8, or U+0000, which `forkedFrom` cannot hold. `ERR_PERSIST_TIMEOUT` when the server's `statement_timeout` ends
-   * it (Postgres). What `insertEvent` throws.
-   * @example
-   * ```ts
-   * const copy = await persist.forkSession("my-session", { throughIndex: 12 });
-   * const session = await sdk.resumeSession(copy.id);
-   * ```
-   */
-  forkSession(id: string, options?: ForkSessionOptions): Promise<SessionRecord>;
-  /**
-   * Resolves once everything that was prompted is stored. Call it when the prompts are answered, before the SDK's
-   * `dispose()`: the SDK answers a prompt while the last updates are still on their way to the driver, and `dispose()` cuts
-   * that way off.
-   *
-   * It waits until the SDK has handed over nothing for 250 ms, and all that it did hand over is stored.
-   *
-   * @throws `ERR_PERSIST_TIMEOUT` when `drainTimeoutMs` is over before that.
-   * @example
-   * ```ts
-   * await session.prompt([{ type: "text", text: "Hello" }]);
-   * await persist.flush();
-   * await sdk.dispose();
-   * await persist.close();
-   * ```
-   */
-  flush(): Promise<void>;
-  /**
-   * Stores what the SDK still hands over, and releases everything: threads, connections, files. Resolves when that is
-   * done. May be called twice. `await using persist = ...` calls it by itself.
-   *
-   * It goes on taking calls until none has been pending for a few turns of the event loop, at most for `drainTimeoutMs`.
-   * Calls after that reject with `ERR_PERSIST_CLOSED`. An idle driver is closed at once.
-   *
-   * @example
-   * ```ts
-   * await persist.close();
-   * ```
-   */
-  close(): Promise<void>;
-  /**
-   * The same as `close`, for `await using`.
-   *
-   * @example
-   * ```ts
-   * await using persist = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db" });
-   * ```
-   */
-  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** The options of `PostgresSessionPersistDriver`. All may be left out. */

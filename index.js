@@ -356,6 +356,27 @@ var Drain = class {
     });
   }
 };
+async function drainUntilQuiet(native, writes) {
+  const drain = new Drain(native);
+  try {
+    if (await drain.untilQuiet(writes)) return;
+  } finally {
+    drain.stop();
+  }
+  throw createError(
+    "ERR_PERSIST_TIMEOUT",
+    `flushing the driver was given up after ${native.drainTimeoutMs} ms (options.drainTimeoutMs): in that time there were no ${QUIET_MS} ms in which no event came. What was handed over will be stored; call flush() again, once no prompt is running`
+  );
+}
+async function drainAndClose(native) {
+  const drain = new Drain(native);
+  try {
+    await drain.untilIdle();
+  } finally {
+    drain.stop();
+  }
+  return native.close();
+}
 
 // lib/abort.ts
 function signalOf(given, name) {
@@ -870,27 +891,6 @@ var PersistDriver = class {
     noteWrite = (driver) => driver.#writes += 1;
   }
 };
-async function drainUntilQuiet(native, writes) {
-  const drain = new Drain(native);
-  try {
-    if (await drain.untilQuiet(writes)) return;
-  } finally {
-    drain.stop();
-  }
-  throw createError(
-    "ERR_PERSIST_TIMEOUT",
-    `flushing the driver was given up after ${native.drainTimeoutMs} ms (options.drainTimeoutMs): in that time there were no ${QUIET_MS} ms in which no event came. What was handed over will be stored; call flush() again, once no prompt is running`
-  );
-}
-async function drainAndClose(native) {
-  const drain = new Drain(native);
-  try {
-    await drain.untilIdle();
-  } finally {
-    drain.stop();
-  }
-  return native.close();
-}
 function call(driver, method, work, session) {
   if (!isTraced(method) || !isDriver(driver)) return callNative(driver, method, work);
   return trace(tracedCall(method, addressOf(driver), session), () => callNative(driver, method, work));

@@ -5,6 +5,7 @@
 import timers from "node:timers";
 
 import type { NativeDriver } from "./native.ts";
+import { createError } from "./realm.ts";
 
 /** Taken when the package is loaded: a test that replaces the timers must not keep a driver from closing. */
 const { clearTimeout, setImmediate, setTimeout } = timers;
@@ -16,10 +17,10 @@ const QUIET_TURNS = 10;
  * How long the network may hold back what an agent said before it answered: the answer and the updates before it come by
  * two connections, and a packet that is lost on one of them is sent again after 200 ms.
  */
-export const QUIET_MS = 250;
+const QUIET_MS = 250;
 
 /** One wait, for at most `drainTimeoutMs`. Call `stop` at its end. */
-export class Drain {
+class Drain {
   readonly #native: NativeDriver;
   readonly #timer: NodeJS.Timeout;
   #hasTime = true;
@@ -75,4 +76,30 @@ export class Drain {
       else resolve();
     });
   }
+}
+
+/** Waits until the SDK has handed over all, and that is stored. `writes` says how many writes were called. */
+export async function drainUntilQuiet(native: NativeDriver, writes: () => number): Promise<void> {
+  const drain = new Drain(native);
+  try {
+    if (await drain.untilQuiet(writes)) return;
+  } finally {
+    drain.stop();
+  }
+  throw createError(
+    "ERR_PERSIST_TIMEOUT",
+    `flushing the driver was given up after ${native.drainTimeoutMs} ms (options.drainTimeoutMs): in that time there were no ` +
+      `${QUIET_MS} ms in which no event came. What was handed over will be stored; call flush() again, once no prompt is running`,
+  );
+}
+
+/** Takes what the SDK still hands over, then closes. */
+export async function drainAndClose(native: NativeDriver): Promise<void> {
+  const drain = new Drain(native);
+  try {
+    await drain.untilIdle();
+  } finally {
+    drain.stop();
+  }
+  return native.close();
 }

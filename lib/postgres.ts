@@ -1,8 +1,8 @@
 // The driver for Postgres: its options, and how it is opened.
 import { needsNew } from "./class.ts";
-import type { PersistDriverOptions } from "./driver.ts";
 import { Driver } from "./native.ts";
 import { OperatedDriver } from "./operations.ts";
+import type { PersistDriverOptions } from "./options.ts";
 import { realm } from "./realm.ts";
 
 /** The options of `PostgresSessionPersistDriver`. All may be left out. */

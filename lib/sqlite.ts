@@ -1,9 +1,10 @@
 // The driver for SQLite: its options, and how it is opened.
 import { needsNew } from "./class.ts";
-import { call, type PersistDriverOptions } from "./driver.ts";
+import { call } from "./driver.ts";
 import { finish } from "./job.ts";
 import { Driver } from "./native.ts";
 import { OperatedDriver, type WorkOptions } from "./operations.ts";
+import type { PersistDriverOptions } from "./options.ts";
 import { realm } from "./realm.ts";
 
 /** The options of `SQLiteSessionPersistDriver`. All may be left out. */

@@ -4,6 +4,7 @@
 //! what the caller passes; [`promises`] settles what the store answers; [`error`] and [`realm`] make JavaScript errors and values;
 //! [`password`] asks the caller's function for a password; [`environment`] releases what an ending worker leaves behind.
 
+mod answers;
 mod arguments;
 mod backup;
 mod compaction;

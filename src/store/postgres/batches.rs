@@ -8,6 +8,8 @@
 //! theirs that are locked are waited for by the server, for a short time that it is told: so it is known that it is a lock
 //! which is in the way, and not a slow server, which must not be sent everything again.
 
+mod under_way;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -19,9 +21,10 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use under_way::UnderWay;
+
 use super::follow::Following;
 use super::late_writes::LateWrites;
-use super::pipeline::{PATIENCE, Pipelines, Room};
 use super::progress::{Attempt, Outcome};
 use super::queue::{Batch, Concurrency, SessionQueues, Turn, WaitingSingle, Work};
 use super::single::Singles;
@@ -42,9 +45,6 @@ const LOCK_LIMIT: Duration = Duration::from_millis(100);
 /// transaction already.
 const SHORT_LOCK_LIMIT: Duration = Duration::from_millis(20);
 
-/// What part of the time tries of locked sessions may take on a single connection, which the others need.
-const LOCKED_PART: u32 = 10;
-
 /// The writes that wait, and what commits them.
 pub(super) struct Batches<T> {
     writer: Writer,
@@ -57,131 +57,6 @@ pub(super) struct Batches<T> {
     queues: RefCell<SessionQueues<T>>,
     closing: Cell<bool>,
     wake: Notify,
-}
-
-/// What is under way.
-struct UnderWay<'a> {
-    /// How many connections there are.
-    at_once: usize,
-    shared: usize,
-    /// The connections that the shared ones have.
-    pipelines: &'a Pipelines,
-    /// When the last one was begun.
-    last_shared: Instant,
-    /// Batches of sessions that are in the way of others.
-    beside: usize,
-    /// Whether others of these could begin.
-    beside_waits: bool,
-    /// Whether one of these is of a locked session. There is one at a time: where the server is far the shared batches need
-    /// the other connections, and what is no longer locked takes little time.
-    locked: bool,
-    /// When a locked session may be tried again.
-    next_locked: Instant,
-    /// Whose turn it was last.
-    last: Turn,
-    /// Whose turn it was last beside the shared ones.
-    last_beside: Turn,
-}
-
-impl<'a> UnderWay<'a> {
-    fn new(at_once: usize, pipelines: &'a Pipelines) -> Self {
-        let now = Instant::now();
-        Self {
-            at_once,
-            shared: 0,
-            pipelines,
-            last_shared: now,
-            beside: 0,
-            beside_waits: false,
-            locked: false,
-            next_locked: now,
-            last: Turn::Shared,
-            last_beside: Turn::Single,
-        }
-    }
-
-    /// Which turns may begin, in this order: each kind beside the shared ones has the first turn now and then, and on a
-    /// single connection the shared ones have every second turn.
-    fn order(&self) -> [Turn; 5] {
-        let [first, second, third, fourth] = match self.last_beside {
-            Turn::Suspects => [Turn::Locked, Turn::Contested, Turn::Single, Turn::Suspects],
-            Turn::Locked => [Turn::Contested, Turn::Single, Turn::Suspects, Turn::Locked],
-            Turn::Contested => [Turn::Single, Turn::Suspects, Turn::Locked, Turn::Contested],
-            Turn::Single | Turn::Shared => [Turn::Suspects, Turn::Locked, Turn::Contested, Turn::Single],
-        };
-        if self.at_once == 1 && self.last != Turn::Shared {
-            [Turn::Shared, first, second, third, fourth]
-        } else {
-            [first, second, third, fourth, Turn::Shared]
-        }
-    }
-
-    /// How many shared batches have no connection at the moment: they wait for the tables, for a connection, or between tries.
-    fn unconnected(&self) -> usize {
-        self.shared.saturating_sub(self.pipelines.under_way())
-    }
-
-    fn has_room(&self) -> bool {
-        self.pipelines.len() + self.unconnected() + self.beside < self.at_once
-    }
-
-    /// Whether there is a connection that the shared batches can spare.
-    fn has_room_beside(&self) -> bool {
-        self.has_room() && (self.beside + 1 < self.at_once || self.shared + self.beside == 0)
-    }
-
-    /// When another shared batch may begin, if not only once something has ended.
-    fn next_shared(&self) -> Option<Instant> {
-        // The single connection that they share is wanted for others.
-        if self.at_once == 1 && self.shared > 0 && self.beside_waits {
-            return None;
-        }
-        match self.pipelines.room() {
-            Room::Here => Some(self.last_shared),
-            _ if !self.has_room() => None,
-            Room::Full(until) => Some(until),
-            Room::Elsewhere if self.unconnected() == 0 => Some(self.last_shared),
-            Room::Elsewhere => Some(self.last_shared + PATIENCE),
-        }
-    }
-
-    fn may_try_locked(&self) -> bool {
-        self.has_room_beside() && !self.locked
-    }
-
-    fn may_begin(&self, turn: Turn) -> bool {
-        match turn {
-            Turn::Shared => self.next_shared().is_some_and(|next| next <= Instant::now()),
-            Turn::Suspects | Turn::Contested | Turn::Single => self.has_room_beside(),
-            Turn::Locked => self.may_try_locked() && Instant::now() >= self.next_locked,
-        }
-    }
-
-    fn begin(&mut self, turn: Turn) {
-        if turn == Turn::Shared {
-            self.shared += 1;
-            self.last_shared = Instant::now();
-        } else {
-            self.beside += 1;
-            self.locked |= turn == Turn::Locked;
-        }
-    }
-
-    fn end(&mut self, turn: Turn, took: Duration) {
-        self.last = turn;
-        if turn == Turn::Shared {
-            self.shared -= 1;
-            return;
-        }
-        self.beside -= 1;
-        self.last_beside = turn;
-        if turn == Turn::Locked {
-            self.locked = false;
-            if self.at_once == 1 {
-                self.next_locked = Instant::now() + took * (LOCKED_PART - 1);
-            }
-        }
-    }
 }
 
 impl<T> Batches<T> {

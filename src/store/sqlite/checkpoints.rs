@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::connection::{Location, Target};
+use super::connection::Target;
 
 /// With how much the log is full, in bytes. With SQLite's 1,000 pages, 512 sessions fill it in two batches, and each page is
 /// copied every time; with this they write a third more.
@@ -67,13 +67,9 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn of(target: &Target) -> Self {
-        let path = match (&target.location, target.checkpoints) {
-            (Location::File(file), Checkpoints::Automatic) => {
-                let mut log = file.clone().into_os_string();
-                log.push("-wal");
-                Some(PathBuf::from(log))
-            }
-            _ => None,
+        let path = match target.checkpoints {
+            Checkpoints::Automatic => target.location.log(),
+            Checkpoints::External => None,
         };
         Self {
             path,

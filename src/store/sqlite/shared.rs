@@ -1,5 +1,9 @@
 //! What the handle of a store and its threads share: the calls that wait, and where the store is in its life.
 
+mod stay;
+
+pub(super) use stay::Stay;
+
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -227,12 +231,6 @@ impl<T> Shared<T> {
         self.writer_wakes.notify_one();
     }
 
-    /// Keeps the store from being closed until what comes back is dropped.
-    pub(super) fn stay(self: &Arc<Self>) -> Result<Stay<T>, StoreError> {
-        self.accept()?.stays += 1;
-        Ok(Stay(Arc::clone(self)))
-    }
-
     /// Whether work beside the threads keeps the write-ahead log from beginning anew.
     pub(super) fn is_read_for_long(&self) -> bool {
         self.state().long_reads > 0
@@ -353,45 +351,6 @@ impl<T> Shared<T> {
     pub(super) fn reader_ended(&self, reader: ReaderId) {
         self.state().reads(reader).running = false;
         self.writer_wakes.notify_one();
-    }
-}
-
-/// Work is under way beside the threads, with a connection of its own. `close` waits until this is dropped.
-pub(super) struct Stay<T>(Arc<Shared<T>>);
-
-impl<T> Stay<T> {
-    /// Fails once the store is to be closed.
-    pub(super) fn check(&self) -> Result<(), StoreError> {
-        let Self(shared) = self;
-        if shared.state().closing {
-            return Err(StoreError::closed());
-        }
-        Ok(())
-    }
-
-    /// Tells the writer that the work reads at one moment until what comes back is dropped.
-    pub(super) fn read(&self) -> LongRead<'_, T> {
-        let Self(shared) = self;
-        shared.state().long_reads += 1;
-        LongRead(shared)
-    }
-}
-
-/// See [`Stay::read`].
-pub(super) struct LongRead<'a, T>(&'a Shared<T>);
-
-impl<T> Drop for LongRead<'_, T> {
-    fn drop(&mut self) {
-        let Self(shared) = self;
-        shared.state().long_reads -= 1;
-    }
-}
-
-impl<T> Drop for Stay<T> {
-    fn drop(&mut self) {
-        let Self(shared) = self;
-        shared.state().stays -= 1;
-        shared.writer_wakes.notify_one();
     }
 }
 

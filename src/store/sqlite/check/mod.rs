@@ -275,12 +275,14 @@ fn sessions(connection: &Connection, tables: &Tables, after: Option<&str>) -> ru
         }
         last = Some(id);
     }
-    if looked.rows == SESSIONS_AT_ONCE as u64 {
-        looked.next = last
-            .filter(|last| after.is_none_or(|after| **last > *after))
-            .map(|id| Look::Sessions(Some(id)));
-    }
+    looked.next = next(&looked, last, after).map(|id| Look::Sessions(Some(id)));
     Ok(looked)
+}
+
+/// The id after which the next look begins, if there may be more. Ids that sort in another way must not lead in a circle.
+fn next(looked: &Looked, last: Option<String>, after: Option<&str>) -> Option<String> {
+    let is_full = looked.rows == SESSIONS_AT_ONCE as u64;
+    last.filter(|last| is_full && after.is_none_or(|after| **last > *after))
 }
 
 /// What is told of an id, whatever another program has put there.
@@ -319,10 +321,6 @@ fn sessions_of_events(connection: &Connection, tables: &Tables, after: Option<&s
         }
         last = Some(id);
     }
-    if looked.rows == SESSIONS_AT_ONCE as u64 {
-        looked.next = last
-            .filter(|last| after.is_none_or(|after| **last > *after))
-            .map(|id| Look::SessionsOfEvents(Some(id)));
-    }
+    looked.next = next(&looked, last, after).map(|id| Look::SessionsOfEvents(Some(id)));
     Ok(looked)
 }
