@@ -204,7 +204,6 @@ describe("warnings", () => {
     await driver.ready();
     await query(server.url, `ALTER TABLE ${schema}.deleted_sessions RENAME TO gone`);
     await driver.insertEvent("s", eventAt("s", 1));
-    while ((await driver.stats()).warnings !== 1);
-    await query(server.url, `ALTER TABLE ${schema}.gone RENAME TO deleted_sessions`);
+    while ((await driver.stats()).warnings < 1);
   });
 });

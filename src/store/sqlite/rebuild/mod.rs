@@ -85,6 +85,10 @@ fn begin(connection: &Connection, tables: &Tables, id: &str) -> Result<Outcome, 
     if tables::layout(connection, tables)? == Layout::Own {
         return Ok(Outcome::Fresh);
     }
+    if tables::has_table(connection, &tables.rebuild.state.plain)? {
+        // Another rebuild came in between.
+        return check_under_way(connection, tables, id).map(|()| Outcome::Done);
+    }
     refuse_obstacles(connection, tables)?;
     let state = &tables.rebuild.state;
     let (copy, changes) = (&tables.rebuild.copy, &tables.rebuild.changes);
