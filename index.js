@@ -74,12 +74,12 @@ var __privateSet = (obj, member, value, setter) => (__accessCheck(obj, member, "
 var __privateMethod = (obj, member, method) => (__accessCheck(obj, member, "access private method"), method);
 
 // lib/index.ts
-var index_exports = {};
-__export(index_exports, {
+var lib_exports = {};
+__export(lib_exports, {
   PostgresSessionPersistDriver: () => PostgresSessionPersistDriver,
   SQLiteSessionPersistDriver: () => SQLiteSessionPersistDriver
 });
-module.exports = __toCommonJS(index_exports);
+module.exports = __toCommonJS(lib_exports);
 
 // <define:PLATFORMS>
 var define_PLATFORMS_default = ["linux-x64-gnu", "linux-arm64-gnu", "linux-x64-musl", "linux-arm64-musl", "darwin-x64", "darwin-arm64", "win32-x64-msvc"];
@@ -227,7 +227,7 @@ function needsNew(target, { name }) {
 // lib/native.ts
 var NAME2 = "sandbox-agent-persist";
 var fitting = define_PLATFORMS_default.filter((platform) => `${platform}-`.startsWith(`${process.platform}-${process.arch}-`));
-var { Driver } = load();
+var { CommandLine, Driver } = load();
 function load() {
   const given = process.env["NAPI_RS_NATIVE_LIBRARY_PATH"];
   if (given) return loadGiven(given);

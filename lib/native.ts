@@ -82,7 +82,16 @@ export interface NativeJob<Result, Progress> {
   end(): void;
 }
 
+/** The native class of src/bindings/command_line.rs. */
+interface NativeCommandLine {
+  /** Runs the command that the arguments name, and resolves to the exit code. */
+  run(arguments_: string[]): Promise<number>;
+  /** Wants the command to end with this exit code. Whether the process may end at once. */
+  stop(code: number): boolean;
+}
+
 interface Addon {
+  CommandLine: new () => NativeCommandLine;
   Driver: {
     sqlite(options: unknown, functions: typeof realm): NativeDriver;
     postgres(options: unknown, functions: typeof realm): NativeDriver;
@@ -98,7 +107,7 @@ declare const PLATFORMS: string[];
 /** The platforms whose binary may fit this machine. On Linux that depends on its C library, so both are tried. */
 const fitting = PLATFORMS.filter((platform) => `${platform}-`.startsWith(`${process.platform}-${process.arch}-`));
 
-export const { Driver } = load();
+export const { CommandLine, Driver } = load();
 
 function load(): Addon {
   const given = process.env["NAPI_RS_NATIVE_LIBRARY_PATH"];

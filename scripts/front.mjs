@@ -1,5 +1,5 @@
 // @ts-check
-// Builds the public front: bundles lib/ into index.js and index.d.ts.
+// Builds the public front: bundles lib/ into index.js and index.d.ts, and what `npx` runs.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -19,8 +19,8 @@ const entry = path.join(root, "lib", "index.ts");
 const { version, napi } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
 
 await build({
-  entryPoints: [entry],
-  outfile: path.join(root, "index.js"),
+  entryPoints: { index: entry, cli: path.join(root, "lib", "cli.ts") },
+  outdir: root,
   bundle: true,
   platform: "node",
   format: "cjs",

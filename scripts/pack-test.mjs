@@ -20,7 +20,7 @@ import {
 } from "./package.mjs";
 import { root } from "./run.mjs";
 
-const MAX_ADDON_BYTES = 8 * 1024 * 1024;
+const MAX_ADDON_BYTES = 9_000_000;
 
 const FILES = [
   "ARCHITECTURE.md",
@@ -31,6 +31,7 @@ const FILES = [
   "SECURITY.md",
   "__test__/support/agent/home.mjs",
   "__test__/support/agent/mock-agent.mjs",
+  "cli.js",
   "docs/benchmark-network.svg",
   "docs/benchmark.md",
   "docs/benchmark.svg",

@@ -14,4 +14,4 @@ const napi = tool("@napi-rs/cli", "napi");
 run(process.execPath, [napi, "version"]);
 // The build writes the version into index.js, which compares it with that of the platform package, and into Cargo.lock.
 run(process.execPath, ["scripts/build.mjs"]);
-run("git", ["add", "Cargo.toml", "Cargo.lock", "index.js", "index.d.ts", "npm"]);
+run("git", ["add", "Cargo.toml", "Cargo.lock", "index.js", "index.d.ts", "cli.js", "npm"]);

@@ -2,11 +2,13 @@
 //!
 //! [`driver`] is the one native class, over a store of either kind; [`options`], [`requests`], [`fields`] and [`arguments`] check
 //! what the caller passes; [`promises`] settles what the store answers; [`error`] and [`realm`] make JavaScript errors and values;
-//! [`password`] asks the caller's function for a password; [`environment`] releases what an ending worker leaves behind.
+//! [`password`] asks the caller's function for a password; [`environment`] releases what an ending worker leaves behind;
+//! [`command_line`] runs the command line.
 
 mod answers;
 mod arguments;
 mod backup;
+mod command_line;
 mod compaction;
 mod conditions;
 mod driver;

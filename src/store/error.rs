@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use thiserror::Error;
 
-use super::message::Message;
+use super::message::{Message, StoreOption, message};
 
 /// What kind of failure it is; the caller decides by this what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,6 +187,19 @@ impl StoreError {
         Self::new(
             ErrorKind::Internal,
             format!("{what}: this is a mistake of sandbox-agent-persist; please report it"),
+        )
+    }
+
+    /// A write to a database that was opened only to be read.
+    #[must_use]
+    pub fn only_read(database: &str) -> Self {
+        Self::new(
+            ErrorKind::Readonly,
+            message![
+                format!("writing to {database} failed: the driver was opened only to read ("),
+                StoreOption::Readonly,
+                ")",
+            ],
         )
     }
 

@@ -1,6 +1,10 @@
 //! Pages: how many items a list call gets, and the JSON text that it gets them in. Both backends read through it.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::cursor::{Cursors, EventKey, Key, SessionKey};
+use super::error::StoreError;
 use super::model::{SessionEvent, SessionRecord, push_string};
 
 /// How many items a page has when the caller does not say (docs/sdk-contract.md, "The interface").
@@ -28,6 +32,18 @@ pub struct Page<K> {
     pub text: String,
     /// The key of the last item, when more follow.
     pub next: Option<K>,
+}
+
+/// The JSON texts of a page's items, as they were stored.
+pub fn items(page: &str) -> Result<Vec<&str>, StoreError> {
+    #[derive(Deserialize)]
+    struct Items<'a> {
+        #[serde(borrow)]
+        items: Vec<&'a RawValue>,
+    }
+    let Items { items } = serde_json::from_str(page)
+        .map_err(|error| StoreError::internal(&format!("a page could not be read: {error}")))?;
+    Ok(items.into_iter().map(RawValue::get).collect())
 }
 
 /// A page in the making: its JSON text, item by item.

@@ -54,6 +54,11 @@ impl<T> JobStore<T> {
     pub fn read(&self, request: ReadRequest) -> Result<Answer, StoreError> {
         answered(|recipient| self.0.read(request, recipient))
     }
+
+    /// Waits until all is stored and released.
+    pub fn close(&self) -> Result<(), StoreError> {
+        answered(|recipient| self.0.close(Some(recipient))).map(drop)
+    }
 }
 
 /// Waits for the answer to a call.

@@ -47,7 +47,9 @@ use std::time::Instant;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
-pub use login::{ConnectionOptions, Environment, Password, PasswordSource, SslMode, SslOptions, Target};
+pub use login::{
+    ConnectionOptions, Environment, Password, PasswordSource, SslMode, SslOptions, Target, take_parameter,
+};
 pub use options::{Access, PostgresOptions};
 pub use tables::{DEFAULT_SCHEMA, Tables};
 
@@ -69,6 +71,8 @@ pub struct PostgresStore<T: Send + 'static> {
     statistics: Arc<Statistics>,
     deliver: Deliver<T>,
     address: StoreAddress,
+    /// What messages call a database that is only read.
+    only_read: Option<String>,
 }
 
 impl<T: Send + 'static> PostgresStore<T> {
@@ -92,6 +96,7 @@ impl<T: Send + 'static> PostgresStore<T> {
             statistics: Arc::clone(&statistics),
             deliver: Arc::clone(&deliver),
             address: options.target.store_address(options.tables.schema()),
+            only_read: (options.access == Access::Read).then(|| options.target.name().to_owned()),
         };
         thread::Builder::new()
             .name(String::from("persist-postgres"))
@@ -128,6 +133,15 @@ impl<T: Send + 'static> Store<T> for PostgresStore<T> {
     }
 
     fn write(&self, writes: Vec<(WriteRequest, T)>) {
+        if let Some(name) = &self.only_read {
+            let refusal = StoreError::only_read(name);
+            return (self.deliver)(
+                writes
+                    .into_iter()
+                    .map(|(_, ticket)| (ticket, Err(refusal.clone())))
+                    .collect(),
+            );
+        }
         let called = Instant::now();
         let (mut admitted, mut refused) = (Vec::with_capacity(writes.len()), Vec::new());
         for (request, ticket) in writes {

@@ -39,6 +39,8 @@ pub enum Access {
     Migrate,
     /// Use them as they are.
     Write,
+    /// Read them as they are.
+    Read,
 }
 
 impl PostgresOptions {

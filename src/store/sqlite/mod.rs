@@ -51,7 +51,6 @@ use super::cap::{Caps, Extent};
 use super::commit::commit_batch;
 use super::error::{ErrorKind, StoreError, catching};
 use super::follow::{FollowerId, Look};
-use super::message::{StoreOption, message};
 use super::statistics::{Held, Statistics};
 use super::write::WriteRequest;
 use super::{Answer, Deliver, IndexConflict, ReadRequest, Store};
@@ -116,17 +115,7 @@ impl<T: Send + 'static> Store<T> for SqliteStore<T> {
 
     fn write(&self, writes: Vec<(WriteRequest, T)>) {
         if self.options.target.access == Access::Read {
-            let refusal = StoreError::new(
-                ErrorKind::Readonly,
-                message![
-                    format!(
-                        "writing to {} failed: the driver was opened only to read (",
-                        self.options.target.location.name()
-                    ),
-                    StoreOption::Readonly,
-                    ")",
-                ],
-            );
+            let refusal = StoreError::only_read(&self.options.target.location.name());
             return self.shared.refuse(&refusal, writes);
         }
         self.shared.push_writes(writes);

@@ -250,6 +250,18 @@ fn looks_like_another_url(text: &str) -> bool {
         .is_some_and(|at| !text[..at].contains(|c: char| c == '=' || c.is_whitespace()))
 }
 
+/// Takes a parameter that is not libpq's out of a URL: the URL without it, and its value, if it has one.
+pub fn take_parameter(url: &str, name: &str) -> Result<(String, Option<String>), StoreError> {
+    let Some((before, query)) = url.split_once('?') else {
+        return Ok((url.to_owned(), None));
+    };
+    let is_it = |pair: &&str| pair.split_once('=').is_some_and(|(given, _)| given == name);
+    let (taken, left): (Vec<&str>, Vec<&str>) = query.split('&').partition(is_it);
+    let value = taken.first().and_then(|pair| pair.split_once('='));
+    let value = value.map(|(_, value)| decode(value)).transpose()?;
+    Ok((format!("{before}?{}", left.join("&")), value))
+}
+
 /// Undoes percent-encoding.
 fn decode(text: &str) -> Result<String, StoreError> {
     let mut decoded = Vec::with_capacity(text.len());

@@ -1,4 +1,4 @@
-//! Where the database is, and how to log in. `bindings` calls [`Target::parse`]; `connection` connects to what comes of it.
+//! Where the database is, and how to log in. `bindings` and `cli` call [`Target::parse`]; `connection` connects to what comes of it.
 //!
 //! `config` puts together what the options, the connection string (`connection_string`), the environment and the password
 //! file (`passfile`) say; `permissions` are those of files with secrets; `password` is the caller's own; `tls` says what is verified, and against what.
@@ -12,4 +12,5 @@ pub(super) mod tls;
 
 pub use config::{ConnectionOptions, Environment, SslMode, SslOptions, Target};
 pub(super) use config::{HostOrder, HostTarget};
+pub use connection_string::take_parameter;
 pub use password::{Password, PasswordSource};

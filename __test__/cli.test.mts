@@ -1,0 +1,31 @@
+/** The command line on SQLite, and what it says of wrong arguments. */
+import assert from "node:assert/strict";
+import path from "node:path";
+import { test } from "node:test";
+
+import { run } from "./support/command-line.mts";
+import { directory } from "./support/directory.mts";
+import { commandLine } from "./suites/cli.mts";
+
+commandLine("SQLite", async (t) => {
+  const filename = path.join(directory(t), "store.db");
+  return { storage: { driver: "SQLite", options: { filename } }, store: filename };
+});
+
+test("wrong use is an error of one line, and 2; a store that is not there is 3", async (t) => {
+  const cwd = directory(t);
+  for (const [arguments_, code, message] of [
+    [
+      ["sessions", "--limitt", "3"],
+      2,
+      /^error: unexpected argument '--limitt' found .*'--limit'.*\(--help says more\)\n$/,
+    ],
+    [["sessions", "--created-after", "soon"], 2, /^error: invalid value 'soon' .* write a date \(2026-01-31\)/],
+    [["vacuum", "--store", "mysql://x"], 3, /^error: there is no store at .*: name one with --store/],
+    [["sessions"], 3, /^error: there is no store at .*sandbox-agent\.db: name one with --store/],
+  ] as const) {
+    const outcome = await run([...arguments_], { cwd });
+    assert.match(outcome.stderr, message);
+    assert.deepEqual([outcome.code, outcome.stdout, outcome.stderr.split("\n").length], [code, "", 2]);
+  }
+});

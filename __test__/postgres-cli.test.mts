@@ -1,0 +1,17 @@
+/** The command line on Postgres. */
+import { after } from "node:test";
+
+import { makeSchema } from "./support/postgres/schema.mts";
+import { startServer } from "./support/postgres/server.mts";
+import { commandLine } from "./suites/cli.mts";
+
+const server = await startServer();
+after(server.cleanup);
+
+commandLine("Postgres", async () => {
+  const schema = await makeSchema(server.url);
+  return {
+    storage: { driver: "Postgres", options: { connectionString: server.url, schema } },
+    store: `${server.url}${server.url.includes("?") ? "&" : "?"}schema=${schema}`,
+  };
+});

@@ -1,0 +1,38 @@
+// Runs the command line in a process of its own, as `npx sandbox-agent-persist` does.
+import { spawn } from "node:child_process";
+import path from "node:path";
+import { text } from "node:stream/consumers";
+
+/** What `npx` runs. */
+export const program = path.join(import.meta.dirname, "..", "..", "cli.js");
+
+/** What came of a run. */
+export interface Outcome {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a command without a terminal, and waits for its end. `env` comes on top of a bare environment. */
+export async function run(
+  arguments_: string[],
+  { env = {}, input = "", cwd }: { env?: Record<string, string>; input?: string; cwd?: string } = {},
+): Promise<Outcome> {
+  const child = spawn(process.execPath, [program, ...arguments_], {
+    cwd,
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...env },
+  });
+  child.stdin.on("error", () => {}); // it may not read all of it
+  child.stdin.end(input);
+  const ended = new Promise<number | null>((resolve, reject) => child.on("close", resolve).on("error", reject));
+  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
+  return { code, stdout, stderr };
+}
+
+/** The objects that a run has printed, one a line. */
+export function objects<T>({ stdout }: Outcome): T[] {
+  return stdout
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as T);
+}

@@ -1,0 +1,99 @@
+//! How a command ends that has not done its work: exit codes, and one line on stderr.
+
+use std::io;
+
+use anstream::eprintln;
+use thiserror::Error;
+
+use super::store::option_name;
+use super::text::Printable;
+use crate::store::error::{ErrorKind, StoreError};
+use crate::store::jobs::Ended;
+
+/// The exit code of a command that failed.
+const FAILED: u8 = 1;
+
+/// The exit code of arguments that are wrong.
+const WRONG_USE: u8 = 2;
+
+/// The exit code where there is no such session, or no such store.
+const NOT_FOUND: u8 = 3;
+
+/// Why a command has not done its work.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    /// The store has failed.
+    #[error("{}", .0.message.text(option_name))]
+    Store(#[from] StoreError),
+    /// The arguments are wrong. The text says how to mend them.
+    #[error("{0}")]
+    Usage(String),
+    /// There is no such session, or no such store.
+    #[error("{0}")]
+    NotFound(String),
+    /// Something else. The text says what was being done, to what, and what to do now.
+    #[error("{0}")]
+    Failed(String),
+    /// Nobody reads what is printed, as with `| head`.
+    #[error("nobody reads the output")]
+    NobodyReads,
+    /// The user has ended it; with this exit code.
+    #[error("ended")]
+    Stopped(u8),
+}
+
+/// Says in one line what is wrong with the arguments, and returns the exit code.
+pub(super) fn wrong_use(error: &clap::Error) -> u8 {
+    let text = error.render().to_string();
+    let problem = text.split("\n\nUsage:").next().unwrap_or(&text);
+    let words: Vec<&str> = problem.split_whitespace().collect();
+    eprintln!("{} (--help says more)", words.join(" "));
+    WRONG_USE
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Store(error) => match error.kind {
+                ErrorKind::InvalidArgument => WRONG_USE,
+                ErrorKind::NotFound => NOT_FOUND,
+                _ => FAILED,
+            },
+            Self::Usage(_) => WRONG_USE,
+            Self::NotFound(_) => NOT_FOUND,
+            Self::Failed(_) => FAILED,
+            Self::NobodyReads => 0,
+            Self::Stopped(code) => *code,
+        }
+    }
+
+    /// Says what went wrong, where that is to be said, and returns the exit code.
+    pub(super) fn report(&self) -> u8 {
+        match self {
+            Self::NobodyReads => {}
+            Self::Stopped(_) => eprintln!("ended"),
+            failure => eprintln!("error: {}", Printable(&failure.to_string())),
+        }
+        self.code()
+    }
+}
+
+/// What writing to stdout fails with.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::NobodyReads;
+        }
+        Self::Failed(format!("writing the output failed: {error}"))
+    }
+}
+
+impl Failure {
+    /// What a job ended with, where `code` is the exit code of a command that the user ends.
+    pub(super) fn of_job(ended: Ended, code: u8) -> Self {
+        match ended {
+            Ended::Failed(error) => Self::Store(error),
+            Ended::Stopped => Self::Stopped(code),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Which store a command works on, and opening it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::calls::NoCaller;
+use super::failure::Failure;
+use crate::store::cap::Caps;
+use crate::store::error::StoreError;
+use crate::store::jobs::{JobStore, deliver_to};
+use crate::store::message::StoreOption;
+use crate::store::postgres::{self, DEFAULT_SCHEMA, PostgresOptions, PostgresStore, take_parameter};
+use crate::store::sqlite::{self, Location, SqliteOptions, SqliteStore};
+use crate::store::tables::TablePrefix;
+use crate::store::{IndexConflict, Store};
+
+/// What the help calls the arguments that every command has.
+pub(super) const EVERYWHERE: &str = "Options of every command";
+
+/// The store that every command works on.
+#[derive(Debug, clap::Args)]
+pub(super) struct StoreArguments {
+    /// The file of an SQLite store, or the URL of a Postgres database
+    ///
+    /// Other users of the machine see the arguments of a process: keep a password in the environment variable, or in ~/.pgpass.
+    #[arg(
+        long,
+        global = true, help_heading = EVERYWHERE,
+        value_name = "PATH|postgres://…?schema=…",
+        env = "SANDBOX_AGENT_PERSIST_URL",
+        hide_env_values = true,
+        default_value = "./sandbox-agent.db"
+    )]
+    store: String,
+
+    /// What the names of the tables begin with
+    #[arg(
+        long,
+        global = true, help_heading = EVERYWHERE,
+        value_name = "PREFIX",
+        default_value = "",
+        hide_default_value = true
+    )]
+    table_prefix: String,
+}
+
+/// What a command may do with a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Read what is there.
+    Read,
+    /// Change what is there, but not the tables.
+    Write,
+    /// Create the tables, and bring older ones up to date.
+    Migrate,
+}
+
+/// A store that is open.
+pub(super) struct OpenStore {
+    /// The store, as jobs call it.
+    pub(super) calls: JobStore<NoCaller>,
+    /// What it is called in messages, which is no secret.
+    pub(super) name: String,
+}
+
+impl StoreArguments {
+    /// Opens the store, and waits until it can be used.
+    pub(super) fn open(&self, access: Access) -> Result<OpenStore, Failure> {
+        let prefix = TablePrefix::parse(&self.table_prefix)?;
+        let is_url = ["postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| self.store.starts_with(scheme));
+        let store = if is_url {
+            self.open_postgres(access, &prefix)?
+        } else {
+            self.open_sqlite(access, &prefix)?
+        };
+        store.calls.ready()?;
+        Ok(store)
+    }
+
+    fn open_sqlite(&self, access: Access, prefix: &TablePrefix) -> Result<OpenStore, Failure> {
+        let location = Location::parse(&self.store)?;
+        let Location::File(path) = &location else {
+            return Err(Failure::Usage(String::from(
+                "--store must be a file: a database in memory has no sessions",
+            )));
+        };
+        if access != Access::Migrate {
+            check_is_there(path)?;
+        }
+        let name = path.display().to_string();
+        let options = SqliteOptions {
+            target: sqlite::Target {
+                access: match access {
+                    Access::Read => sqlite::Access::Read,
+                    Access::Write => sqlite::Access::Write,
+                    Access::Migrate => sqlite::Access::Migrate,
+                },
+                ..sqlite::Target::new(location)
+            },
+            tables: sqlite::Tables::with_prefix(prefix),
+            index_conflict: IndexConflict::Reject,
+            caps: Caps::default(),
+        };
+        let store: Arc<dyn Store<_> + Send + Sync> =
+            Arc::new(SqliteStore::open(options, deliver_to(Arc::new(|_| {})))?);
+        Ok(OpenStore {
+            calls: JobStore::new(store),
+            name,
+        })
+    }
+
+    fn open_postgres(&self, access: Access, prefix: &TablePrefix) -> Result<OpenStore, Failure> {
+        let (url, schema) = take_parameter(&self.store, "schema")?;
+        let tables = postgres::Tables::new(schema.as_deref().unwrap_or(DEFAULT_SCHEMA), prefix)?;
+        let connection = postgres::ConnectionOptions {
+            connection_string: Some(url),
+            ..postgres::ConnectionOptions::default()
+        };
+        let target = postgres::Target::parse(connection, &postgres::Environment::of_process())?;
+        let name = target.name().to_owned();
+        let options = PostgresOptions {
+            access: match access {
+                Access::Read => postgres::Access::Read,
+                Access::Write => postgres::Access::Write,
+                Access::Migrate => postgres::Access::Migrate,
+            },
+            index_conflict: IndexConflict::Reject,
+            max_connections: 4,
+            ..PostgresOptions::new(target, tables)
+        };
+        let store: Arc<dyn Store<_> + Send + Sync> =
+            Arc::new(PostgresStore::open(options, deliver_to(Arc::new(|_| {})))?);
+        Ok(OpenStore {
+            calls: JobStore::new(store),
+            name,
+        })
+    }
+}
+
+impl OpenStore {
+    /// Waits until all is stored, and releases everything.
+    pub(super) fn close(self) -> Result<(), StoreError> {
+        self.calls.close()
+    }
+}
+
+fn check_is_there(path: &Path) -> Result<(), Failure> {
+    if path.exists() {
+        return Ok(());
+    }
+    Err(Failure::NotFound(format!(
+        "there is no store at {}: name one with --store, or with SANDBOX_AGENT_PERSIST_URL",
+        path.display()
+    )))
+}
+
+/// What the command line calls the options of a store, for its errors.
+pub(super) fn option_name(option: StoreOption) -> &'static str {
+    match option {
+        StoreOption::Migrate => "`sandbox-agent-persist migrate`",
+        StoreOption::TablePrefix => "--table-prefix",
+        StoreOption::Schema => "`?schema=` in --store",
+        StoreOption::Filename | StoreOption::ConnectionString => "--store",
+        StoreOption::Readonly => "a command that only reads",
+        StoreOption::Password => "PGPASSWORD",
+        StoreOption::ApplicationName => "PGAPPNAME",
+        StoreOption::ConnectTimeout => "`connect_timeout` in --store",
+        StoreOption::SslCa => "`sslrootcert` in --store",
+        StoreOption::SslCert => "`sslcert` in --store",
+        StoreOption::SslKey => "`sslkey` in --store",
+        StoreOption::SslServername => "the host in --store",
+        // The command line sets these itself.
+        StoreOption::BusyTimeout => "the time to wait for locks",
+        StoreOption::MaxConnections => "the number of connections",
+        StoreOption::AcquireTimeout => "the time to wait for a connection",
+        StoreOption::QueryTimeout => "the time that a call may take",
+    }
+}
