@@ -10,7 +10,7 @@ use super::labels;
 use crate::store::ReadRequest;
 use crate::store::follow::BEFORE_ALL;
 use crate::store::list::{EventFilter, EventList, List, ListRequest, Order, Sender, SessionFilter, SessionList};
-use crate::store::page::{self, DEFAULT_LIMIT};
+use crate::store::page::{self, DEFAULT_LIMIT, PageSize};
 
 /// What messages call the argument.
 const REQUEST: &str = "request";
@@ -116,5 +116,5 @@ fn page_of<L: List>(fields: &Fields<'_>, list: L) -> Result<ListRequest<L>, Fail
         }
         None => DEFAULT_LIMIT,
     };
-    Ok(ListRequest::new(list, cursor.as_deref(), limit)?)
+    Ok(ListRequest::new(list, cursor.as_deref(), PageSize::items(limit))?)
 }

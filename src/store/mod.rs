@@ -128,6 +128,18 @@ pub enum ReadRequest {
     Check(Look),
 }
 
+impl From<ListRequest<SessionList>> for ReadRequest {
+    fn from(request: ListRequest<SessionList>) -> Self {
+        Self::ListSessions(request)
+    }
+}
+
+impl From<ListRequest<EventList>> for ReadRequest {
+    fn from(request: ListRequest<EventList>) -> Self {
+        Self::ListEvents(request)
+    }
+}
+
 impl Measured for ReadRequest {
     fn operation(&self) -> Option<Operation> {
         match self {

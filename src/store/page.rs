@@ -14,6 +14,26 @@ pub const DEFAULT_LIMIT: u32 = 100;
 /// its frame, and JavaScript's parse of it, always fits.
 pub const MAX_PAGE_BYTES: usize = 256 << 20;
 
+/// How much a page holds at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageSize {
+    /// How many items.
+    pub items: u32,
+    /// How many bytes of JSON text, unless one item alone has more.
+    pub bytes: usize,
+}
+
+impl PageSize {
+    /// So many items, as far as JavaScript can take their text.
+    #[must_use]
+    pub fn items(items: u32) -> Self {
+        Self {
+            items,
+            bytes: MAX_PAGE_BYTES,
+        }
+    }
+}
+
 /// The limit that a number from JavaScript means: not finite or below 1 is the default, fractions are floored.
 #[must_use]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // the cast saturates, and the sign is checked
@@ -46,29 +66,38 @@ pub fn items(page: &str) -> Result<Vec<&str>, StoreError> {
     Ok(items.into_iter().map(RawValue::get).collect())
 }
 
+/// The cursor of the page after this one, if there is one. It stands at the end of the text, so the items are not looked at.
+pub fn next_cursor(page: &str) -> Result<Option<String>, StoreError> {
+    // The quotes within a string are escaped: this is nowhere in the cursor itself.
+    let Some((_, cursor)) = page.rsplit_once(NEXT_CURSOR).filter(|_| page.ends_with("\"}")) else {
+        return Ok(None);
+    };
+    let cursor = cursor.strip_suffix('}').unwrap_or(cursor);
+    let cursor = serde_json::from_str(cursor)
+        .map_err(|error| StoreError::internal(&format!("a page's cursor could not be read: {error}")))?;
+    Ok(Some(cursor))
+}
+
+/// What stands between the items of a page and the cursor of the next one.
+const NEXT_CURSOR: &str = r#"],"nextCursor":"#;
+
 /// A page in the making: its JSON text, item by item.
 pub struct PageText<K> {
     text: String,
     cursors: Cursors<K>,
-    limit: u32,
-    max_bytes: usize,
+    size: PageSize,
     items: u32,
     last: Option<K>,
 }
 
 impl<K: Key> PageText<K> {
-    /// An empty page for at most `limit` items, of a list with such cursors.
+    /// An empty page of that size, of a list with such cursors.
     #[must_use]
-    pub fn new(cursors: Cursors<K>, limit: u32) -> Self {
-        Self::with_max_bytes(cursors, limit, MAX_PAGE_BYTES)
-    }
-
-    fn with_max_bytes(cursors: Cursors<K>, limit: u32, max_bytes: usize) -> Self {
+    pub fn new(cursors: Cursors<K>, size: PageSize) -> Self {
         Self {
             text: String::from(r#"{"items":["#),
             cursors,
-            limit,
-            max_bytes,
+            size,
             items: 0,
             last: None,
         }
@@ -76,7 +105,7 @@ impl<K: Key> PageText<K> {
 
     /// Adds the next row; false when it belongs to the next page, which ends this one.
     fn push(&mut self, key: K, write_json: impl FnOnce(&mut String)) -> bool {
-        if self.items == self.limit {
+        if self.items == self.size.items {
             return false;
         }
         let before = self.text.len();
@@ -85,7 +114,7 @@ impl<K: Key> PageText<K> {
         }
         write_json(&mut self.text);
         // One item alone always goes in: a page must move on.
-        if self.items > 0 && self.text.len() > self.max_bytes {
+        if self.items > 0 && self.text.len() > self.size.bytes {
             self.text.truncate(before);
             return false;
         }
@@ -97,13 +126,14 @@ impl<K: Key> PageText<K> {
     /// The whole page; `more` says whether a row was left for the next one.
     #[must_use]
     pub fn finish(mut self, more: bool) -> Page<K> {
-        self.text.push(']');
         let next = self.last.filter(|_| more);
         if let Some(last) = &next {
-            self.text.push_str(r#","nextCursor":"#);
+            self.text.push_str(NEXT_CURSOR);
             push_string(&mut self.text, &self.cursors.after(last));
+            self.text.push('}');
+        } else {
+            self.text.push_str("]}");
         }
-        self.text.push('}');
         Page { text: self.text, next }
     }
 }
@@ -142,10 +172,30 @@ mod tests {
 
     #[test]
     fn a_page_ends_early_before_it_is_too_long_but_never_empty() {
-        let mut page = PageText::with_max_bytes(Cursors::plain(), 10, 30);
+        let mut page = PageText::new(Cursors::plain(), PageSize { items: 10, bytes: 30 });
         assert!(page.push(EventKey(1), |out| out.push_str(&"1".repeat(100))));
         assert!(!page.push(EventKey(2), |out| out.push('2')));
         let text = page.finish(true).text;
         assert!(text.ends_with(r#"1],"nextCursor":"e1:1"}"#), "{text}");
+    }
+
+    #[test]
+    fn the_cursor_at_the_end_is_found_whatever_the_items_hold() {
+        let page = |item: &str, more| {
+            let mut page = PageText::new(Cursors::<SessionKey>::plain(), PageSize::items(1));
+            let id = String::from(r#"],"nextCursor":"x"}"#);
+            page.push(SessionKey { created_at: 1, id }, |out| out.push_str(item));
+            page.finish(more).text
+        };
+        for item in [
+            "1",
+            r#""a""#,
+            r#"{"a":[1],"nextCursor":"b"}"#,
+            r#"[[1],"nextCursor":"b"]"#,
+        ] {
+            let cursor = next_cursor(&page(item, true)).unwrap();
+            assert_eq!(cursor.as_deref(), Some(r#"s1:1:],"nextCursor":"x"}"#), "{item}");
+            assert_eq!(next_cursor(&page(item, false)).unwrap(), None, "{item}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::cli::time::minute;
 use crate::store::error::StoreError;
 use crate::store::list::{ListRequest, Order, SessionList};
 use crate::store::model::SessionRecord;
-use crate::store::page::items;
+use crate::store::page::{PageSize, items};
 use crate::store::{Answer, ReadRequest};
 
 /// See the help.
@@ -33,7 +33,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
         filter: arguments.filters.filter(),
         order: Order::Descending,
     };
-    let request = ReadRequest::ListSessions(ListRequest::new(list, None, arguments.limit)?);
+    let request = ReadRequest::ListSessions(ListRequest::new(list, None, PageSize::items(arguments.limit))?);
     let Answer::Json(page) = store.calls.read(request)? else {
         return Err(StoreError::internal("a list was answered with no page").into());
     };

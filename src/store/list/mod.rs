@@ -12,7 +12,7 @@ pub use self::parameters::{Parameter, Parameters};
 pub use self::sessions::{RARE, SessionFilter, SessionList};
 use super::cursor::{Cursors, Fingerprint, Key, Position};
 use super::error::StoreError;
-use super::page::PageText;
+use super::page::{PageSize, PageText};
 
 /// From the first to the last, or the other way round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,21 +54,21 @@ pub struct ListRequest<L: List> {
     pub list: L,
     /// Where this one begins.
     pub position: Position<L::Key>,
-    /// How many items it has at most.
-    pub limit: u32,
+    /// How much it holds at most.
+    pub size: PageSize,
 }
 
 impl<L: List> ListRequest<L> {
     /// The page that a cursor of the list names, or the first one.
-    pub fn new(list: L, cursor: Option<&str>, limit: u32) -> Result<Self, StoreError> {
+    pub fn new(list: L, cursor: Option<&str>, size: PageSize) -> Result<Self, StoreError> {
         let position = list.cursors().position(cursor)?;
-        Ok(Self { list, position, limit })
+        Ok(Self { list, position, size })
     }
 
     /// How many rows fill the page: one more shows whether there are others.
     #[must_use]
     pub fn rows(&self) -> i64 {
-        i64::from(self.limit) + 1
+        i64::from(self.size.items) + 1
     }
 
     /// The page after the row with that key.
@@ -86,7 +86,7 @@ impl<L: List> ListRequest<L> {
     /// The page with nothing on it yet.
     #[must_use]
     pub fn empty_page(&self) -> PageText<L::Key> {
-        PageText::new(self.list.cursors(), self.limit)
+        PageText::new(self.list.cursors(), self.size)
     }
 }
 

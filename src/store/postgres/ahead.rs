@@ -19,7 +19,7 @@ use super::error::Failure;
 use super::read::{self, Span};
 use crate::store::cursor::{EventKey, Position};
 use crate::store::list::EventList;
-use crate::store::page::Page;
+use crate::store::page::{Page, PageSize};
 
 /// How long before its call a page may have been read.
 const MAX_AGE: Duration = Duration::from_millis(500);
@@ -61,8 +61,8 @@ struct Scan {
 pub(super) struct List {
     /// All of a session, in ascending order.
     pub(super) events: EventList,
-    /// How many events a page has.
-    pub(super) limit: u32,
+    /// How much a page holds.
+    pub(super) size: PageSize,
 }
 
 struct Next {
@@ -306,7 +306,7 @@ impl ReadAhead {
             }
             let at = Instant::now();
             let span = Span {
-                limit: self.list.limit,
+                size: self.list.size,
                 pages: pages - brought.pages,
                 max_bytes: MAX_BYTES,
             };

@@ -18,24 +18,24 @@ use crate::store::find::{FindSessions, FoundSessions};
 use crate::store::labels;
 use crate::store::list::{EventList, Label, List, ListRequest, SessionList};
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
-use crate::store::page::{Page, PageText};
+use crate::store::page::{Page, PageSize, PageText};
 use crate::store::tables::columns;
 
 /// How much one statement reads.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
-    /// How many events a page has.
-    pub(super) limit: u32,
+    /// How much a page holds.
+    pub(super) size: PageSize,
     pub(super) pages: u32,
     /// Past so many bytes no other page is begun, and one that is not full fails.
     pub(super) max_bytes: usize,
 }
 
 impl Span {
-    /// One page, of any size.
-    pub(super) fn page(limit: u32) -> Self {
+    /// One page.
+    pub(super) fn page(size: PageSize) -> Self {
         Self {
-            limit,
+            size,
             pages: 1,
             max_bytes: usize::MAX,
         }
@@ -43,7 +43,7 @@ impl Span {
 
     /// How many rows that takes: one more shows whether there are others.
     fn rows(self) -> i64 {
-        i64::from(self.limit)
+        i64::from(self.size.items)
             .saturating_mul(i64::from(self.pages))
             .saturating_add(1)
     }
@@ -91,7 +91,7 @@ pub(super) async fn sessions(
         connection,
         &statement,
         &request.list,
-        Span::page(request.limit),
+        Span::page(request.size),
         push,
         drop,
     )
@@ -199,7 +199,7 @@ async fn pages<L: List>(
     mut pass_on: impl FnMut(Page<L::Key>),
 ) -> Result<Page<L::Key>, Failure> {
     let mut rows = pin!(statement.rows(connection).await?);
-    let mut page = PageText::new(list.cursors(), span.limit);
+    let mut page = PageText::new(list.cursors(), span.size);
     let mut bytes: usize = 0;
     let mut unread = span.rows();
     let mut left = span.pages;
@@ -212,7 +212,7 @@ async fn pages<L: List>(
             && bytes <= span.max_bytes
         {
             left -= 1;
-            pass_on(std::mem::replace(&mut page, PageText::new(list.cursors(), span.limit)).finish(true));
+            pass_on(std::mem::replace(&mut page, PageText::new(list.cursors(), span.size)).finish(true));
             pushed = push(&row, &mut page);
         }
         if matches!(pushed, Ok(true)) && bytes <= span.max_bytes {

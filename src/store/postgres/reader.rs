@@ -124,7 +124,7 @@ impl Reader {
         }
         let list = Rc::new(List {
             events: request.list.clone(),
-            limit: request.limit,
+            size: request.size,
         });
         self.all_events(list, &request.position, deadline).await
     }
@@ -140,7 +140,7 @@ impl Reader {
             if request.list.filter.method.is_some() {
                 return read::events_with_method(connection, tables, request).await;
             }
-            let span = Span::page(request.limit);
+            let span = Span::page(request.size);
             read::events(connection, tables, &request.list, &request.position, span, drop).await
         };
         self.database.run(Purpose::Read, deadline, work).await
@@ -168,7 +168,7 @@ impl Reader {
         };
         let work = async |connection: &Connection| {
             let tables = &self.database.options.tables;
-            read::events(connection, tables, &list.events, position, Span::page(list.limit), drop).await
+            read::events(connection, tables, &list.events, position, Span::page(list.size), drop).await
         };
         let page = self.database.run(Purpose::Read, deadline, work).await?;
         if let Some(next) = page.next {
