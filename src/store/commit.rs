@@ -54,7 +54,7 @@ impl<T> Batch<T> {
                 sessions.collect()
             }
             Self::Single(request, _) => request.session_of_events().into_iter().collect(),
-            Self::Upkeep(..) => Vec::new(),
+            Self::Upkeep(request, _) => request.sessions_of_events(),
         }
     }
 

@@ -34,6 +34,12 @@ impl LabelChanges {
         Ok(())
     }
 
+    /// Whether nothing is set or removed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What is set: names and values.
     pub fn set(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0

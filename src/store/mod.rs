@@ -19,6 +19,7 @@ pub mod fork;
 pub mod jobs;
 pub mod labels;
 pub mod list;
+pub mod load;
 pub mod message;
 pub mod mode;
 pub mod model;

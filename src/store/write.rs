@@ -88,7 +88,7 @@ impl WriteRequest {
         match self {
             Self::Row(request) => request.text_bytes(),
             Self::Single(request) => request.text_bytes(),
-            Self::Upkeep(_) => 0,
+            Self::Upkeep(request) => request.text_bytes(),
         }
     }
 
@@ -145,13 +145,13 @@ impl From<SessionWrite> for AdmittedWrite {
 }
 
 impl AdmittedWrite {
-    /// The session whose events it changes, if it does.
+    /// The sessions whose events it changes.
     #[must_use]
-    pub fn session_of_events(&self) -> Option<&str> {
+    pub fn sessions_of_events(&self) -> Vec<&str> {
         match self {
-            Self::OfSession(SessionWrite::Row(request)) => request.session_of_events(),
-            Self::OfSession(SessionWrite::Single(request)) => request.session_of_events(),
-            Self::Upkeep(_) => None,
+            Self::OfSession(SessionWrite::Row(request)) => request.session_of_events().into_iter().collect(),
+            Self::OfSession(SessionWrite::Single(request)) => request.session_of_events().into_iter().collect(),
+            Self::Upkeep(request) => request.sessions_of_events(),
         }
     }
 }
@@ -197,18 +197,29 @@ impl RowRequest {
 
     /// Reads and checks it.
     pub fn parse(&self) -> Result<Write<'_>, StoreError> {
-        if self.bytes() > MAX_WRITE_BYTES {
-            return Err(StoreError::invalid(format!(
-                "the record or event is too large: its JSON text has {} bytes, and no more than {MAX_WRITE_BYTES} could ever be \
-                 read back into JavaScript",
-                self.bytes()
-            )));
-        }
         match self {
-            Self::UpdateSession { record } => SessionRecord::parse(record).map(Write::UpdateSession),
-            Self::InsertEvent { session_id, event } => SessionEvent::parse(session_id, event).map(Write::InsertEvent),
+            Self::UpdateSession { record } => {
+                check_size(record)?;
+                SessionRecord::parse(record).map(Write::UpdateSession)
+            }
+            Self::InsertEvent { session_id, event } => {
+                check_size(event)?;
+                SessionEvent::parse(session_id, event).map(Write::InsertEvent)
+            }
         }
     }
+}
+
+/// Refuses the JSON text of a record or event that could never be read back.
+pub fn check_size(text: &str) -> Result<(), StoreError> {
+    if text.len() <= MAX_WRITE_BYTES {
+        return Ok(());
+    }
+    Err(StoreError::invalid(format!(
+        "the record or event is too large: its JSON text has {} bytes, and no more than {MAX_WRITE_BYTES} could ever be read back \
+         into JavaScript",
+        text.len()
+    )))
 }
 
 impl Measured for RowRequest {

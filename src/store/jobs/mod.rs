@@ -26,6 +26,7 @@ use super::check::Looked;
 use super::compaction::StepDone;
 use super::error::StoreError;
 use super::find::FoundSessions;
+use super::load::{Loaded, TakenBack};
 use super::prune::Pruned;
 use super::rebuild::Rebuilt;
 use super::upkeep::UpkeepRequest;
@@ -105,6 +106,10 @@ pub enum JobAnswer {
     Compacted(StepDone),
     /// Messages of a session that begin or end turns.
     Messages(Box<FoundMessages>),
+    /// What came of the parts of a step of loading.
+    Loaded(Loaded),
+    /// What came of taking back some of what was loaded.
+    TakenBack(TakenBack),
 }
 
 impl JobAnswer {
@@ -112,7 +117,11 @@ impl JobAnswer {
     #[must_use]
     pub fn taking(mut self, time: Duration) -> Self {
         match &mut self {
-            Self::Pruned(Pruned { took, .. }) | Self::Freed { took, .. } | Self::Compacted(StepDone { took, .. }) => {
+            Self::Pruned(Pruned { took, .. })
+            | Self::Freed { took, .. }
+            | Self::Compacted(StepDone { took, .. })
+            | Self::Loaded(Loaded { took, .. })
+            | Self::TakenBack(TakenBack { took, .. }) => {
                 *took = time;
             }
             Self::Sessions(_) | Self::OldestOfNewest(_) | Self::Messages(_) | Self::Rebuilt(_) | Self::Looked(_) => {}

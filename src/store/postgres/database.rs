@@ -70,6 +70,8 @@ pub(super) enum Purpose {
     LateWrites,
     /// Removing what is over the caps, beside the reads as well.
     Trim,
+    /// Loading sessions, beside the reads as well.
+    Load,
 }
 
 impl Database {
@@ -273,7 +275,7 @@ impl Database {
     fn connection(&self, purpose: Purpose) -> LocalBoxFuture<'_, Result<Lease, Failure>> {
         self.connection_of(match purpose {
             Purpose::Prepare | Purpose::Write => &self.writers,
-            Purpose::Read | Purpose::LateWrites | Purpose::Trim => &self.readers,
+            Purpose::Read | Purpose::LateWrites | Purpose::Trim | Purpose::Load => &self.readers,
         })
     }
 
@@ -341,7 +343,10 @@ impl Database {
         match failure.remedy {
             Remedy::None | Remedy::AnotherPlace => true,
             Remedy::Retry => false,
-            Remedy::AnotherTime => matches!(purpose, Purpose::Write | Purpose::LateWrites | Purpose::Trim),
+            Remedy::AnotherTime => matches!(
+                purpose,
+                Purpose::Write | Purpose::LateWrites | Purpose::Trim | Purpose::Load
+            ),
             // A server that only reads stays as it is, unless there may be another.
             Remedy::Reconnect => {
                 failure.kind == ErrorKind::Readonly

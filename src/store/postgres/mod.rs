@@ -15,6 +15,7 @@ mod error;
 mod follow;
 mod late_writes;
 mod list;
+mod load;
 mod login;
 mod lookup;
 mod measure;

@@ -27,6 +27,7 @@ use crate::store::cap::{
     Count, EventCap, Extent, PAUSE_AFTER_REFUSAL, QUIET, Refusals, SessionCap, removing_events, removing_session,
 };
 use crate::store::error::ErrorKind;
+use crate::store::load::{SessionEnd, SessionPart};
 use crate::store::write::{RowRequest, WriteResult};
 
 /// How long a removal waits for a locked row. It is tried again.
@@ -92,6 +93,17 @@ impl Trimming {
             }
             (RowRequest::UpdateSession { .. }, _, Some(sessions)) => sessions.borrow_mut().written(),
             _ => {}
+        }
+    }
+
+    /// A part of a session was loaded.
+    pub(super) fn loaded(&self, part: &SessionPart) {
+        if let Some(events) = &self.events {
+            let mut events = events.borrow_mut();
+            part.events.iter().for_each(|_| events.stored(&part.session_id, None));
+        }
+        if let (Some(sessions), Some(SessionEnd { record: Some(_), .. })) = (&self.sessions, &part.end) {
+            sessions.borrow_mut().written();
         }
     }
 

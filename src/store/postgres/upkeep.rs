@@ -1,5 +1,7 @@
-//! Writes that are of no session. `serve` calls it.
+//! Writes that keep no place in the order of a session. `serve` calls it.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,8 +12,10 @@ use tokio_postgres::types::Type;
 use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::error::{Failure, Remedy};
+use super::load::{LoadStatements, Loading};
 use super::rebuild;
 use super::single::Undone;
+use super::statement::Statements;
 use super::tables::{Preparation, Tables};
 use crate::store::Answer;
 use crate::store::error::ErrorKind;
@@ -24,14 +28,21 @@ use crate::store::write::WriteResult;
 pub(super) struct Upkeep {
     database: Rc<Database>,
     preparation: Rc<Preparation>,
+    statements: Statements,
+    load_statements: LoadStatements,
+    /// The sessions whose events are being changed, and by how many requests.
+    changing: RefCell<HashMap<Box<str>, u32>>,
     closing: watch::Sender<bool>,
 }
 
 impl Upkeep {
     pub(super) fn new(database: Rc<Database>, preparation: Rc<Preparation>) -> Self {
         Self {
+            statements: Statements::new(&database.options.tables, database.options.query_timeout),
+            load_statements: LoadStatements::new(&database.options.tables),
             database,
             preparation,
+            changing: RefCell::default(),
             closing: watch::Sender::new(false),
         }
     }
@@ -39,6 +50,32 @@ impl Upkeep {
     /// Ends what the server may work on for long, and leaves undone what is left of it.
     pub(super) fn close(&self) {
         self.closing.send_replace(true);
+    }
+
+    /// Notes that the request is about to change events of its sessions, until [`Self::ends`].
+    pub(super) fn begins(&self, request: &UpkeepRequest) {
+        let mut changing = self.changing.borrow_mut();
+        for session_id in request.sessions_of_events() {
+            *changing.entry(session_id.into()).or_default() += 1;
+        }
+    }
+
+    /// The request has changed what it changes.
+    pub(super) fn ends(&self, request: &UpkeepRequest) {
+        let mut changing = self.changing.borrow_mut();
+        for session_id in request.sessions_of_events() {
+            if let Some(requests) = changing.get_mut(session_id) {
+                *requests -= 1;
+                if *requests == 0 {
+                    changing.remove(session_id);
+                }
+            }
+        }
+    }
+
+    /// Whether events of the session are being changed.
+    pub(super) fn is_changing(&self, session_id: &str) -> bool {
+        self.changing.borrow().contains_key(session_id)
     }
 
     /// Does what was asked for, however long it takes.
@@ -53,10 +90,20 @@ impl Upkeep {
                 Err(Undone::Refused(refusal)) => return Err(refusal),
                 Err(Undone::Failed(failure)) => Err(rebuild::advised(failure)),
             },
+            UpkeepRequest::Load(step) => self.loading().load(step).await,
+            UpkeepRequest::TakeBack(taking) => self.loading().take_back(taking).await,
         };
         done.map_err(|failure| {
             failure.into_error(&format!("{} {}", request.doing(), self.database.options.target.name()))
         })
+    }
+
+    fn loading(&self) -> Loading<'_> {
+        Loading {
+            database: &self.database,
+            statements: &self.statements,
+            load_statements: &self.load_statements,
+        }
     }
 
     /// Vacuums the tables, and says by how much they have become smaller.

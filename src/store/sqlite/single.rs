@@ -6,6 +6,8 @@ mod fork;
 mod labels;
 mod prune;
 
+pub(super) use labels::set as set_labels;
+
 use rusqlite::Connection;
 
 use super::compaction::Compaction;

@@ -20,6 +20,7 @@ use crate::store::cap::{
     Caps, EventCap, Extent, PAUSE_AFTER_REFUSAL, QUIET, Refusals, SessionCap, removing_events, removing_session,
 };
 use crate::store::error::StoreError;
+use crate::store::load::CheckedPart;
 use crate::store::statistics::Statistics;
 use crate::store::write::{Write, WriteResult};
 
@@ -105,6 +106,19 @@ impl Trimming {
                 (Write::UpdateSession(_), _, Some(sessions)) => sessions.written(),
                 _ => {}
             }
+        }
+    }
+
+    /// A part of a session was loaded.
+    pub(super) fn loaded(&mut self, part: &CheckedPart<'_>) {
+        self.is_quiet = false;
+        if let Some(events) = &mut self.events {
+            for event in &part.events {
+                events.stored(part.session_id, Some(event.event_index));
+            }
+        }
+        if let (Some(sessions), Some(_)) = (&mut self.sessions, &part.record) {
+            sessions.written();
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is written to SQLite: one batch of writes as one transaction. The writer thread calls it, through group commit.
 
+mod load;
 mod rows;
 
 use std::collections::HashMap;
@@ -60,7 +61,10 @@ pub(super) struct Writer {
     sync: Sync,
     update_session: String,
     insert_event: String,
+    load_event: String,
+    remove_newest: String,
     is_stored: String,
+    is_taken: String,
     highest_index: String,
 }
 
@@ -117,6 +121,16 @@ impl Writer {
                 columns = names(&EVENTS),
                 replaced = replacements(&EVENTS, "excluded"),
             ),
+            load_event: format!(
+                "INSERT INTO {events} ({columns}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+                 ON CONFLICT (session_id, event_index) DO NOTHING",
+                columns = names(&EVENTS),
+            ),
+            remove_newest: format!(
+                "DELETE FROM {events} WHERE session_id = ?1 AND event_index IN (\
+                 SELECT event_index FROM {events} WHERE session_id = ?1 AND event_index > ?2 ORDER BY event_index DESC LIMIT ?3)"
+            ),
+            is_taken: format!("SELECT EXISTS (SELECT 1 FROM {events} WHERE session_id = ?1 AND event_index = ?2)"),
             is_stored: format!(
                 "SELECT EXISTS (SELECT 1 FROM {events} WHERE session_id = ?1 AND event_index = ?2 AND id = ?3)"
             ),
@@ -335,17 +349,26 @@ impl Backend for Writer {
 
     fn keep_up(&mut self, request: &UpkeepRequest) -> WriteResult {
         self.target.check_not_moved(&self.connection)?;
-        self.trimming.changed_all();
         let began = Instant::now();
-        let done = match request {
-            UpkeepRequest::GiveBack => self.transaction(Sync::AtOnce, |writer| space::give_back(&writer.connection)),
-            UpkeepRequest::Vacuum => {
-                space::check_room(&self.connection, &self.target, &self.doing(request.doing()))?;
-                self.target.patiently(|| space::vacuum(&self.connection))
+        let answer = match request {
+            UpkeepRequest::GiveBack => {
+                self.trimming.changed_all();
+                let given_back = self.transaction(Sync::AtOnce, |writer| space::give_back(&writer.connection));
+                given_back.map_err(|error| self.error(request.doing(), &error))?
             }
-            UpkeepRequest::Rebuild(step) => return self.rebuild(request, step),
+            UpkeepRequest::Vacuum => {
+                self.trimming.changed_all();
+                space::check_room(&self.connection, &self.target, &self.doing(request.doing()))?;
+                let vacuumed = self.target.patiently(|| space::vacuum(&self.connection));
+                vacuumed.map_err(|error| self.error(request.doing(), &error))?
+            }
+            UpkeepRequest::Rebuild(step) => {
+                self.trimming.changed_all();
+                return self.rebuild(request, step);
+            }
+            UpkeepRequest::Load(step) => self.load(step, request.doing())?,
+            UpkeepRequest::TakeBack(taking) => self.take_back(taking, request.doing())?,
         };
-        let answer = done.map_err(|error| self.error(request.doing(), &error))?;
         self.copy_log(began.elapsed());
         Ok(answer.taking(began.elapsed()))
     }

@@ -7,7 +7,7 @@ use crate::store::Answer;
 use crate::store::labels::{self, LabelChanges};
 use crate::store::sqlite::tables::Tables;
 
-pub(super) fn set(
+pub(in crate::store::sqlite) fn set(
     connection: &Connection,
     Tables { labels, .. }: &Tables,
     session_id: &str,

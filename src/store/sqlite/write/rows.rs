@@ -27,7 +27,7 @@ impl Writer {
         }
     }
 
-    fn update_session(&self, record: &SessionRecord<'_>) -> rusqlite::Result<()> {
+    pub(super) fn update_session(&self, record: &SessionRecord<'_>) -> rusqlite::Result<()> {
         self.connection.prepare_cached(&self.update_session)?.execute(params![
             record.id,
             record.agent,
@@ -78,7 +78,7 @@ impl Writer {
     }
 
     /// Whether this very event is at the place that it asks for.
-    fn is_stored(&self, event: &SessionEvent<'_>) -> rusqlite::Result<bool> {
+    pub(super) fn is_stored(&self, event: &SessionEvent<'_>) -> rusqlite::Result<bool> {
         self.connection
             .prepare_cached(&self.is_stored)?
             .query_row(params![event.session_id, event.event_index, event.id], |row| row.get(0))
@@ -92,7 +92,7 @@ impl Writer {
     }
 
     /// No row was changed though the place is free: a trigger's `RAISE(IGNORE)`, or a constraint's `ON CONFLICT IGNORE`.
-    fn swallowed(&self, event: &SessionEvent<'_>) -> StoreError {
+    pub(super) fn swallowed(&self, event: &SessionEvent<'_>) -> StoreError {
         StoreError::invalid(format!(
             "writing event {} of session {} to {} failed: a trigger or constraint of the table's owner ignored the row; \
              nothing was stored",

@@ -1,0 +1,175 @@
+//! Loading sessions, and taking back what was loaded of one. `super` calls it.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::params;
+
+use super::{Sync, Writer};
+use crate::store::Answer;
+use crate::store::deleted;
+use crate::store::error::StoreError;
+use crate::store::jobs::JobAnswer;
+use crate::store::load::{CheckedPart, LoadStep, Loaded, PartResult, TakeBack, TakenBack, place_taken};
+use crate::store::model::SessionEvent;
+use crate::store::sqlite::single::{self, Failure};
+use crate::store::sqlite::tombstones::Deleted;
+use crate::store::write::WriteResult;
+
+/// How long a step of taking back removes events: others can write again once it is committed.
+const TIME: Duration = Duration::from_millis(5);
+
+/// How many events are removed before it looks at the clock.
+const EVENTS_AT_ONCE: i64 = 100;
+
+/// A part that ended the transaction of all, and why.
+struct Ended {
+    position: Option<usize>,
+    error: rusqlite::Error,
+}
+
+impl From<rusqlite::Error> for Ended {
+    fn from(error: rusqlite::Error) -> Self {
+        Self { position: None, error }
+    }
+}
+
+impl Writer {
+    /// Loads the parts of a step as one transaction. A part that fails by itself is undone by itself.
+    pub(super) fn load(&mut self, step: &LoadStep, doing: &str) -> WriteResult {
+        let mut parts = step.check();
+        let results = loop {
+            match self.transaction(Sync::AtOnce, |writer| writer.load_parts(&parts)) {
+                Ok(results) => break results,
+                // SQLite ends the whole transaction for some failures, a trigger's `RAISE(ROLLBACK)` among them. The others are
+                // stored without the part that is to blame.
+                Err(Ended {
+                    position: Some(position),
+                    error,
+                }) if super::ends_all_for_one(&error) => {
+                    let doing = parts[position]
+                        .as_ref()
+                        .map_or_else(|_| doing.to_owned(), CheckedPart::doing);
+                    parts[position] = Err(self.error(&doing, &error));
+                }
+                Err(Ended { error, .. }) => return Err(self.error(doing, &error)),
+            }
+        };
+        for (part, result) in parts.iter().zip(&results) {
+            if let (Ok(part), Ok(())) = (part, result) {
+                self.trimming.loaded(part);
+            }
+        }
+        self.has_committed = true;
+        Ok(Answer::OfJob(JobAnswer::Loaded(Loaded {
+            parts: results,
+            took: Duration::ZERO,
+        })))
+    }
+
+    fn load_parts(&mut self, parts: &[Result<CheckedPart<'_>, StoreError>]) -> Result<Vec<PartResult>, Ended> {
+        let mut deleted = self.tombstones.look(&self.connection)?;
+        let mut results = Vec::with_capacity(parts.len());
+        for (position, part) in parts.iter().enumerate() {
+            let result = match part {
+                Ok(part) => self.load_part(part, &mut deleted),
+                Err(error) => Ok(Err(error.clone())),
+            };
+            results.push(result.map_err(|error| Ended {
+                position: Some(position),
+                error,
+            })?);
+        }
+        Ok(results)
+    }
+
+    fn load_part<'a>(&self, part: &'a CheckedPart<'_>, deleted: &mut Deleted<'a>) -> rusqlite::Result<PartResult> {
+        if self.tombstones.has(&self.connection, deleted, part.session_id)? {
+            return Ok(Err(deleted::refusal(&self.doing(&part.doing()))));
+        }
+        self.execute("SAVEPOINT part")?;
+        let refusal = match self.store_part(part) {
+            Ok(()) => {
+                self.execute("RELEASE part")?;
+                return Ok(Ok(()));
+            }
+            Err(Failure::Database(error)) if self.connection.is_autocommit() => return Err(error),
+            Err(Failure::Database(error)) => self.error(&part.doing(), &error),
+            Err(Failure::Refused(refusal)) => refusal,
+            Err(Failure::Deleted | Failure::Kept(_)) => StoreError::internal("a part of a load was deleted"),
+        };
+        self.execute("ROLLBACK TO part")?;
+        self.execute("RELEASE part")?;
+        Ok(Err(refusal))
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
+    fn store_part(&self, part: &CheckedPart<'_>) -> Result<(), Failure> {
+        let mut insert = self.connection.prepare_cached(&self.load_event)?;
+        for event in &part.events {
+            let inserted = insert.execute(params![
+                event.id,
+                event.event_index,
+                event.session_id,
+                event.created_at,
+                event.connection_id,
+                event.sender,
+                event.payload,
+                event.extra,
+            ])?;
+            if inserted == 0 {
+                self.check_stored(part, event)?;
+            }
+        }
+        if let Some(record) = &part.record {
+            self.update_session(record)?;
+        }
+        if let Some(changes) = part.labels {
+            single::set_labels(&self.connection, &self.tables, part.session_id, changes)?;
+        }
+        Ok(())
+    }
+
+    /// Why an event was not inserted, unless it is there already.
+    fn check_stored(&self, part: &CheckedPart<'_>, event: &SessionEvent<'_>) -> Result<(), Failure> {
+        if self.is_stored(event)? {
+            return Ok(());
+        }
+        let is_taken: bool = self
+            .connection
+            .prepare_cached(&self.is_taken)?
+            .query_row(params![event.session_id, event.event_index], |row| row.get(0))?;
+        Err(Failure::Refused(if is_taken {
+            place_taken(&self.doing(&part.doing()), event.event_index)
+        } else {
+            self.swallowed(event)
+        }))
+    }
+
+    /// Removes some of the newest events of a session that is loaded only in part.
+    pub(super) fn take_back(&mut self, request: &TakeBack, doing: &str) -> WriteResult {
+        let taken = self.transaction(Sync::AtOnce, |writer| writer.remove_newest(request));
+        let taken = taken.map_err(|error| self.error(doing, &error))?;
+        self.trimming.changed(&request.session_id);
+        self.has_committed = true;
+        Ok(Answer::OfJob(JobAnswer::TakenBack(taken)))
+    }
+
+    fn remove_newest(&self, request: &TakeBack) -> rusqlite::Result<TakenBack> {
+        let began = Instant::now();
+        let mut remove = self.connection.prepare_cached(&self.remove_newest)?;
+        let mut taken = TakenBack {
+            events: 0,
+            is_more: true,
+            took: Duration::ZERO,
+        };
+        while taken.is_more && began.elapsed() < TIME {
+            let removed = remove.execute(params![request.session_id, request.after_index, EVENTS_AT_ONCE])?;
+            taken.events += removed as u64;
+            taken.is_more = i64::try_from(removed).is_ok_and(|removed| removed >= EVENTS_AT_ONCE);
+        }
+        Ok(taken)
+    }
+}
