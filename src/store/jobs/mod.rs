@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod compact;
+pub mod copy;
 pub mod pages;
 pub mod prune;
 pub mod rebuild;

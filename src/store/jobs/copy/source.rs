@@ -1,0 +1,35 @@
+//! Where the sessions come from that are copied: another store, a file, or whatever a caller hands over.
+
+use std::collections::BTreeMap;
+
+use crate::store::jobs::Ended;
+
+/// How much text a source hands over at once, about: so much of it may be in memory in several places.
+pub const BYTES_AT_ONCE: usize = 1 << 20;
+
+/// How many events a source hands over at once at most.
+pub const EVENTS_AT_ONCE: usize = 5_000;
+
+/// Sessions, one after the other, each with its events. A thread of the job's own reads them, and waits for each call; an error of
+/// a call ends the copy.
+///
+/// A call is answered within the time that a user waits who has ended the job: whoever may wait for longer looks at what ends it.
+pub trait Source: Send {
+    /// The next session, or nothing after the last one. Events of the one before that were not asked for are left out.
+    fn next_session(&mut self) -> Result<Option<SourceSession>, Ended>;
+
+    /// The next events of the session that was given last, by ascending index: their JSON texts, to be stored exactly so. None
+    /// after the last one. [`BYTES_AT_ONCE`] and [`EVENTS_AT_ONCE`] say how many at a time; one alone may be longer.
+    fn next_events(&mut self) -> Result<Vec<String>, Ended>;
+}
+
+/// A session of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SourceSession {
+    /// Its id.
+    pub id: String,
+    /// The JSON text of its record. A session whose events are all there is of it has none.
+    pub record: Option<String>,
+    /// Its labels: names and values.
+    pub labels: BTreeMap<String, String>,
+}
