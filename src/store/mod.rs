@@ -26,6 +26,7 @@ pub mod model;
 pub mod notices;
 pub mod operation;
 pub mod page;
+pub mod partial_file;
 pub mod postgres;
 pub mod prune;
 pub mod reassigned;

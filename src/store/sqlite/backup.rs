@@ -110,8 +110,8 @@ impl<T: Send + 'static> Job for Backup<T> {
             store,
             stay: self.shared.stay()?,
         };
-        let mut partial = Place::of(&self.request, &self.source.location)?.begin()?;
-        self.copy(&mut partial, &watch)?;
+        let partial = Place::of(&self.request, &self.source.location)?.begin()?;
+        self.copy(&partial, &watch)?;
         let bytes = partial.complete()?;
         self.verify(&partial, &watch, bytes)?;
         partial.publish()?;
@@ -137,7 +137,7 @@ impl<T> Watch<'_, T> {
 }
 
 impl<T> Backup<T> {
-    fn copy(&self, partial: &mut Partial, watch: &Watch<'_, T>) -> Result<(), Ended> {
+    fn copy(&self, partial: &Partial, watch: &Watch<'_, T>) -> Result<(), Ended> {
         let failed = |error: rusqlite::Error| self.failed(&error);
         let reads = watch.stay.read();
         let source = self.snapshot()?;

@@ -12,6 +12,7 @@ use super::checkpoints::{self, Checkpoints};
 use super::error::{is_busy, kind_of_file_error, store_error};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::message::{StoreOption, message};
+use crate::store::partial_file::private_file;
 
 /// The writer's page cache, in KiB, negative as SQLite wants it. SQLite's 2 MiB do not hold the pages that 512 sessions
 /// write to, and are spilled to the disk in mid-transaction.
@@ -288,13 +289,4 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
             ),
         )),
     }
-}
-
-/// How a file is created that nobody else may read.
-pub(super) fn private_file() -> std::fs::OpenOptions {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }

@@ -1,11 +1,6 @@
-//! Where a backup is put: it is written beside that place under a name of its own, and gets the place once it is whole.
-//!
-//! A name like `sessions.db.0123456789abcdef.partial` is given by nobody else. Whoever writes such a file holds a lock on it, which
-//! ends with the process; so one without is left of a process that was killed, and the next backup to that place removes it.
+//! Where a backup is put, and whether it may be: not upon the database itself, nor where SQLite would take another file for a part of it.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::fs;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,10 +8,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::BackupRequest;
 use crate::store::error::{ErrorKind, StoreError};
-use crate::store::sqlite::connection::{Location, private_file};
+use crate::store::partial_file::{NotCreated, PartialFile, Replacement, directory_of, with_suffix};
+use crate::store::sqlite::connection::Location;
 use crate::store::sqlite::error::kind_of_file_error;
-
-const SUFFIX: &str = ".partial";
 
 /// Files that SQLite keeps beside a database, and takes for a part of it.
 const COMPANIONS: [&str; 3] = ["-wal", "-journal", "-shm"];
@@ -91,41 +85,11 @@ impl Place {
         ))
     }
 
-    /// Creates the file that becomes the backup, and removes those of processes that were killed.
+    /// Creates the file that becomes the backup.
     pub(super) fn begin(self) -> Result<Partial, StoreError> {
-        self.remove_abandoned();
-        loop {
-            let path = with_suffix(&self.path, &format!(".{:016x}{SUFFIX}", random()));
-            let file = match private_file().read(true).open(&path) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(error) => return Err(self.failed("creating", &path, &error)),
-            };
-            // Else somebody took it for abandoned before it was locked, and has removed it.
-            if hold(&file, &path) {
-                return Ok(Partial {
-                    place: self,
-                    path,
-                    file,
-                });
-            }
-        }
-    }
-
-    /// Nobody is harmed by what cannot be removed.
-    fn remove_abandoned(&self) {
-        let (Some(directory), Some(name)) = (self.path.parent(), self.path.file_name()) else {
-            return;
-        };
-        let Ok(entries) = fs::read_dir(directory) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let is_ours =
-                is_partial_of(name, &entry.file_name()) && entry.file_type().is_ok_and(|found| found.is_file());
-            if is_ours && is_abandoned(&entry.path()) {
-                let _ = fs::remove_file(entry.path());
-            }
+        match PartialFile::create(&self.path) {
+            Ok(file) => Ok(Partial { place: self, file }),
+            Err(NotCreated { path, error }) => Err(self.failed("creating", &path, &error)),
         }
     }
 
@@ -157,66 +121,57 @@ pub(super) fn full(doing: &str) -> StoreError {
 /// A backup that is not whole. It is removed when it is dropped.
 pub(super) struct Partial {
     place: Place,
-    path: PathBuf,
-    file: File,
+    file: PartialFile,
 }
 
 impl Partial {
     pub(super) fn connect(&self, mode: OpenFlags) -> rusqlite::Result<Connection> {
         let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-        Connection::open_with_flags_and_vfs(&self.path, flags, WITHOUT_LOCKS)
+        Connection::open_with_flags_and_vfs(self.file.path(), flags, WITHOUT_LOCKS)
     }
 
     /// Waits until the disk has what was written.
     pub(super) fn sync(&self) -> Result<(), StoreError> {
-        self.file.sync_data().map_err(|error| self.failed("writing", &error))
+        let synced = self.file.file().sync_data();
+        synced.map_err(|error| self.failed("writing", &error))
     }
 
     /// All pages are written: makes a file of them that needs no other beside it, and comes back with its size once it is on
     /// the disk.
-    pub(super) fn complete(&mut self) -> Result<u64, StoreError> {
+    pub(super) fn complete(&self) -> Result<u64, StoreError> {
         // The version of the format, for writers and for readers: 2 says that there is a log beside the file
         // (<https://www.sqlite.org/fileformat.html>, 1.3.3). With it nobody could read the file where it must not write.
         const VERSION_AT: u64 = 18;
         const WITHOUT_LOG: [u8; 2] = [1, 1];
+        let mut file = self.file.file();
         let mut complete = || {
-            self.file.seek(SeekFrom::Start(VERSION_AT))?;
-            self.file.write_all(&WITHOUT_LOG)?;
-            self.file.sync_all()?;
-            Ok(self.file.metadata()?.len())
+            file.seek(SeekFrom::Start(VERSION_AT))?;
+            file.write_all(&WITHOUT_LOG)?;
+            file.sync_all()?;
+            Ok(file.metadata()?.len())
         };
         complete().map_err(|error| self.failed("writing", &error))
     }
 
     /// Gives the backup its place.
     pub(super) fn publish(self) -> Result<(), StoreError> {
-        let to = &self.place.path;
+        let Self { place, file } = self;
         // For whoever has opened something there meanwhile.
-        self.place.check_free()?;
-        let moved = if self.place.overwrite {
-            fs::rename(&self.path, to)
+        place.check_free()?;
+        let path = file.path().to_owned();
+        let replacement = if place.overwrite {
+            Replacement::Wanted
         } else {
-            // Unlike a rename, another name for the file never takes that of another one. Not every file system has it.
-            match fs::hard_link(&self.path, to) {
-                Ok(()) => fs::remove_file(&self.path),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(self.place.taken()),
-                Err(_) => fs::rename(&self.path, to),
-            }
+            Replacement::Refused
         };
-        moved
-            .and_then(|()| sync_directory(to))
-            .map_err(|error| self.failed("moving", &error))
+        file.publish(replacement).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => place.taken(),
+            _ => place.failed("moving", &path, &error),
+        })
     }
 
     fn failed(&self, doing: &str, error: &io::Error) -> StoreError {
-        self.place.failed(doing, &self.path, error)
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // Once it has its place there is none of this name.
-        let _ = fs::remove_file(&self.path);
+        self.place.failed(doing, self.file.path(), error)
     }
 }
 
@@ -227,54 +182,11 @@ fn is_of(path: &Path, own: &Path) -> bool {
         return true;
     }
     // It need not exist: then its directory does.
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+    let (Some(directory), Some(name)) = (directory_of(path), path.file_name()) else {
         return false;
     };
     let path = fs::canonicalize(directory).map_or_else(|_| path.to_owned(), |directory| directory.join(name));
     path == real || COMPANIONS.iter().any(|suffix| path == with_suffix(&real, suffix))
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// Whether this is the name of a partial backup to a file called `name`.
-fn is_partial_of(name: &OsStr, found: &OsStr) -> bool {
-    let digits = found
-        .as_encoded_bytes()
-        .strip_prefix(name.as_encoded_bytes())
-        .and_then(|rest| rest.strip_prefix(b"."))
-        .and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()));
-    digits.is_some_and(|digits| digits.len() == 16 && digits.iter().all(|digit| b"0123456789abcdef".contains(digit)))
-}
-
-/// Another number each time, in each process.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
-
-/// Locks a partial backup for as long as it is open; false if somebody has removed it before. Where files cannot be locked nobody
-/// takes one for abandoned.
-#[cfg(unix)]
-fn hold(file: &File, path: &Path) -> bool {
-    file.lock().is_err() || is_at(file, path)
-}
-
-/// Whether nobody writes this partial backup any more.
-#[cfg(unix)]
-fn is_abandoned(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| file.try_lock().is_ok() && is_at(&file, path))
-}
-
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let (Ok(file), Ok(found)) = (file.metadata(), fs::symlink_metadata(path)) else {
-        return false;
-    };
-    (file.dev(), file.ino()) == (found.dev(), found.ino())
 }
 
 #[cfg(unix)]
@@ -286,54 +198,7 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// There SQLite opens files in a way that nobody can remove them meanwhile.
-#[cfg(not(unix))]
-fn hold(_file: &File, _path: &Path) -> bool {
-    true
-}
-
-#[cfg(not(unix))]
-fn is_abandoned(_path: &Path) -> bool {
-    true
-}
-
 #[cfg(not(unix))]
 fn is_same_file(_one: &Path, _other: &Path) -> bool {
     false
-}
-
-/// Waits until the disk knows the new name.
-#[cfg(unix)]
-fn sync_directory(of: &Path) -> io::Result<()> {
-    of.parent()
-        .map_or(Ok(()), |directory| File::open(directory)?.sync_all())
-}
-
-#[cfg(not(unix))]
-fn sync_directory(_of: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_but_a_partial_backup_of_that_very_name_is_taken_for_one() {
-        let is = |found: &str| is_partial_of(OsStr::new("a.db"), OsStr::new(found));
-        assert!(is("a.db.0123456789abcdef.partial"));
-        for other in [
-            "a.db",
-            "a.db.partial",
-            "a.db.0123456789abcde.partial",
-            "a.db.0123456789abcdef0.partial",
-            "a.db.0123456789ABCDEF.partial",
-            "a.db.0123456789abcdef.partial-wal",
-            "b.a.db.0123456789abcdef.partial",
-            "a.db.b.0123456789abcdef.partial",
-            "a.db.0123456789abcdeg.partial",
-        ] {
-            assert!(!is(other), "{other}");
-        }
-    }
 }
