@@ -2,7 +2,7 @@
  * What users paste into their project today, on Postgres: a pool of `pg` with its defaults, a statement an event,
  * `OFFSET` and `COUNT(*)` per page. Written by us after the tables and reports of the field; it is nobody's code.
  */
-import { Pool } from "pg";
+import { Pool, type PoolConfig } from "pg";
 import type {
   ListEventsRequest,
   ListPage,
@@ -25,12 +25,13 @@ type Row<T> = {
 };
 
 export class PastedPostgresDriver implements SessionPersistDriver {
-  readonly #pool = new Pool();
+  readonly #pool: Pool;
   readonly #schema: string;
   readonly #ready: Promise<void>;
 
-  /** The server is the one that the `PG*` variables name. */
-  constructor(schema: string) {
+  /** Without a configuration the server is the one that the `PG*` variables name. */
+  constructor(schema: string, config?: PoolConfig) {
+    this.#pool = new Pool(config);
     this.#schema = schema;
     this.#ready = this.#createTables();
   }

@@ -15,11 +15,23 @@ import type {
 import { next, page } from "./offset.mts";
 import { eventOf, eventRow, recordOf, recordRow, TABLES, type EventRow, type RecordRow } from "./rows.mts";
 
-export class PastedDriver implements SessionPersistDriver {
-  readonly #database: Database.Database;
+/** What better-sqlite3 and node:sqlite have in common. */
+export interface SyncDatabase {
+  exec(sql: string): void;
+  prepare(sql: string): {
+    run(...values: unknown[]): unknown;
+    get(...values: unknown[]): unknown;
+    all(...values: unknown[]): unknown[];
+  };
+  close(): void;
+}
 
-  constructor(filename: string) {
-    this.#database = new Database(filename);
+export class PastedDriver implements SessionPersistDriver {
+  readonly #database: SyncDatabase;
+
+  /** A driver on a file, with better-sqlite3; or on a database that is open, with another library. */
+  constructor(database: string | SyncDatabase) {
+    this.#database = typeof database === "string" ? (new Database(database) as SyncDatabase) : database;
     this.#database.exec(TABLES);
   }
 
@@ -47,7 +59,7 @@ export class PastedDriver implements SessionPersistDriver {
          session_init_json = excluded.session_init_json, config_options_json = excluded.config_options_json,
          modes_json = excluded.modes_json`,
       )
-      .run(recordRow(session));
+      .run(...recordRow(session));
   }
 
   async listEvents(request: ListEventsRequest): Promise<ListPage<SessionEvent>> {
@@ -67,7 +79,7 @@ export class PastedDriver implements SessionPersistDriver {
         `INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET event_index = excluded.event_index, payload_json = excluded.payload_json`,
       )
-      .run(eventRow(event));
+      .run(...eventRow(event));
   }
 
   async close(): Promise<void> {
