@@ -32,6 +32,7 @@ pub mod prune;
 pub mod reassigned;
 pub mod rebuild;
 pub mod remembered;
+pub mod scan;
 pub mod single;
 pub mod sqlite;
 pub mod statistics;
@@ -55,6 +56,7 @@ use follow::FollowerId;
 use list::{EventList, List, ListRequest, SessionList};
 use operation::{Measured, Operation};
 use prune::PruneStep;
+use scan::Scan;
 use statistics::Statistics;
 use write::WriteRequest;
 
@@ -128,6 +130,8 @@ pub enum ReadRequest {
     Measure,
     /// A look of a check.
     Check(Look),
+    /// What a copy reads of many sessions ([`JobAnswer::Scanned`](jobs::JobAnswer::Scanned)).
+    Scan(Scan),
 }
 
 impl From<ListRequest<SessionList>> for ReadRequest {
@@ -155,6 +159,7 @@ impl Measured for ReadRequest {
             | Self::FindMessages { .. }
             | Self::TryCompaction(_)
             | Self::Check(_)
+            | Self::Scan(_)
             | Self::Measure => None,
         }
     }
@@ -168,9 +173,12 @@ impl Measured for ReadRequest {
                 Some(Cow::Borrowed(session_id))
             }
             // They are steps of jobs.
-            Self::FindSessions(_) | Self::WouldPrune(_) | Self::TryCompaction(_) | Self::Check(_) | Self::Measure => {
-                None
-            }
+            Self::FindSessions(_)
+            | Self::WouldPrune(_)
+            | Self::TryCompaction(_)
+            | Self::Check(_)
+            | Self::Scan(_)
+            | Self::Measure => None,
         }
     }
 }
@@ -196,6 +204,8 @@ impl ReadRequest {
             Self::WouldPrune(step) => step.texts(),
             // What a check goes on after came from the database.
             Self::Measure | Self::Check(_) => Vec::new(),
+            // Each of its sessions is answered for itself.
+            Self::Scan(_) => Vec::new(),
         }
     }
 
@@ -204,6 +214,7 @@ impl ReadRequest {
         let beside = match self {
             Self::ListEvents(request) => request.list.filter.method.as_ref().map_or(0, String::len),
             Self::Check(look) => look.text_bytes(),
+            Self::Scan(scan) => scan.text_bytes(),
             _ => 0,
         };
         self.texts().into_iter().map(str::len).sum::<usize>() + beside
@@ -224,6 +235,7 @@ impl ReadRequest {
                 format!("looking at the newest events of session {} in", Quoted(session_id))
             }
             Self::Check(look) => look.doing().to_owned(),
+            Self::Scan(scan) => scan.doing().to_owned(),
             Self::ListEvents(request) => {
                 format!(
                     "reading the events of session {} from",

@@ -30,6 +30,7 @@ use super::find::FoundSessions;
 use super::load::{Loaded, TakenBack};
 use super::prune::Pruned;
 use super::rebuild::Rebuilt;
+use super::scan::Scanned;
 use super::upkeep::UpkeepRequest;
 use super::write::WriteRequest;
 
@@ -105,6 +106,8 @@ pub enum JobAnswer {
     },
     /// What came of a step of compaction.
     Compacted(StepDone),
+    /// What a copy has read of many sessions.
+    Scanned(Scanned),
     /// Messages of a session that begin or end turns.
     Messages(Box<FoundMessages>),
     /// What came of the parts of a step of loading.
@@ -125,7 +128,12 @@ impl JobAnswer {
             | Self::TakenBack(TakenBack { took, .. }) => {
                 *took = time;
             }
-            Self::Sessions(_) | Self::OldestOfNewest(_) | Self::Messages(_) | Self::Rebuilt(_) | Self::Looked(_) => {}
+            Self::Sessions(_)
+            | Self::OldestOfNewest(_)
+            | Self::Messages(_)
+            | Self::Rebuilt(_)
+            | Self::Looked(_)
+            | Self::Scanned(_) => {}
         }
         self
     }

@@ -30,6 +30,7 @@ mod reader;
 mod rebuild;
 mod refusal;
 mod rows;
+mod scan;
 mod serve;
 mod session_lock;
 mod shared;

@@ -13,6 +13,7 @@ use super::error::Failure;
 use super::measure::measure;
 use super::prunable;
 use super::read::{self, Span};
+use super::scan;
 use super::tables::Preparation;
 use crate::store::compaction::StepDone;
 use crate::store::cursor::{EventKey, Position, wrong_cursor};
@@ -23,6 +24,7 @@ use crate::store::labels;
 use crate::store::list::{EventList, ListRequest};
 use crate::store::page::Page;
 use crate::store::prune::Pruned;
+use crate::store::scan::{Scanned, Unrecorded};
 use crate::store::{Answer, ReadRequest};
 
 /// See the module's description.
@@ -96,6 +98,11 @@ impl Reader {
                 let work = async |connection: &Connection| compaction::count(connection, tables, step).await;
                 let done = self.database.run(Purpose::Read, deadline, work).await;
                 done.map(|done| Answer::OfJob(JobAnswer::Compacted(done)))
+            }
+            ReadRequest::Scan(scan) => {
+                let work = async |connection: &Connection| scan::scan(connection, tables, scan).await;
+                let scanned = self.database.run(Purpose::Read, deadline, work).await;
+                scanned.map(|scanned| Answer::OfJob(JobAnswer::Scanned(scanned)))
             }
             // It waits for the tables itself, and not for long.
             ReadRequest::Measure => {
@@ -198,6 +205,10 @@ fn nothing(request: &ReadRequest) -> Result<Answer, StoreError> {
         ReadRequest::WouldPrune(_) => Ok(Answer::OfJob(JobAnswer::Pruned(Pruned::SPARED))),
         ReadRequest::OldestOfNewest { .. } => Ok(Answer::OfJob(JobAnswer::OldestOfNewest(None))),
         ReadRequest::FindMessages { .. } => Ok(Answer::OfJob(JobAnswer::Messages(Box::default()))),
+        // The other scans answer each session for itself.
+        ReadRequest::Scan(_) => Ok(Answer::OfJob(JobAnswer::Scanned(Scanned::Unrecorded(
+            Unrecorded::default(),
+        )))),
         ReadRequest::TryCompaction(_) => Ok(Answer::OfJob(JobAnswer::Compacted(StepDone::default()))),
     }
 }

@@ -13,6 +13,7 @@ use super::connection::Target;
 use super::list::{ListStatement, Lists};
 use super::measure::Measurement;
 use super::prunable;
+use super::scan;
 use super::tables::Tables;
 use crate::store::cursor::SessionKey;
 use crate::store::error::StoreError;
@@ -115,6 +116,8 @@ impl Reader {
                 *below,
             )?)),
             ReadRequest::TryCompaction(step) => Ok(Found::of_job(self.compaction.count(&self.connection, step)?)),
+            ReadRequest::Scan(request) => scan::scan(&self.connection, &self.target, &self.tables, request)
+                .map(|scanned| Found::of_job(JobAnswer::Scanned(scanned))),
             ReadRequest::Measure => self.measure(),
             ReadRequest::Check(look) => {
                 let looked = check::look(&self.connection, &self.target, &self.tables, look)?;

@@ -29,6 +29,7 @@ impl ReaderId {
             | ReadRequest::FindMessages { .. }
             | ReadRequest::TryCompaction(_)
             | ReadRequest::WouldPrune(_)
+            | ReadRequest::Scan(_)
             | ReadRequest::OldestOfNewest { .. } => {
                 return Self::JOBS;
             }

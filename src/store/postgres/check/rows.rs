@@ -10,6 +10,7 @@ use crate::store::check::{Code, Finding, Look, Looked, Place, SESSIONS_AT_ONCE};
 use crate::store::postgres::connection::Connection;
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::read::{event_of, session_of};
+use crate::store::postgres::scan;
 use crate::store::postgres::statement::Parameter;
 use crate::store::postgres::tables::Tables;
 use crate::store::tables::columns::{Column, Data, SESSIONS, join, names, of_one_session};
@@ -128,35 +129,17 @@ pub(super) async fn sessions(client: &Client, tables: &Tables, after: Option<&st
     Ok(looked)
 }
 
-/// Goes from session to session of the events, by their index alone.
+/// Looks whether the sessions of events have records.
 pub(super) async fn sessions_of_events(
     client: &Client,
     tables: &Tables,
     after: Option<&str>,
 ) -> Result<Looked, Failure> {
-    let Tables { sessions, events, .. } = tables;
-    let first = after.map_or("", |_| "WHERE session_id > $1");
-    let sql = format!(
-        "WITH RECURSIVE found (id) AS ((SELECT pg_catalog.min(session_id) FROM {events} {first}) UNION ALL \
-         SELECT (SELECT pg_catalog.min(session_id) FROM {events} WHERE session_id > found.id) FROM found WHERE found.id IS NOT NULL) \
-         SELECT id FROM found WHERE id IS NOT NULL LIMIT {SESSIONS_AT_ONCE}"
-    );
-    let after: Vec<Parameter<'_>> = after.iter().map(|id| -> Parameter<'_> { (id, Type::TEXT) }).collect();
-    let rows = client.query_typed(&sql, &after).await?;
-    let ids: Vec<&str> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    let without = format!(
-        "SELECT given.id FROM unnest($1) AS given (id) WHERE NOT EXISTS (SELECT FROM {sessions} AS stored WHERE stored.id = given.id)"
-    );
-    let mut looked = Looked {
-        rows: ids.len() as u64,
-        ..Looked::default()
-    };
-    for row in client.query_typed(&without, &[(&ids, Type::TEXT_ARRAY)]).await? {
-        let found = Finding::events_without_session(&events.plain, row.try_get(0)?);
-        looked.findings.push(found);
-    }
-    looked.next = ids
-        .get(SESSIONS_AT_ONCE - 1)
-        .map(|id| Look::SessionsOfEvents(Some((*id).to_owned())));
-    Ok(looked)
+    let found = scan::sessions_of_events(client, tables, after).await?;
+    let finding = |id: &String| Finding::events_without_session(&tables.events.plain, id);
+    Ok(Looked {
+        findings: found.without_record.iter().map(finding).collect(),
+        next: found.next.map(|id| Look::SessionsOfEvents(Some(id))),
+        rows: found.count as u64,
+    })
 }

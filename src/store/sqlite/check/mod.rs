@@ -7,11 +7,11 @@ mod mounts;
 
 use std::time::{Duration, Instant};
 
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::connection::{Durability, Location, Target};
 use super::error::{is_damage, row_problem};
+use super::scan::{sessions_of_events, told};
 use super::tables::{self, Tables};
 use super::{read, rebuild};
 use crate::store::check::{Code, Finding, Index, Look, Looked, Place, SESSIONS_AT_ONCE, redundant};
@@ -41,7 +41,7 @@ pub(super) fn look(connection: &Connection, target: &Target, tables: &Tables, lo
         Look::Unplaced => unplaced(connection, tables).map(Into::into),
         Look::Events(after) => events(connection, tables, after.as_ref()),
         Look::Sessions(after) => sessions(connection, tables, after.as_deref()),
-        Look::SessionsOfEvents(after) => sessions_of_events(connection, tables, after.as_deref()),
+        Look::SessionsOfEvents(after) => without_record(connection, tables, after.as_deref()),
     };
     match looked {
         // So badly that it cannot even be looked at.
@@ -285,42 +285,14 @@ fn next(looked: &Looked, last: Option<String>, after: Option<&str>) -> Option<St
     last.filter(|last| is_full && after.is_none_or(|after| **last > *after))
 }
 
-/// What is told of an id, whatever another program has put there.
-fn told(id: ValueRef<'_>) -> String {
-    match id {
-        ValueRef::Null => String::new(),
-        ValueRef::Integer(number) => number.to_string(),
-        ValueRef::Real(number) => number.to_string(),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-    }
-}
-
-/// Goes from session to session of the events, by their index alone.
-fn sessions_of_events(connection: &Connection, tables: &Tables, after: Option<&str>) -> rusqlite::Result<Looked> {
-    let Tables { sessions, events, .. } = tables;
-    let first = after.map_or("session_id >= ''", |_| "session_id > ?1");
-    // Of values of other types SQLite sorts numbers before texts and blobs after them; `unplaced` has told of these.
-    let is_text = "session_id < x''";
-    let sql = format!(
-        "WITH RECURSIVE found (id) AS (SELECT (SELECT min(session_id) FROM {events} WHERE {first} AND {is_text}) UNION ALL \
-         SELECT (SELECT min(session_id) FROM {events} WHERE session_id > found.id AND {is_text}) FROM found WHERE found.id IS NOT NULL) \
-         SELECT id, EXISTS (SELECT 1 FROM {sessions} WHERE {sessions}.id = found.id) FROM found WHERE id IS NOT NULL \
-         LIMIT {SESSIONS_AT_ONCE}"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(rusqlite::params_from_iter(after))?;
-    let mut looked = Looked::default();
-    let mut last = None;
-    while let Some(row) = rows.next()? {
-        looked.rows += 1;
-        let id = told(row.get_ref(0)?);
-        if !row.get::<_, bool>(1)? {
-            looked
-                .findings
-                .push(Finding::events_without_session(&events.plain, &id));
-        }
-        last = Some(id);
-    }
-    looked.next = next(&looked, last, after).map(|id| Look::SessionsOfEvents(Some(id)));
-    Ok(looked)
+/// Looks whether the sessions of events have records.
+fn without_record(connection: &Connection, tables: &Tables, after: Option<&str>) -> rusqlite::Result<Looked> {
+    let found = sessions_of_events(connection, tables, after)?;
+    let without = found.ids.iter().filter(|(_, has_record)| !has_record);
+    let finding = |(id, _): &(String, bool)| Finding::events_without_session(&tables.events.plain, id);
+    Ok(Looked {
+        findings: without.map(finding).collect(),
+        next: found.next.map(|id| Look::SessionsOfEvents(Some(id))),
+        rows: found.ids.len() as u64,
+    })
 }
