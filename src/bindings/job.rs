@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::open::Open;
 use super::promises::Ticket;
 use crate::store::error::{ErrorKind, StoreError, catching};
-use crate::store::jobs::{self, Calls, Ended, JobStore};
+use crate::store::jobs::{self, Calls, Ended, JobStore, Pending};
 use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::WriteRequest;
 use crate::store::{Answer, Deliver, ReadRequest};
@@ -169,6 +169,11 @@ impl<Progress: Serialize> Calls<Progress> for JobCalls {
     fn write(&self, request: WriteRequest) -> std::result::Result<Answer, Ended> {
         self.check_not_stopped()?;
         Ok(self.store.write(request)?)
+    }
+
+    fn begin(&self, request: WriteRequest) -> std::result::Result<Pending, Ended> {
+        self.check_not_stopped()?;
+        Ok(self.store.begin(request))
     }
 
     fn read(&self, request: ReadRequest) -> std::result::Result<Answer, Ended> {

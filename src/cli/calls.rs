@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::failure::Failure;
 use super::stop::Stop;
 use crate::store::error::StoreError;
-use crate::store::jobs::{Calls, Ended, Job, JobStore};
+use crate::store::jobs::{Calls, Ended, Job, JobStore, Pending};
 use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::WriteRequest;
 use crate::store::{Answer, ReadRequest};
@@ -104,6 +104,11 @@ impl<P> Calls<P> for JobCalls<'_, P> {
 
     fn write(&self, request: WriteRequest) -> Result<Answer, Ended> {
         self.call(|store| store.write(request))
+    }
+
+    fn begin(&self, request: WriteRequest) -> Result<Pending, Ended> {
+        self.check()?;
+        Ok(self.store.begin(request))
     }
 
     fn read(&self, request: ReadRequest) -> Result<Answer, Ended> {

@@ -15,7 +15,7 @@ mod turns;
 pub mod vacuum;
 
 use compact::FoundMessages;
-pub use store::{JobStore, Recipient, deliver_to};
+pub use store::{JobStore, Pending, Recipient, deliver_to};
 
 use std::time::Duration;
 
@@ -51,6 +51,8 @@ pub trait Calls<Progress> {
     fn ready(&self) -> Result<(), Ended>;
     /// Waits until the store has done the write.
     fn write(&self, request: WriteRequest) -> Result<Answer, Ended>;
+    /// Calls for a write, and does something else meanwhile.
+    fn begin(&self, request: WriteRequest) -> Result<Pending, Ended>;
     /// Waits for what the store reads.
     fn read(&self, request: ReadRequest) -> Result<Answer, Ended>;
     /// Does what is left to do when the job ends before its work is done, even if nobody wants it to go on.

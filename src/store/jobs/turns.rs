@@ -36,6 +36,13 @@ impl Turns {
     }
 }
 
+/// A step is done that took so long, and whose caller had something else to do meanwhile: lets one of another process begin.
+pub fn leave_one(took: Duration) {
+    if took > SHORTEST {
+        thread::sleep(SHORTEST);
+    }
+}
+
 fn pause(called: Duration, took: Duration) -> Duration {
     let waited = called.saturating_sub(took);
     if waited > took / 10 {
