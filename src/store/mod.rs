@@ -168,12 +168,12 @@ impl Measured for ReadRequest {
         match self {
             Self::GetSession { id } | Self::GetLabels { session_id: id } => Some(Cow::Borrowed(id)),
             Self::ListEvents(request) => Some(Cow::Borrowed(&request.list.session_id)),
-            Self::ListSessions(_) => None,
             Self::OldestOfNewest { session_id, .. } | Self::FindMessages { session_id, .. } => {
                 Some(Cow::Borrowed(session_id))
             }
-            // They are steps of jobs.
-            Self::FindSessions(_)
+            // They are of many sessions, or steps of jobs.
+            Self::ListSessions(_)
+            | Self::FindSessions(_)
             | Self::WouldPrune(_)
             | Self::TryCompaction(_)
             | Self::Check(_)
@@ -202,10 +202,8 @@ impl ReadRequest {
             Self::ListEvents(request) => request.list.texts(),
             Self::FindSessions(request) => request.texts(),
             Self::WouldPrune(step) => step.texts(),
-            // What a check goes on after came from the database.
-            Self::Measure | Self::Check(_) => Vec::new(),
-            // Each of its sessions is answered for itself.
-            Self::Scan(_) => Vec::new(),
+            // What a check goes on after came from the database, and each session of a scan is answered for itself.
+            Self::Measure | Self::Check(_) | Self::Scan(_) => Vec::new(),
         }
     }
 

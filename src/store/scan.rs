@@ -66,7 +66,7 @@ pub struct Run {
     pub events: Vec<String>,
     /// The index of the last one.
     pub last: Option<i64>,
-    /// Whether others may follow.
+    /// Whether others may follow. Where they may, there are some here.
     pub is_more: bool,
 }
 
@@ -77,6 +77,17 @@ pub struct Unrecorded {
     pub ids: Vec<String>,
     /// The next page comes after this id. Nothing, when there is no next page.
     pub next: Option<String>,
+}
+
+impl Start {
+    /// The events of a session after this index.
+    #[must_use]
+    pub fn new(session_id: &str, after: i64) -> Self {
+        Self {
+            session_id: session_id.to_owned(),
+            after,
+        }
+    }
 }
 
 impl Scan {
@@ -105,7 +116,7 @@ impl Scan {
 /// Runs in the making, of a scan's sessions in their order.
 #[derive(Debug, Default)]
 pub struct Runs {
-    runs: Vec<Run>,
+    done: Vec<Run>,
     events: u32,
     bytes: usize,
 }
@@ -122,7 +133,7 @@ impl Runs {
         self.come_to(place);
         self.events += 1;
         self.bytes += event.len();
-        if let Some(run) = self.runs.last_mut() {
+        if let Some(run) = self.done.last_mut() {
             run.events.push(event);
             run.last = Some(index);
         }
@@ -130,24 +141,24 @@ impl Runs {
 
     /// The events of all sessions before this place are there.
     pub fn come_to(&mut self, place: usize) {
-        while self.runs.len() <= place {
-            self.runs.push(Run::default());
+        while self.done.len() <= place {
+            self.done.push(Run::default());
         }
     }
 
     /// All that was asked for was read.
     #[must_use]
     pub fn complete(mut self, scan: &EventScan) -> Scanned {
-        self.runs.resize_with(scan.starts.len(), Run::default);
-        Scanned::Events(self.runs)
+        self.done.resize_with(scan.starts.len(), Run::default);
+        Scanned::Events(self.done)
     }
 
     /// The last session may have more, and nobody has looked at those after it.
     #[must_use]
     pub fn cut_off(mut self) -> Scanned {
-        if let Some(run) = self.runs.last_mut() {
+        if let Some(run) = self.done.last_mut() {
             run.is_more = true;
         }
-        Scanned::Events(self.runs)
+        Scanned::Events(self.done)
     }
 }

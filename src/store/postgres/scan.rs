@@ -117,9 +117,12 @@ async fn events_of(connection: &Connection, tables: &Tables, scan: &EventScan) -
         *EVENT_COLUMNS, tables.events
     );
     // No event comes after the highest index.
-    let starts = scan.starts.iter().map(|start| match is_possible(&start.session_id) {
-        true => (start.session_id.as_str(), start.after),
-        false => ("", i64::MAX),
+    let starts = scan.starts.iter().map(|start| {
+        if is_possible(&start.session_id) {
+            (start.session_id.as_str(), start.after)
+        } else {
+            ("", i64::MAX)
+        }
     });
     let (ids, after): (Vec<&str>, Vec<i64>) = starts.unzip();
     let most_events = i64::from(scan.most_events.max(1));

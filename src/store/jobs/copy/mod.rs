@@ -4,14 +4,28 @@
 //! with, so that a copy which was ended goes on where it was, and one of a source that has grown since adds what is new. A session
 //! that the store has with other events, or with more of them, is left as it is and told of ([`Difference`]).
 
+mod checksum;
+mod compare;
+mod difference;
+mod loading;
+mod packs;
 mod source;
+mod store;
+mod target;
 
+pub use difference::{Difference, Reason};
 pub use source::{BYTES_AT_ONCE, EVENTS_AT_ONCE, Source, SourceSession};
+pub use store::{Selection, StoreSource, check_all_there, identity};
 
+use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use serde::Serialize;
 
+use self::compare::Comparison;
+use self::loading::Loading;
+use self::packs::{Pack, read_ahead};
 use super::{Calls, Ended, Job};
 use crate::store::mode::Mode;
 
@@ -72,8 +86,8 @@ pub struct Copied {
     pub different: u64,
     /// Which these are, and how; the first [`MOST_DIFFERENCES`] of them.
     pub differences: Vec<Difference>,
-    /// Of the events of all sessions that are the same in both now: read from the source as they passed, and from the store after
-    /// they were stored. Nothing, where nothing was done.
+    /// Of the sessions that are the same in both now: their events were read from the source as they passed, and from the store again
+    /// where they were stored. Nothing, where nothing was to be done.
     pub checksum: Option<Checksum>,
 }
 
@@ -85,36 +99,9 @@ pub struct Checksum {
     pub sessions: u64,
     /// How many events.
     pub events: u64,
-    /// The SHA-256 over their JSON texts, session by session in the order of the source, in hexadecimal digits.
+    /// The SHA-256 over the checksums of the sessions in the order of the source, in hexadecimal digits. That of a session is the
+    /// SHA-256 over the JSON texts of its events, each with a line feed after it.
     pub sha256: String,
-}
-
-/// A session that was left as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Difference {
-    /// The session's id.
-    pub session_id: String,
-    /// How it is different.
-    pub reason: Reason,
-    /// The same in words, and what to do.
-    pub message: String,
-}
-
-/// How a session of the store is different from the source's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Reason {
-    /// It has all events of the source, and others after them.
-    HasMore,
-    /// At some place it has another event than the source, or none: it went on by itself, or was compacted or pruned.
-    OtherEvents,
-    /// It has the same events, and another record or other labels, which stay ([`Known::Kept`]).
-    OtherRecord,
-    /// The store refuses what the source has, as it does for the id of a session that was deleted lately.
-    Refused,
-    /// What was stored is not what was read back: somebody has changed it meanwhile.
-    ChangedMeanwhile,
 }
 
 impl Copy {
@@ -134,23 +121,51 @@ impl Job for Copy {
 
     fn run(&self, store: &dyn Calls<CopyProgress>) -> Result<Copied, Ended> {
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut so_far = CopyProgress::default();
-        let mut copied = Copied::default();
         store.ready()?;
-        while source.next_session()?.is_some() {
-            loop {
-                let events = source.next_events()?;
-                if events.is_empty() {
-                    break;
-                }
-                so_far.events += events.len() as u64;
-                so_far.bytes += events.iter().map(|event| event.len() as u64).sum::<u64>();
-                store.progress(&so_far)?;
-            }
-            so_far.sessions += 1;
+        thread::scope(|scope| {
+            let packs = read_ahead(scope, &mut **source)?;
+            self.copy(store, packs)
+        })
+    }
+}
+
+impl Copy {
+    /// Nobody listens to the source any more once it is over.
+    fn copy(&self, store: &dyn Calls<CopyProgress>, packs: Receiver<Result<Pack, Ended>>) -> Result<Copied, Ended> {
+        let mut loading = Loading::default();
+        let copied = self.all_of(store, packs, &mut loading);
+        if copied.is_err() {
+            // Where not even that can be done, the next copy goes on there.
+            let _ = loading.give_up(store);
         }
-        if self.options.mode == Mode::DryRun {
-            copied.sessions = so_far.sessions;
+        copied
+    }
+
+    fn all_of(
+        &self,
+        store: &dyn Calls<CopyProgress>,
+        packs: Receiver<Result<Pack, Ended>>,
+        loading: &mut Loading,
+    ) -> Result<Copied, Ended> {
+        let CopyOptions { mode, known } = self.options;
+        let mut comparison = Comparison::new(known);
+        let mut so_far = CopyProgress::default();
+        for pack in packs {
+            let pack = pack?;
+            so_far.events += pack.events as u64;
+            so_far.bytes += pack.bytes as u64;
+            so_far.sessions += pack.pieces.iter().filter(|piece| piece.ends).count() as u64;
+            let compared = comparison.compare(store, pack)?;
+            match mode {
+                Mode::Run => loading.load(store, compared)?,
+                Mode::DryRun => loading.count(compared),
+            }
+            so_far.different = loading.different();
+            store.progress(&so_far)?;
+        }
+        let (mut copied, sessions) = loading.finish(store)?;
+        if mode == Mode::Run {
+            copied.checksum = Some(sessions.checksum());
         }
         Ok(copied)
     }

@@ -18,7 +18,8 @@ pub trait Source: Send {
     /// The next session, or nothing after the last one. Events of the one before that were not asked for are left out.
     fn next_session(&mut self) -> Result<Option<SourceSession>, Ended>;
 
-    /// The next events of the session that was given last, by ascending index: their JSON texts, to be stored exactly so. None
+    /// The next events of the session that was given last, by ascending index: their JSON texts, as
+    /// [`SessionEvent::write_json`](crate::store::model::SessionEvent::write_json) writes them, since texts are what is compared. None
     /// after the last one. [`BYTES_AT_ONCE`] and [`EVENTS_AT_ONCE`] say how many at a time; one alone may be longer.
     fn next_events(&mut self) -> Result<Vec<String>, Ended>;
 }
@@ -28,7 +29,8 @@ pub trait Source: Send {
 pub struct SourceSession {
     /// Its id.
     pub id: String,
-    /// The JSON text of its record. A session whose events are all there is of it has none.
+    /// The JSON text of its record, as [`SessionRecord::write_json`](crate::store::model::SessionRecord::write_json) writes it. A
+    /// session whose events are all there is of it has none.
     pub record: Option<String>,
     /// Its labels: names and values.
     pub labels: BTreeMap<String, String>,

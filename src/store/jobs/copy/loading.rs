@@ -1,0 +1,237 @@
+//! Loads what the target lacks, one step while the next is compared, and reads it back.
+
+use std::mem;
+
+use super::checksum;
+use super::compare::{Compared, End, Load};
+use super::difference::Difference;
+use super::target::Target;
+use super::{Copied, MOST_DIFFERENCES};
+use crate::store::answer::Answer;
+use crate::store::error::ErrorKind;
+use crate::store::jobs::{Calls, Ended, JobAnswer, Pending, turns};
+use crate::store::load::{LoadStep, Loaded, TakeBack, TakenBack};
+use crate::store::upkeep::UpkeepRequest;
+
+/// See the module's description.
+#[derive(Default)]
+pub(super) struct Loading {
+    under_way: Option<UnderWay>,
+    /// New sessions of which some events are stored, and not the last ones: one at most, unless nobody knows what is.
+    half: Vec<TakeBack>,
+    /// The session that goes on and is not to be loaded any more.
+    refused: Option<String>,
+    /// The events of the session that goes on, as they were read back.
+    read_back: Option<checksum::Events>,
+    copied: Copied,
+    checksum: checksum::Sessions,
+}
+
+/// A step that is under way.
+struct UnderWay {
+    answer: Pending,
+    /// Its sessions, and those between them that need nothing.
+    sessions: Vec<Sent>,
+    /// What is half loaded once it is done.
+    half: Option<TakeBack>,
+}
+
+/// What was sent of a session.
+struct Sent {
+    session_id: String,
+    load: Option<SentLoad>,
+    end: Option<End>,
+}
+
+struct SentLoad {
+    before: Option<checksum::Events>,
+    after: i64,
+    events: usize,
+}
+
+impl Loading {
+    /// Sends what is to be loaded of the next sessions, once the step before is stored; and reads that one back meanwhile.
+    pub(super) fn load<P>(&mut self, store: &dyn Calls<P>, compared: Vec<Compared>) -> Result<(), Ended> {
+        let stored = self.settle(store)?;
+        let needs_nothing = self.send(store, compared)?;
+        self.verify(store, stored)?;
+        self.verify(store, needs_nothing)
+    }
+
+    /// Counts what would be loaded.
+    pub(super) fn count(&mut self, compared: Vec<Compared>) {
+        for Compared { load, end, .. } in compared {
+            self.tell(load.is_some(), end);
+        }
+    }
+
+    /// Waits for the last step, reads it back, and tells what was copied.
+    pub(super) fn finish<P>(&mut self, store: &dyn Calls<P>) -> Result<(Copied, checksum::Sessions), Ended> {
+        let stored = self.settle(store)?;
+        self.verify(store, stored)?;
+        Ok((mem::take(&mut self.copied), mem::take(&mut self.checksum)))
+    }
+
+    /// How many sessions are different so far.
+    pub(super) fn different(&self) -> u64 {
+        self.copied.different
+    }
+
+    /// Ends in the middle: what is half loaded of a new session does not stay.
+    pub(super) fn give_up<P>(mut self, store: &dyn Calls<P>) -> Result<(), Ended> {
+        if let Some(UnderWay { answer, half, .. }) = self.under_way.take() {
+            // It may be stored, whatever the answer is.
+            let _ = answer.wait();
+            self.half.extend(half);
+        }
+        let mut halves = self.half.iter();
+        halves.try_for_each(|half| take_back(half, |request| store.clean_up(request)))
+    }
+
+    fn send<P>(&mut self, store: &dyn Calls<P>, compared: Vec<Compared>) -> Result<Vec<Sent>, Ended> {
+        let mut step = LoadStep::default();
+        let mut half = None;
+        let mut sessions = Vec::with_capacity(compared.len());
+        for Compared { session_id, load, end } in compared {
+            if self.refused.as_ref() == Some(&session_id) {
+                continue;
+            }
+            self.refused = None;
+            let load = load.map(|load| {
+                half = self.half_after(&load);
+                let Load {
+                    part, before, after, ..
+                } = load;
+                let events = part.events.len();
+                step.parts.push(part);
+                SentLoad { before, after, events }
+            });
+            sessions.push(Sent { session_id, load, end });
+        }
+        if step.parts.is_empty() {
+            return Ok(sessions);
+        }
+        let answer = store.begin(UpkeepRequest::Load(step).into())?;
+        self.under_way = Some(UnderWay { answer, sessions, half });
+        Ok(Vec::new())
+    }
+
+    /// What is to be taken back of a session once this is loaded and nothing follows.
+    fn half_after(&self, load: &Load) -> Option<TakeBack> {
+        if !load.is_new || load.part.end.is_some() {
+            return None;
+        }
+        let goes_on = self.half.iter().find(|half| half.session_id == load.part.session_id);
+        Some(goes_on.cloned().unwrap_or_else(|| TakeBack {
+            session_id: load.part.session_id.clone(),
+            after_index: load.after,
+        }))
+    }
+
+    /// Waits for the step that is under way, and gives back what it stored.
+    fn settle<P>(&mut self, store: &dyn Calls<P>) -> Result<Vec<Sent>, Ended> {
+        let Some(UnderWay {
+            answer,
+            mut sessions,
+            half,
+        }) = self.under_way.take()
+        else {
+            return Ok(Vec::new());
+        };
+        let loaded = match answer.wait() {
+            Ok(Answer::OfJob(JobAnswer::Loaded(loaded))) => loaded,
+            ended => {
+                self.half.extend(half);
+                return Err(ended.map_or_else(Ended::Failed, |answer| Ended::unexpected(&answer)));
+            }
+        };
+        let Loaded { parts, took } = loaded;
+        let before = mem::replace(&mut self.half, Vec::from_iter(half));
+        let with_parts = sessions.iter_mut().filter(|sent| sent.load.is_some());
+        for (sent, result) in with_parts.zip(parts) {
+            let Err(error) = result else { continue };
+            self.half.retain(|half| half.session_id != sent.session_id);
+            // What others have written since is not ours to remove.
+            if !matches!(error.kind, ErrorKind::IndexConflict | ErrorKind::NotFound) {
+                let mut ours = before.iter().filter(|half| half.session_id == sent.session_id);
+                ours.try_for_each(|half| take_back(half, |request| store.write(request.into())))?;
+            }
+            if sent.end.is_none() {
+                self.refused = Some(sent.session_id.clone());
+            }
+            sent.load = None;
+            sent.end = Some(End::Different(Difference::refused(&sent.session_id, &error)));
+        }
+        turns::leave_one(took);
+        Ok(sessions)
+    }
+
+    /// Reads back what was stored of these sessions.
+    fn verify<P>(&mut self, store: &dyn Calls<P>, sessions: Vec<Sent>) -> Result<(), Ended> {
+        let loaded = |sent: &Sent| {
+            let load = sent.load.as_ref().filter(|load| load.events > 0)?;
+            Some((sent.session_id.clone(), load.after))
+        };
+        let loads: Vec<(String, i64)> = sessions.iter().filter_map(loaded).collect();
+        let mut loads = loads.iter().map(|(session_id, after)| (session_id.as_str(), *after));
+        let mut target = Target::default();
+        for Sent { session_id, load, end } in sessions {
+            let is_loaded = load.is_some();
+            if let Some(SentLoad { before, after, events }) = load
+                && events > 0
+            {
+                loads.next();
+                let mut read_back = before.or(self.read_back.take()).unwrap_or_default();
+                for _ in 0..events {
+                    let Some(event) = target.next(store, (&session_id, after), loads.clone())? else {
+                        break;
+                    };
+                    read_back.push(&event);
+                }
+                target.forget(&session_id);
+                self.read_back = Some(read_back);
+            }
+            let read_back = end.is_some().then(|| self.read_back.take()).flatten();
+            let end = end.map(|end| end.after_reading_back(&session_id, read_back));
+            if let Some(End::Same { sum, events, .. }) = &end {
+                self.checksum.push(*sum, *events);
+            }
+            self.tell(is_loaded, end);
+        }
+        Ok(())
+    }
+
+    /// Counts a session that has come to its end.
+    fn tell(&mut self, is_loaded: bool, end: Option<End>) {
+        let copied = &mut self.copied;
+        match end {
+            None => {}
+            Some(End::Same { stored, .. }) if is_loaded || stored.events > 0 => {
+                copied.sessions += 1;
+                copied.events += stored.events;
+                copied.bytes += stored.bytes;
+            }
+            Some(End::Same { .. }) => copied.unchanged += 1,
+            Some(End::Different(difference)) => {
+                copied.different += 1;
+                if copied.differences.len() < MOST_DIFFERENCES {
+                    copied.differences.push(difference);
+                }
+            }
+        }
+    }
+}
+
+fn take_back(half: &TakeBack, call: impl Fn(UpkeepRequest) -> Result<Answer, Ended>) -> Result<(), Ended> {
+    loop {
+        match call(UpkeepRequest::TakeBack(half.clone()))? {
+            Answer::OfJob(JobAnswer::TakenBack(TakenBack { is_more, took, .. })) => {
+                if !is_more {
+                    return Ok(());
+                }
+                turns::leave_one(took);
+            }
+            answer => return Err(Ended::unexpected(&answer)),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! A store as a source: its sessions in their order, then those that have events and no record, by their ids. One call of the store
+//! reads events of many small sessions.
+
+use std::collections::VecDeque;
+
+use super::source::{BYTES_AT_ONCE, EVENTS_AT_ONCE, Source, SourceSession};
+use crate::store::ReadRequest;
+use crate::store::answer::Answer;
+use crate::store::error::{ErrorKind, Quoted, StoreError};
+use crate::store::jobs::pages::Pages;
+use crate::store::jobs::{Calls, Ended, JobAnswer};
+use crate::store::list::{Order, SessionFilter, SessionList};
+use crate::store::model::SessionRecord;
+use crate::store::page::items;
+use crate::store::scan::{EventScan, Head, Run, Scan, Scanned, Start};
+
+/// Of how many sessions one call reads.
+const SESSIONS_AT_ONCE: usize = 500;
+
+/// How long an event is about, by those seen last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EventSize(usize);
+
+impl Default for EventSize {
+    /// As long as none was seen.
+    fn default() -> Self {
+        Self(2_000)
+    }
+}
+
+/// See the module's description.
+pub struct StoreSource {
+    store: Box<dyn Calls<()> + Send>,
+    upcoming: Upcoming,
+    /// Sessions that are known of; the first is the next one.
+    queue: VecDeque<SourceSession>,
+    /// Events of the session that was given last, and of those that come next, as far as they are read.
+    read: VecDeque<(String, Run)>,
+    /// The session that was given last, and the index of the last event that was given of it.
+    given: Option<(String, i64)>,
+    size: EventSize,
+}
+
+/// Which sessions of a store are copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// All, those without a record too.
+    All,
+    /// Those that meet a filter. One without a record meets none.
+    Filtered(SessionFilter),
+    /// Those with these ids; one that is not there is an error.
+    Ids(Vec<String>),
+}
+
+/// Where the next sessions come from.
+enum Upcoming {
+    /// Pages of records, and whether those without a record come after them.
+    Recorded(Box<Pages<SessionList>>, bool),
+    /// Those without a record, after this id.
+    Unrecorded(Option<String>),
+    Ids(VecDeque<String>),
+    Nothing,
+}
+
+impl StoreSource {
+    /// The sessions of a store that are selected.
+    pub fn new(store: impl Calls<()> + Send + 'static, selection: Selection) -> Self {
+        let recorded = |filter, is_all| {
+            let list = SessionList {
+                filter,
+                order: Order::Ascending,
+            };
+            Upcoming::Recorded(Box::new(Pages::of(list)), is_all)
+        };
+        Self {
+            store: Box::new(store),
+            upcoming: match selection {
+                Selection::All => recorded(SessionFilter::default(), true),
+                Selection::Filtered(filter) => recorded(filter, false),
+                Selection::Ids(ids) => Upcoming::Ids(ids.into()),
+            },
+            queue: VecDeque::new(),
+            read: VecDeque::new(),
+            given: None,
+            size: EventSize::default(),
+        }
+    }
+
+    /// Learns of the next sessions; there may be none on a page that others follow.
+    fn next_page(&mut self) -> Result<(), Ended> {
+        let ids = match &mut self.upcoming {
+            Upcoming::Nothing => return Ok(()),
+            Upcoming::Recorded(pages, is_all) => {
+                let Some(page) = pages.next(&*self.store)? else {
+                    self.upcoming = if *is_all {
+                        Upcoming::Unrecorded(None)
+                    } else {
+                        Upcoming::Nothing
+                    };
+                    return Ok(());
+                };
+                let id = |text| Ok(SessionRecord::parse(text)?.id.into_owned());
+                items(&page)?.into_iter().map(id).collect::<Result<_, StoreError>>()?
+            }
+            Upcoming::Unrecorded(after) => {
+                let Scanned::Unrecorded(page) = scan(&*self.store, Scan::Unrecorded(after.take()))? else {
+                    return Err(unexpected());
+                };
+                self.upcoming = page.next.map_or(Upcoming::Nothing, |id| Upcoming::Unrecorded(Some(id)));
+                page.ids
+            }
+            Upcoming::Ids(ids) => {
+                let some = ids.drain(..ids.len().min(SESSIONS_AT_ONCE)).collect();
+                if ids.is_empty() {
+                    self.upcoming = Upcoming::Nothing;
+                }
+                some
+            }
+        };
+        self.add(ids)
+    }
+
+    fn add(&mut self, ids: Vec<String>) -> Result<(), Ended> {
+        let heads = heads(&*self.store, &ids)?;
+        let sessions = ids.into_iter().zip(heads);
+        self.queue
+            .extend(sessions.map(|(id, Head { record, labels })| SourceSession { id, record, labels }));
+        Ok(())
+    }
+
+    /// Reads events of the session that was given last, after this index, and of those that come next.
+    fn read_on(&mut self, session_id: &str, after: i64) -> Result<(), Ended> {
+        let mut starts = vec![Start::new(session_id, after)];
+        let next = self.queue.iter().take(SESSIONS_AT_ONCE);
+        starts.extend(next.map(|session| Start::new(&session.id, i64::MIN)));
+        let runs = events(&*self.store, &starts, &mut self.size)?;
+        self.read = starts.into_iter().map(|start| start.session_id).zip(runs).collect();
+        Ok(())
+    }
+}
+
+impl Source for StoreSource {
+    fn next_session(&mut self) -> Result<Option<SourceSession>, Ended> {
+        while self.queue.is_empty() {
+            if matches!(self.upcoming, Upcoming::Nothing) {
+                return Ok(None);
+            }
+            self.next_page()?;
+        }
+        let session = self.queue.pop_front();
+        self.given = session.as_ref().map(|session| (session.id.clone(), i64::MIN));
+        Ok(session)
+    }
+
+    fn next_events(&mut self) -> Result<Vec<String>, Ended> {
+        let Some((id, after)) = self.given.take() else {
+            return Ok(Vec::new());
+        };
+        // What is read of sessions before it is not wanted any more.
+        while self.read.front().is_some_and(|(read, _)| *read != id) {
+            self.read.pop_front();
+        }
+        if self.read.is_empty() {
+            self.read_on(&id, after)?;
+        }
+        let Some((_, run)) = self.read.pop_front() else {
+            return Ok(Vec::new());
+        };
+        if run.is_more {
+            self.given = Some((id, run.last.unwrap_or(after)));
+        }
+        Ok(run.events)
+    }
+}
+
+/// Reads events of these sessions, as many as are about [`BYTES_AT_ONCE`] long.
+pub(super) fn events<P>(store: &dyn Calls<P>, starts: &[Start], size: &mut EventSize) -> Result<Vec<Run>, Ended> {
+    let most_events = (BYTES_AT_ONCE / size.0.max(1)).clamp(1, EVENTS_AT_ONCE);
+    let request = EventScan {
+        starts: starts.to_vec(),
+        most_events: u32::try_from(most_events).unwrap_or(u32::MAX),
+    };
+    let Scanned::Events(runs) = scan(store, Scan::Events(request))? else {
+        return Err(unexpected());
+    };
+    let events = runs.iter().flat_map(|run| &run.events);
+    let (count, bytes) = events.fold((0, 0), |(count, bytes), event| (count + 1, bytes + event.len()));
+    if let Some(bytes) = bytes.checked_div(count) {
+        size.0 = bytes;
+    }
+    Ok(runs)
+}
+
+/// Reads the records and labels of these sessions.
+pub(super) fn heads<P>(store: &dyn Calls<P>, ids: &[String]) -> Result<Vec<Head>, Ended> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    match scan(store, Scan::Heads(ids.to_vec()))? {
+        Scanned::Heads(heads) => Ok(heads),
+        _ => Err(unexpected()),
+    }
+}
+
+/// Which tables of which database it is: the same text for all who use the same.
+pub fn identity<P>(store: &dyn Calls<P>) -> Result<String, Ended> {
+    match scan(store, Scan::Identity)? {
+        Scanned::Identity(identity) => Ok(identity),
+        _ => Err(unexpected()),
+    }
+}
+
+/// Refuses ids of sessions of which there is nothing.
+pub fn check_all_there<P>(store: &dyn Calls<P>, ids: &[String], name: &str) -> Result<(), Ended> {
+    for some in ids.chunks(SESSIONS_AT_ONCE) {
+        let heads = heads(store, some)?;
+        let without = some.iter().zip(heads).filter(|(_, head)| head.record.is_none());
+        for (id, _) in without {
+            let runs = events(store, &[Start::new(id, i64::MIN)], &mut EventSize(BYTES_AT_ONCE))?;
+            if runs.iter().all(|run| run.events.is_empty()) {
+                return Err(StoreError::new(
+                    ErrorKind::NotFound,
+                    format!(
+                        "there is no session {} in {name}: `sessions` lists those that there are",
+                        Quoted(id)
+                    ),
+                )
+                .into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn scan<P>(store: &dyn Calls<P>, scan: Scan) -> Result<Scanned, Ended> {
+    match store.read(ReadRequest::Scan(scan))? {
+        Answer::OfJob(JobAnswer::Scanned(scanned)) => Ok(scanned),
+        answer => Err(Ended::unexpected(&answer)),
+    }
+}
+
+fn unexpected() -> Ended {
+    StoreError::internal("a scan was answered with what it did not ask for").into()
+}
