@@ -53,7 +53,7 @@ pub use login::{
     ConnectionOptions, Environment, Password, PasswordSource, SslMode, SslOptions, Target, take_parameter,
 };
 pub use options::{Access, PostgresOptions};
-pub use tables::{DEFAULT_SCHEMA, Tables};
+pub use tables::{DEFAULT_SCHEMA, Role, Tables, creation, grants, plan};
 
 use serve::{Call, refuse, run};
 

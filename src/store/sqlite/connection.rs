@@ -196,12 +196,11 @@ impl Target {
             return Ok(());
         }
         self.patiently(|| {
-            let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-            if mode == "wal" {
+            if is_in_wal(connection)? {
                 return Ok(());
             }
             // A file system without shared memory keeps its own mode: slower, and just as safe.
-            connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+            connection.query_row(ENTER_WAL, [], |_| Ok(()))
         })
         .map_err(|error| self.error("switching to write-ahead logging", &error))
     }
@@ -252,6 +251,15 @@ impl Target {
     pub(super) fn error(&self, doing: &str, error: &rusqlite::Error) -> StoreError {
         store_error(&format!("{doing} {}", self.location.name()), error)
     }
+}
+
+/// Switches a file to write-ahead logging.
+pub(super) const ENTER_WAL: &str = "PRAGMA journal_mode = WAL";
+
+/// Whether a file has write-ahead logging.
+pub(super) fn is_in_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    Ok(mode == "wal")
 }
 
 /// The same as [`Target::patiently`] until `patience` is over.

@@ -36,7 +36,7 @@ use std::time::Instant;
 pub use backup::{Backup, BackupRequest};
 pub use checkpoints::Checkpoints;
 pub use connection::{Access, Durability, Location, Target};
-pub use tables::Tables;
+pub use tables::{Tables, creation, plan};
 
 use ahead::ReaderAhead;
 use follow::FollowReader;

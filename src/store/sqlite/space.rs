@@ -16,20 +16,23 @@ use crate::store::jobs::JobAnswer;
 /// How long a step moves pages, which then takes several times as long to commit. Others can write again after that.
 const TIME: Duration = Duration::from_millis(2);
 
-/// SQLite's numbers for what becomes of free pages.
+/// SQLite's number for free pages that are kept.
 const KEPT: i64 = 0;
-const GIVEN_BACK_IN_STEPS: i64 = 2;
+
+/// Has a database give its free pages back step by step.
+pub(super) const GIVE_BACK_IN_STEPS: &str = "PRAGMA auto_vacuum = INCREMENTAL";
 
 /// Makes a database that has nothing in it yet one that gives free pages back step by step.
 pub(super) fn will_give_back(connection: &Connection) -> rusqlite::Result<()> {
-    if pages(connection)? == 0 {
-        give_back_in_steps(connection)?;
+    if is_empty(connection)? {
+        connection.execute_batch(GIVE_BACK_IN_STEPS)?;
     }
     Ok(())
 }
 
-fn give_back_in_steps(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "auto_vacuum", GIVEN_BACK_IN_STEPS)
+/// Whether a database has nothing in it yet.
+pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(pages(connection)? == 0)
 }
 
 /// Gives some free pages back, in the transaction that is open.
@@ -54,7 +57,7 @@ pub(super) fn give_back(connection: &Connection) -> rusqlite::Result<Answer> {
 pub(super) fn vacuum(connection: &Connection) -> rusqlite::Result<Answer> {
     let before = pages(connection)?;
     if keeps_free_pages(connection)? {
-        give_back_in_steps(connection)?;
+        connection.execute_batch(GIVE_BACK_IN_STEPS)?;
         connection.execute_batch("VACUUM")?;
     }
     freed(connection, before, false)

@@ -3,11 +3,13 @@
 //! and deleted sessions are ours alone.
 //!
 //! A backend looks at its database and says what it found ([`found`]). What is missing comes out as a list of steps
-//! ([`steps`]), which the backend has the SQL for. Its statements name the [`columns`]. [`layout`] says who made the table of events.
+//! ([`steps`]), which the backend has the SQL for ([`plan`]). Its statements name the [`columns`]. [`layout`] says who made the table of
+//! events.
 
 pub mod columns;
 pub mod found;
 pub mod layout;
+pub mod plan;
 pub mod rebuild;
 pub mod steps;
 

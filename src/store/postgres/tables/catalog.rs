@@ -96,10 +96,11 @@ pub(super) struct Trigger {
 /// The triggers of the table's owner that are on, those of its partitions too.
 pub(super) async fn triggers(client: &Client, table: &TableName) -> Result<Vec<Trigger>, Failure> {
     let sql = "
-        SELECT pg_catalog.format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', tgrelid::pg_catalog.regclass, tgname),
-               pg_catalog.format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', tgrelid::pg_catalog.regclass,
-                      CASE tgenabled WHEN 'R' THEN 'REPLICA' WHEN 'A' THEN 'ALWAYS' ELSE '' END, tgname)
-        FROM pg_catalog.pg_trigger
+        SELECT pg_catalog.format('ALTER TABLE ONLY %I.%I DISABLE TRIGGER %I', n.nspname, c.relname, tgname),
+               pg_catalog.format('ALTER TABLE ONLY %I.%I ENABLE %sTRIGGER %I', n.nspname, c.relname,
+                      CASE tgenabled WHEN 'R' THEN 'REPLICA ' WHEN 'A' THEN 'ALWAYS ' ELSE '' END, tgname)
+        FROM pg_catalog.pg_trigger JOIN pg_catalog.pg_class c ON c.oid = tgrelid
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgrelid IN (
           SELECT $1::pg_catalog.regclass UNION SELECT relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass))";
     let rows = client.query_typed(sql, &[(&table.to_string(), Type::TEXT)]).await?;

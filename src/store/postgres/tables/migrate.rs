@@ -8,8 +8,8 @@ use futures_util::join;
 use tokio_postgres::Client;
 
 use super::Tables;
-use super::catalog;
-use super::schema::{PostgresStep, Step, plan};
+use super::schema::plan;
+use super::script::script;
 use crate::store::error::StoreError;
 use crate::store::message::StoreOption;
 use crate::store::postgres::database::{Database, Purpose};
@@ -17,9 +17,7 @@ use crate::store::postgres::error::Failure;
 use crate::store::postgres::options::Access;
 use crate::store::postgres::rebuild;
 use crate::store::postgres::statement::begin;
-use crate::store::tables::columns::{Column, DELETED, Data, EVENTS, LABELS, SESSIONS, definitions};
 use crate::store::tables::steps::{Refusal, list, not_ready};
-use crate::store::tables::{BEYOND_INDEXES as BEYOND, VERSION};
 
 /// The advisory lock under which tables are changed: one a database, so that those who start at once go one by one.
 pub(in crate::store::postgres) const LOCK: &str =
@@ -88,98 +86,9 @@ async fn migrate_in_transaction(client: &Client, tables: &Tables) -> Result<Resu
     if steps.is_empty() {
         return Ok(Ok(()));
     }
-    for step in &steps {
-        run(client, tables, step)
-            .await
-            .map_err(|failure| failure.of_migration(&step.to_string()))?;
+    for step in script(client, tables, &steps).await? {
+        let done = client.batch_execute(&step.batch()).await;
+        done.map_err(|error| Failure::from(error).of_migration(&step.step))?;
     }
-    let version = &tables.version;
-    client
-        .batch_execute(&format!(
-            "CREATE TABLE IF NOT EXISTS {version} (version bigint NOT NULL);
-             INSERT INTO {version} SELECT {VERSION} WHERE NOT EXISTS (SELECT FROM {version});
-             UPDATE {version} SET version = {VERSION}"
-        ))
-        .await?;
     Ok(Ok(()))
-}
-
-async fn run(client: &Client, tables: &Tables, step: &Step) -> Result<(), Failure> {
-    if *step != Step::RepairIndexes {
-        return Ok(client.batch_execute(&sql(tables, step)).await?);
-    }
-    // The owner's triggers must not fire for, or forbid, what the owner did not do.
-    let triggers = catalog::triggers(client, &tables.events).await?;
-    for trigger in &triggers {
-        client.batch_execute(&trigger.disable).await?;
-    }
-    client.batch_execute(&sql(tables, step)).await?;
-    for trigger in &triggers {
-        client.batch_execute(&trigger.enable).await?;
-    }
-    Ok(())
-}
-
-fn sql(tables: &Tables, step: &Step) -> String {
-    let (sessions, events, labels, deleted) = (&tables.sessions, &tables.events, &tables.labels, &tables.deleted);
-    match step {
-        Step::OfBackend(PostgresStep::CreateSchema) => format!("CREATE SCHEMA {}", tables.quoted_schema()),
-        Step::CreateSessions => format!(
-            "CREATE TABLE {sessions} ({}, PRIMARY KEY (id));
-             CREATE INDEX ON {sessions} (created_at, id COLLATE pg_catalog.\"C\")",
-            definitions(&SESSIONS, data_type)
-        ),
-        // No index on `id`: random ids would halve the speed of writing.
-        Step::CreateEvents => format!(
-            "CREATE TABLE {events} ({});
-             CREATE UNIQUE INDEX ON {events} (session_id, event_index)",
-            definitions(&EVENTS, data_type)
-        ),
-        Step::CreateLabels => format!(
-            "CREATE TABLE {labels} ({}, PRIMARY KEY (session_id, name));
-             CREATE INDEX ON {labels} (name, value)",
-            definitions(&LABELS, data_type)
-        ),
-        Step::CreateDeleted => format!(
-            "CREATE TABLE {deleted} ({}, PRIMARY KEY (id));
-             CREATE INDEX ON {deleted} (deleted_at)",
-            definitions(&DELETED, data_type)
-        ),
-        Step::AddColumn(table, column) => format!(
-            "ALTER TABLE {table} ADD COLUMN {} {}",
-            column.name,
-            data_type(column.data)
-        ),
-        Step::OfBackend(PostgresStep::ToJson(table, Column { name, .. })) => format!(
-            "ALTER TABLE {table} ALTER COLUMN {name} DROP DEFAULT, \
-             ALTER COLUMN {name} TYPE pg_catalog.json USING {name}::pg_catalog.json"
-        ),
-        // By way of numbers that no session has, so that no two events meet at one index meanwhile.
-        Step::RepairIndexes => format!(
-            "LOCK TABLE {events} IN ACCESS EXCLUSIVE MODE;
-             ALTER TABLE {events} ALTER COLUMN event_index TYPE bigint;
-             UPDATE {events} AS stored SET event_index = renumbered.place + {BEYOND} FROM (
-               SELECT tableoid, ctid, pg_catalog.row_number() OVER (
-                 PARTITION BY session_id ORDER BY event_index NULLS FIRST, created_at, id COLLATE pg_catalog.\"C\") AS place
-               FROM {events} WHERE session_id IN (
-                 SELECT session_id FROM {events} WHERE event_index IS NULL
-                 UNION SELECT session_id FROM {events} GROUP BY session_id, event_index HAVING pg_catalog.count(*) > 1)
-             ) AS renumbered WHERE stored.tableoid = renumbered.tableoid AND stored.ctid = renumbered.ctid;
-             UPDATE {events} SET event_index = event_index - {BEYOND} WHERE event_index > {BEYOND};
-             ALTER TABLE {events} ALTER COLUMN event_index SET NOT NULL"
-        ),
-        Step::UniquePlace => format!("CREATE UNIQUE INDEX ON {events} (session_id, event_index)"),
-        Step::SessionOrder => format!("CREATE INDEX ON {sessions} (created_at, id COLLATE pg_catalog.\"C\")"),
-    }
-}
-
-/// Types and a collation of Postgres' own, by the names that mean them whatever the `search_path` is.
-pub(in crate::store::postgres) fn data_type(data: Data) -> &'static str {
-    match data {
-        // "C" compares bytes: the order that the SDK's own drivers have, the same on every server, and the quickest.
-        Data::Id => "pg_catalog.text COLLATE pg_catalog.\"C\"",
-        Data::Text => "pg_catalog.text",
-        Data::Time | Data::Index => "bigint",
-        Data::Json => "pg_catalog.json",
-    }
 }

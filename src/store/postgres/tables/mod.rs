@@ -1,19 +1,24 @@
 //! The tables: what they are called, and making them ready. `database`'s callers wait for [`Preparation`]; all statements
 //! name [`Tables`].
 //!
-//! `schema` says what the tables need and `catalog` what there is; `migrate` adds what is missing; `preparation` does so once
-//! for all calls of a driver.
+//! `schema` says what the tables need and `catalog` what there is; `script` has the SQL of what is missing, `migrate` runs it, and `plan`
+//! shows it; `preparation` migrates once for all calls of a driver.
 
 mod catalog;
 mod layout;
 mod migrate;
+mod plan;
 mod preparation;
 mod schema;
+mod script;
 
 pub(super) use layout::layout;
-pub(super) use migrate::{LOCK, data_type};
+pub(super) use migrate::LOCK;
+pub use plan::plan;
 pub(super) use preparation::Preparation;
 pub(super) use schema::missing;
+pub(super) use script::data_type;
+pub use script::{Role, creation, grants};
 
 use crate::store::error::StoreError;
 use crate::store::message::{StoreOption, message};

@@ -72,6 +72,13 @@ pub(in crate::store::postgres) async fn missing(
         .map(|steps| (!steps.is_empty()).then(|| steps::list(&steps))))
 }
 
+/// What a database lacks that has none of our tables, and perhaps no schema for them.
+pub(super) fn steps_of_empty(tables: &Tables) -> Result<Vec<Step>, Refusal> {
+    let mut steps = vec![Step::OfBackend(PostgresStep::CreateSchema)];
+    steps.extend(table_steps(&HashMap::new(), tables)?);
+    Ok(steps)
+}
+
 async fn refuse_version(
     client: &Client,
     tables: &Tables,

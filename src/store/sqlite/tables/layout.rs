@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Tables;
-use super::migrate::declared_type;
+use super::script::declared_type;
 use crate::store::tables::columns::{EVENTS, PLACE, definitions};
 use crate::store::tables::layout::Layout;
 

@@ -1,17 +1,22 @@
 //! The tables: what they are called, and making them ready. The writer calls [`prepare`] before its first batch; all
 //! statements name [`Tables`].
 //!
-//! `schema` says what the tables need and `catalog` what there is; `migrate` adds what is missing.
+//! `schema` says what the tables need and `catalog` what there is; `script` has the SQL of what is missing, `migrate` runs it, and `plan`
+//! shows it.
 
 mod catalog;
 mod layout;
 mod migrate;
+mod plan;
 mod schema;
+mod script;
 
 pub(super) use catalog::{free_index_name, has_table, is_without_rowid};
 pub(super) use layout::layout;
-pub(super) use migrate::{declared_type, prepare};
+pub(super) use migrate::prepare;
+pub use plan::{creation, plan};
 pub(super) use schema::{NUMBER_COLUMN, missing};
+pub(super) use script::declared_type;
 
 use crate::store::tables::rebuild::RebuildTables;
 use crate::store::tables::{TableName, TablePrefix};
@@ -41,4 +46,8 @@ impl Tables {
             version: name("persist_version"),
         }
     }
+}
+
+fn quote(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
 }

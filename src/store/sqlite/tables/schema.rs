@@ -17,6 +17,12 @@ use crate::store::tables::{TableName, VERSION};
 /// The column that keeps the number of an event that had no other id.
 pub(in crate::store::sqlite) const NUMBER_COLUMN: &str = "event_number";
 
+/// What is true of a session whose time is not a whole number.
+pub(super) const HAS_FRACTIONAL_TIME: &str = "typeof(created_at) = 'real'";
+
+/// What is true of an event without an index.
+pub(super) const HAS_NO_INDEX: &str = "typeof(event_index) <> 'integer'";
+
 /// One thing that a database lacks.
 pub(super) type Step = steps::Step<SqliteStep>;
 
@@ -134,13 +140,8 @@ impl Found {
             Ok::<bool, rusqlite::Error>(is_searched && has_column && catalog::has_row(connection, table, condition)?)
         };
         Ok(Ok(Self {
-            fractional_times: any(&sessions, &tables.sessions, "created_at", "typeof(created_at) = 'real'")?,
-            missing_indexes: any(
-                &events,
-                &tables.events,
-                "event_index",
-                "typeof(event_index) <> 'integer'",
-            )?,
+            fractional_times: any(&sessions, &tables.sessions, "created_at", HAS_FRACTIONAL_TIME)?,
+            missing_indexes: any(&events, &tables.events, "event_index", HAS_NO_INDEX)?,
             events_without_rowid: catalog::is_without_rowid(connection, events_name)?,
             sessions,
             events,
