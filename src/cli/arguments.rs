@@ -38,4 +38,6 @@ pub(super) enum Command {
     Sessions(commands::sessions::Arguments),
     /// Give free space back to the file system
     Vacuum(commands::vacuum::Arguments),
+    /// Make the tables ready: create them, or bring older ones up to date
+    Migrate(commands::migrate::Arguments),
 }

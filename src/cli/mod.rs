@@ -1,7 +1,7 @@
 //! The command line: reads arguments, opens a store, and runs a command over it. `bindings::command_line` calls [`run`].
 //!
 //! [`arguments`] has all commands and their help, and [`commands`] a file for each. What they share stands beside it: which store
-//! ([`store`]), which sessions ([`filters`]), calling it ([`calls`]), what is printed ([`output`], [`table`], [`text`], [`time`]), asking before something is changed
+//! ([`store`], [`tables`]), which sessions ([`filters`]), calling it ([`calls`]), what is printed ([`output`], [`table`], [`text`], [`time`]), asking before something is changed
 //! ([`confirm`]), and how a command ends ([`failure`], [`stop`]).
 
 mod arguments;
@@ -14,6 +14,7 @@ mod output;
 mod stop;
 mod store;
 mod table;
+mod tables;
 mod text;
 mod time;
 
@@ -68,5 +69,6 @@ fn run_command(command: &Command, context: &mut Context<'_>) -> Result<(), Failu
     match command {
         Command::Sessions(arguments) => commands::sessions::run(arguments, context),
         Command::Vacuum(arguments) => commands::vacuum::run(arguments, context),
+        Command::Migrate(arguments) => commands::migrate::run(arguments, context),
     }
 }

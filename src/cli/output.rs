@@ -6,6 +6,7 @@ use serde::Serialize;
 use terminal_size::{Width, terminal_size_of};
 
 use super::failure::Failure;
+use super::text::Printable;
 
 /// How wide lines are where there is no terminal.
 const WIDTH: usize = 100;
@@ -48,6 +49,14 @@ impl Output {
     pub(super) fn json(&mut self, object: &impl Serialize) -> Result<(), Failure> {
         serde_json::to_writer(&mut self.out, object).map_err(io::Error::from)?;
         Ok(self.out.write_all(b"\n")?)
+    }
+
+    /// Prints a text for another program to run: as it is, but for what acts on a terminal, which does not get there.
+    pub(super) fn script(&mut self, text: &str) -> Result<(), Failure> {
+        if self.is_terminal {
+            return text.lines().try_for_each(|line| self.line(Printable(line)));
+        }
+        Ok(self.out.write_all(text.as_bytes())?)
     }
 
     /// Prints the rest.

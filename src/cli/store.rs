@@ -55,6 +55,12 @@ pub(super) enum Access {
     Migrate,
 }
 
+/// How a store of either kind is opened.
+pub(super) enum StoreOptions {
+    Sqlite(SqliteOptions),
+    Postgres(PostgresOptions),
+}
+
 /// A store that is open.
 pub(super) struct OpenStore {
     /// The store, as jobs call it.
@@ -66,31 +72,52 @@ pub(super) struct OpenStore {
 impl StoreArguments {
     /// Opens the store, and waits until it can be used.
     pub(super) fn open(&self, access: Access) -> Result<OpenStore, Failure> {
-        let prefix = TablePrefix::parse(&self.table_prefix)?;
-        let is_url = ["postgres://", "postgresql://"]
-            .iter()
-            .any(|scheme| self.store.starts_with(scheme));
-        let store = if is_url {
-            self.open_postgres(access, &prefix)?
-        } else {
-            self.open_sqlite(access, &prefix)?
+        let deliver = deliver_to(Arc::new(|_| {}));
+        let (store, name): (Arc<dyn Store<_> + Send + Sync>, _) = match self.options(access)? {
+            StoreOptions::Sqlite(options) => {
+                if let Location::File(path) = &options.target.location
+                    && access != Access::Migrate
+                {
+                    check_is_there(path)?;
+                }
+                let name = options.target.location.name();
+                (Arc::new(SqliteStore::open(options, deliver)?), name)
+            }
+            StoreOptions::Postgres(options) => {
+                let name = options.target.name().to_owned();
+                (Arc::new(PostgresStore::open(options, deliver)?), name)
+            }
+        };
+        let store = OpenStore {
+            calls: JobStore::new(store),
+            name,
         };
         store.calls.ready()?;
         Ok(store)
     }
 
-    fn open_sqlite(&self, access: Access, prefix: &TablePrefix) -> Result<OpenStore, Failure> {
+    /// How the store is opened.
+    pub(super) fn options(&self, access: Access) -> Result<StoreOptions, Failure> {
+        if self.is_postgres() {
+            return Ok(StoreOptions::Postgres(self.postgres_options(access)?));
+        }
+        Ok(StoreOptions::Sqlite(self.sqlite_options(access)?))
+    }
+
+    /// Whether it is a database of Postgres, and no file.
+    pub(super) fn is_postgres(&self) -> bool {
+        let schemes = ["postgres://", "postgresql://"];
+        schemes.iter().any(|scheme| self.store.starts_with(scheme))
+    }
+
+    fn sqlite_options(&self, access: Access) -> Result<SqliteOptions, Failure> {
         let location = Location::parse(&self.store)?;
-        let Location::File(path) = &location else {
+        if let Location::Memory(_) = location {
             return Err(Failure::Usage(String::from(
                 "--store must be a file: a database in memory has no sessions",
             )));
-        };
-        if access != Access::Migrate {
-            check_is_there(path)?;
         }
-        let name = path.display().to_string();
-        let options = SqliteOptions {
+        Ok(SqliteOptions {
             target: sqlite::Target {
                 access: match access {
                     Access::Read => sqlite::Access::Read,
@@ -99,28 +126,20 @@ impl StoreArguments {
                 },
                 ..sqlite::Target::new(location)
             },
-            tables: sqlite::Tables::with_prefix(prefix),
+            tables: self.sqlite_tables()?,
             index_conflict: IndexConflict::Reject,
             caps: Caps::default(),
-        };
-        let store: Arc<dyn Store<_> + Send + Sync> =
-            Arc::new(SqliteStore::open(options, deliver_to(Arc::new(|_| {})))?);
-        Ok(OpenStore {
-            calls: JobStore::new(store),
-            name,
         })
     }
 
-    fn open_postgres(&self, access: Access, prefix: &TablePrefix) -> Result<OpenStore, Failure> {
-        let (url, schema) = take_parameter(&self.store, "schema")?;
-        let tables = postgres::Tables::new(schema.as_deref().unwrap_or(DEFAULT_SCHEMA), prefix)?;
+    fn postgres_options(&self, access: Access) -> Result<PostgresOptions, Failure> {
+        let (url, _) = take_parameter(&self.store, "schema")?;
         let connection = postgres::ConnectionOptions {
             connection_string: Some(url),
             ..postgres::ConnectionOptions::default()
         };
         let target = postgres::Target::parse(connection, &postgres::Environment::of_process())?;
-        let name = target.name().to_owned();
-        let options = PostgresOptions {
+        Ok(PostgresOptions {
             access: match access {
                 Access::Read => postgres::Access::Read,
                 Access::Write => postgres::Access::Write,
@@ -128,14 +147,20 @@ impl StoreArguments {
             },
             index_conflict: IndexConflict::Reject,
             max_connections: 4,
-            ..PostgresOptions::new(target, tables)
-        };
-        let store: Arc<dyn Store<_> + Send + Sync> =
-            Arc::new(PostgresStore::open(options, deliver_to(Arc::new(|_| {})))?);
-        Ok(OpenStore {
-            calls: JobStore::new(store),
-            name,
+            ..PostgresOptions::new(target, self.postgres_tables()?)
         })
+    }
+
+    /// What the tables are called in a file.
+    pub(super) fn sqlite_tables(&self) -> Result<sqlite::Tables, StoreError> {
+        Ok(sqlite::Tables::with_prefix(&TablePrefix::parse(&self.table_prefix)?))
+    }
+
+    /// The same in a database of Postgres.
+    pub(super) fn postgres_tables(&self) -> Result<postgres::Tables, StoreError> {
+        let (_, schema) = take_parameter(&self.store, "schema")?;
+        let prefix = TablePrefix::parse(&self.table_prefix)?;
+        postgres::Tables::new(schema.as_deref().unwrap_or(DEFAULT_SCHEMA), &prefix)
     }
 }
 

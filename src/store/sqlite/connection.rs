@@ -92,7 +92,8 @@ impl Location {
     }
 
     /// The location's name in messages.
-    pub(super) fn name(&self) -> String {
+    #[must_use]
+    pub fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Memory(_) => String::from(Self::MEMORY),

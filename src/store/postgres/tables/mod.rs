@@ -14,11 +14,11 @@ mod script;
 
 pub(super) use layout::layout;
 pub(super) use migrate::LOCK;
-pub use plan::plan;
+pub use plan::{creation, plan};
 pub(super) use preparation::Preparation;
 pub(super) use schema::missing;
 pub(super) use script::data_type;
-pub use script::{Role, creation, grants};
+pub use script::{Role, grants};
 
 use crate::store::error::StoreError;
 use crate::store::message::{StoreOption, message};

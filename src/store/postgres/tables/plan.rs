@@ -10,7 +10,7 @@ use tokio::task::LocalSet;
 use tokio_postgres::Client;
 
 use super::schema::{PostgresStep, Step};
-use super::script::{misnumbered_sessions, script};
+use super::script::{misnumbered_sessions, script, script_of_empty};
 use super::{Tables, catalog, schema};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::message::StoreOption;
@@ -42,6 +42,21 @@ pub fn plan(options: PostgresOptions) -> Result<MigrationPlan, StoreError> {
     // A look-up of a host's name cannot be stopped.
     runtime.shutdown_background();
     planned
+}
+
+/// What makes the tables in a schema that has none of ours, or that is not there yet.
+pub fn creation(tables: &Tables) -> Result<MigrationPlan, StoreError> {
+    let script = script_of_empty(tables).map_err(|refusal| refusal.into_error("a new schema", StoreOption::Schema))?;
+    let planned = |step| PlannedStep {
+        step,
+        table: None,
+        work: Work::Define,
+        others: Others::ReadAndWrite,
+    };
+    Ok(MigrationPlan {
+        settings: Vec::new(),
+        steps: script.into_iter().map(planned).collect(),
+    })
 }
 
 async fn plan_with(database: &Database) -> Result<MigrationPlan, StoreError> {

@@ -6,11 +6,10 @@ use tokio_postgres::Client;
 use super::catalog::{self, Trigger};
 use super::schema::{PostgresStep, Step, steps_of_empty};
 use super::{Tables, quote};
-use crate::store::error::StoreError;
-use crate::store::message::StoreOption;
 use crate::store::postgres::error::Failure;
 use crate::store::tables::columns::{Column, DELETED, Data, EVENTS, LABELS, SESSIONS, definitions};
 use crate::store::tables::plan::SqlStep;
+use crate::store::tables::steps::Refusal;
 use crate::store::tables::{BEYOND_INDEXES as BEYOND, TableName, VERSION};
 
 /// The steps, and after them the version; nothing, if there are none.
@@ -23,6 +22,11 @@ pub(super) async fn script(client: &Client, tables: &Tables, steps: &[Step]) -> 
     Ok(script_with(tables, steps, &triggers))
 }
 
+/// The same for a schema that has no tables of ours, or is not there yet.
+pub(super) fn script_of_empty(tables: &Tables) -> Result<Vec<SqlStep>, Refusal> {
+    Ok(script_with(tables, &steps_of_empty(tables)?, &[]))
+}
+
 fn script_with(tables: &Tables, steps: &[Step], triggers: &[Trigger]) -> Vec<SqlStep> {
     if steps.is_empty() {
         return Vec::new();
@@ -31,12 +35,6 @@ fn script_with(tables: &Tables, steps: &[Step], triggers: &[Trigger]) -> Vec<Sql
         .iter()
         .map(|step| SqlStep::new(step.to_string(), statements(tables, step, triggers)));
     of_steps.chain([write_version(&tables.version)]).collect()
-}
-
-/// What makes new tables in a schema that has none of ours, or that is not there yet.
-pub fn creation(tables: &Tables) -> Result<Vec<SqlStep>, StoreError> {
-    let steps = steps_of_empty(tables).map_err(|refusal| refusal.into_error("a new schema", StoreOption::Schema))?;
-    Ok(script_with(tables, &steps, &[]))
 }
 
 /// A role of the database that uses the tables, and owns none of them.
