@@ -4,6 +4,7 @@ import { after } from "node:test";
 import { makeSchema } from "./support/postgres/schema.mts";
 import { startServer } from "./support/postgres/server.mts";
 import { commandLine } from "./suites/cli.mts";
+import { administrator } from "./suites/cli/administrator.mts";
 
 const server = await startServer();
 after(server.cleanup);
@@ -15,3 +16,5 @@ commandLine("Postgres", async () => {
     store: `${server.url}${server.url.includes("?") ? "&" : "?"}schema=${schema}`,
   };
 });
+
+administrator(server);

@@ -1,11 +1,13 @@
 /** The command line over a store of either kind. */
 import { describe } from "node:test";
 
+import { migrate } from "./cli/migrate.mts";
 import { sessions } from "./cli/sessions.mts";
 import type { NewStore } from "./cli/store.mts";
 
 export function commandLine(name: string, newStore: NewStore): void {
   describe(name, { concurrency: true }, () => {
     sessions(newStore);
+    migrate(newStore);
   });
 }
