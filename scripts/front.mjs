@@ -1,5 +1,5 @@
 // @ts-check
-// Builds the public front: bundles lib/ into index.js and index.d.ts, and what `npx` runs.
+// Builds the public front: bundles lib/ into index.js and conformance.js with their types, and what `npx` runs.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -15,11 +15,15 @@ const NOTICE = "// Made of lib/ by `npm run build:front`: change that, not this.
 // `await using` is in no version of the language yet.
 const NEEDED_TYPES = '/// <reference lib="esnext.disposable" />\n';
 
-const entry = path.join(root, "lib", "index.ts");
+/** What programs import, by the name of its file. */
+const entries = {
+  index: path.join(root, "lib", "index.ts"),
+  conformance: path.join(root, "lib", "conformance", "index.ts"),
+};
 const { version, napi } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
 
 await build({
-  entryPoints: { index: entry, cli: path.join(root, "lib", "cli.ts") },
+  entryPoints: { ...entries, cli: path.join(root, "lib", "cli.ts") },
   outdir: root,
   bundle: true,
   platform: "node",
@@ -30,15 +34,17 @@ await build({
   logLevel: "warning",
 });
 
-const declarations = await rollup({
-  input: entry,
-  external: ["sandbox-agent"],
-  plugins: [dts({ tsconfig: path.join(root, "lib", "tsconfig.json") })],
-});
-const { output } = await declarations.generate({ format: "es" });
-const file = path.join(root, "index.d.ts");
-const text = NEEDED_TYPES + NOTICE + importOfTypes(output[0].code);
-writeFileSync(file, await format(text, { ...(await resolveConfig(file)), filepath: file }));
+for (const [name, entry] of Object.entries(entries)) {
+  const declarations = await rollup({
+    input: entry,
+    external: ["sandbox-agent"],
+    plugins: [dts({ tsconfig: path.join(root, "lib", "tsconfig.json") })],
+  });
+  const { output } = await declarations.generate({ format: "es" });
+  const file = path.join(root, `${name}.d.ts`);
+  const text = (name === "index" ? NEEDED_TYPES : "") + NOTICE + importOfTypes(output[0].code);
+  writeFileSync(file, await format(text, { ...(await resolveConfig(file)), filepath: file }));
+}
 
 /**
  * What npm/ calls a target's platform: `linux-x64-gnu` for `x86_64-unknown-linux-gnu`.

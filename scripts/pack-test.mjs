@@ -32,6 +32,8 @@ const FILES = [
   "__test__/support/agent/home.mjs",
   "__test__/support/agent/mock-agent.mjs",
   "cli.js",
+  "conformance.d.ts",
+  "conformance.js",
   "docs/benchmark-network.svg",
   "docs/benchmark.md",
   "docs/benchmark.svg",
