@@ -17,12 +17,11 @@ const directory = await mkdtemp(join(tmpdir(), "contract-"));
 after(() => rm(directory, { recursive: true }));
 
 const filenames = new WeakMap<ContractDriver, string>();
-let files = 0;
 
 contract(
   "SQLite on a file",
-  async (options) => {
-    const filename = join(directory, `${files++}.db`);
+  async (store, options) => {
+    const filename = join(directory, `${store}.db`);
     const driver = new SQLiteSessionPersistDriver({ filename, ...options });
     filenames.set(driver, filename);
     return driver;
@@ -40,13 +39,18 @@ contract(
   },
 );
 
-contract("SQLite in memory", async (options) => new SQLiteSessionPersistDriver(options), { ours: true });
+contract("SQLite in memory", async (_store, options) => new SQLiteSessionPersistDriver(options), {
+  ours: true,
+  skip: ["durable", "several writers"],
+});
 
 // Its default caps would drop old rows: 1,024 sessions, 500 events each.
 contract(
   "the SDK's in-memory driver",
-  async (options) => new InMemorySessionPersistDriver({ maxSessions: 1e9, maxEventsPerSession: 1e9, ...options }),
-  { ours: false },
+  async (_store, options) =>
+    new InMemorySessionPersistDriver({ maxSessions: 1e9, maxEventsPerSession: 1e9, ...options }),
+  // It pages by offset, stores an event twice that is inserted again, and copies a record only at the top.
+  { ours: false, skip: ["durable", "several writers", "cursors under writes", "retries", "deep copies"] },
 );
 
 /**

@@ -71,7 +71,9 @@ function build() {
     run(process.execPath, ["scripts/build.mjs"]);
     return;
   }
-  const front = ["index.js", "index.d.ts", "conformance.js", "conformance.d.ts", "cli.js"].map((file) => path.join(root, file));
+  const front = ["index.js", "index.d.ts", "conformance.js", "conformance.d.ts", "cli.js"].map((file) =>
+    path.join(root, file),
+  );
   const reasonOfFront = stale(front, ["lib"], ["scripts/front.mjs", "package.json"]);
   if (!reasonOfFront) return;
   console.log(`setup: npm run build:front (${reasonOfFront})`);

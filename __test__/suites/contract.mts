@@ -1,9 +1,9 @@
 /**
- * The contract of `SessionPersistDriver`, as one suite for every driver: order, paging, replacing, and values that come
- * back as they went in. Cases whose names begin with "ours:" are promises that the SDK's own in-memory driver does not
- * make: it pages by offset, stores a retried event twice, and copies a record only at the top.
+ * The contract of `SessionPersistDriver`, as one suite for every driver: first what the package exports for drivers of others,
+ * then what goes beyond it. Cases whose names begin with "ours:" are promises that no other driver makes.
  */
 import { test } from "node:test";
+import { testSessionPersistDriver, type OptionalGroup } from "../../conformance.js";
 import type { OpenDriver, OurDriver, Remove, Suite } from "./contract/driver.mts";
 import { compaction } from "./contract/compaction.mts";
 import { caps } from "./contract/caps.mts";
@@ -22,20 +22,23 @@ import { statistics } from "./contract/stats.mts";
 import { upkeep } from "./contract/upkeep.mts";
 import { values } from "./contract/values.mts";
 
-export type { ContractDriver, OpenDriver } from "./contract/driver.mts";
+export type { CaseOptions, ContractDriver } from "./contract/driver.mts";
 
 /** How the suite treats the driver. */
 export interface ContractOptions {
   /** Whether the driver is one of this package, so that the cases named "ours:" apply. */
   ours: boolean;
+  /** What it does not promise of the suite for all drivers. */
+  skip?: OptionalGroup[];
   /** Without it rows only come, and none go. */
   remove?: Remove;
 }
 
 /** Registers the suite for the driver that `open` opens. */
-export function contract(name: string, open: OpenDriver, { ours, remove }: ContractOptions): void {
+export function contract(name: string, open: OpenDriver, { ours, skip = [], remove }: ContractOptions): void {
+  testSessionPersistDriver((store) => open(store), { name, skip });
   const fresh: Suite["fresh"] = async (t, options) => {
-    const driver = await open(options);
+    const driver = await open(`contract_${crypto.randomUUID().replaceAll("-", "")}`, options);
     t.after(() => driver.close?.());
     return driver;
   };

@@ -6,11 +6,11 @@ import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import fc from "fast-check";
 import type { SessionEvent } from "sandbox-agent";
-import type { ContractDriver, OpenDriver } from "./contract.mts";
+import type { CaseOptions, ContractDriver } from "./contract.mts";
 import { allEvents, eventAt } from "../support/records.mts";
 
 /** Gives a function that opens drivers on one new, empty database. */
-export type NewDatabase = (t: TestContext) => OpenDriver;
+export type NewDatabase = (t: TestContext) => (options?: CaseOptions) => Promise<ContractDriver>;
 
 const event = (sessionId: string, id: string, eventIndex: number) => eventAt(sessionId, eventIndex, { id });
 
@@ -22,7 +22,7 @@ async function stored(driver: ContractDriver, sessionId = "s"): Promise<string[]
 /** Registers the suite for drivers on databases that `newDatabase` makes. */
 export function order(name: string, newDatabase: NewDatabase): void {
   /** Two drivers, `a` and `b`; `b` has stored events at these indexes already. */
-  async function besides(t: TestContext, indexes: number[], options: Parameters<OpenDriver>[0] = {}) {
+  async function besides(t: TestContext, indexes: number[], options: CaseOptions = {}) {
     const open = newDatabase(t);
     const [a, b] = await Promise.all([open(options), open(options)]);
     t.after(() => Promise.all([a.close?.(), b.close?.()]));

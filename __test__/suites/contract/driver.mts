@@ -17,8 +17,8 @@ export interface CaseOptions {
   slowMs?: number;
 }
 
-/** Opens a new, empty driver. */
-export type OpenDriver = (options?: CaseOptions) => Promise<ContractDriver>;
+/** Opens a driver on the store of that name, which is empty when the name is new. */
+export type OpenDriver = (store: string, options?: CaseOptions) => Promise<ContractDriver>;
 
 /** Deletes a row as another program would, with plain SQL. */
 export type Remove = (driver: ContractDriver, row: { session: string; eventIndex?: number }) => Promise<void>;
@@ -28,9 +28,9 @@ export interface Suite {
   /** What the driver is called in the names of the groups. */
   name: string;
   /** A new, empty driver, which is closed after the test. */
-  fresh(t: TestContext, ...options: Parameters<OpenDriver>): Promise<ContractDriver>;
+  fresh(t: TestContext, options?: CaseOptions): Promise<ContractDriver>;
   /** The same for cases that are of this package's drivers only. */
-  ours(t: TestContext, ...options: Parameters<OpenDriver>): Promise<OurDriver>;
+  ours(t: TestContext, options?: CaseOptions): Promise<OurDriver>;
   /** Registers a case that only drivers of this package meet; for others it is skipped. */
   oursOnly(sentence: string, run: (t: TestContext) => Promise<void>): void;
   /** Whether the driver is one of this package. */

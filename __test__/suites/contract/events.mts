@@ -1,66 +1,30 @@
-/** Events: what one comes back as, their order in a session, and what becomes of one whose index is taken. */
+/** Events: the ends of what their fields can be, and what becomes of one whose index is taken. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { SessionEvent } from "sandbox-agent";
 import type { Suite } from "./driver.mts";
-import { event, indexes, MAX, present, range, record } from "./records.mts";
+import { event, indexes, MAX, present, range } from "./records.mts";
 
 export function events({ name, fresh, oursOnly }: Suite): void {
   describe(`${name}: events`, () => {
-    test("the events of an unknown session are an empty page", async (t) => {
+    test("events come back from both ends of what an index and a time can be", async (t) => {
       const driver = await fresh(t);
-      assert.deepEqual(present(await driver.listEvents({ sessionId: "nobody" })), { items: [] });
+      const given = [event("s", 0, {}, { createdAt: MAX }), event("s", MAX, {}, { createdAt: -MAX })];
+      for (const each of given) await driver.insertEvent("s", each);
+      assert.deepEqual(present((await driver.listEvents({ sessionId: "s" })).items), given);
     });
 
-    test("an event comes back with every field it had", async (t) => {
+    test("an id is what it is: empty, or with a space at its end", async (t) => {
       const driver = await fresh(t);
-      const client = event("s", 0, { jsonrpc: "2.0", id: 1, method: "session/prompt" }, { sender: "client" });
-      const agent = event("s", MAX, { jsonrpc: "2.0", id: 1, result: {} }, { createdAt: -MAX });
-      await driver.insertEvent("s", client);
-      await driver.insertEvent("s", agent);
-      assert.deepEqual(present(await driver.listEvents({ sessionId: "s" })), { items: [client, agent] });
-    });
-
-    test("fields that this release does not know are kept", async (t) => {
-      const driver = await fresh(t);
-      const newer = event("s", 1, {}, { fromNewerSdk: { deep: [1, null] }, no: false } as Partial<SessionEvent>);
-      await driver.insertEvent("s", newer);
-      assert.deepEqual(present((await driver.listEvents({ sessionId: "s" })).items), [newer]);
-    });
-
-    test("events may come before their session's record, and stay when it comes", async (t) => {
-      const driver = await fresh(t);
-      await driver.insertEvent("s", event("s", 1));
-      await driver.insertEvent("s", event("s", 2));
-      assert.equal(await driver.getSession("s"), undefined);
-      await driver.updateSession(record("s"));
-      await driver.insertEvent("s", event("s", 3));
-      assert.deepEqual(indexes(await driver.listEvents({ sessionId: "s" })), [1, 2, 3]);
-    });
-
-    test("events come in order of their index, as a number, however they were inserted", async (t) => {
-      const driver = await fresh(t);
-      for (const index of [10, 2, 1000, 0, 9, 100, 1, 99]) await driver.insertEvent("s", event("s", index));
-      assert.deepEqual(indexes(await driver.listEvents({ sessionId: "s" })), [0, 1, 2, 9, 10, 99, 100, 1000]);
-    });
-
-    test("each session has its own events", async (t) => {
-      const driver = await fresh(t);
-      for (const session of ["a", "A", "a ", "", "ab"])
-        await driver.insertEvent(session, event(session, 1, { session }));
-      for (const session of ["a", "A", "a ", "", "ab"]) {
+      const sessions = ["", " ", "a", "a "];
+      for (const session of sessions) await driver.insertEvent(session, event(session, 1, { session }));
+      for (const session of sessions) {
         const { items } = await driver.listEvents({ sessionId: session });
         assert.deepEqual(present(items), [event(session, 1, { session })]);
       }
     });
 
-    test("inserts that are called at once are all stored", async (t) => {
-      const driver = await fresh(t);
-      await Promise.all(Array.from({ length: 300 }, (_, index) => driver.insertEvent("s", event("s", index))));
-      assert.deepEqual(indexes(await driver.listEvents({ sessionId: "s", limit: 1000 })), range(0, 300));
-    });
-
-    test("a later change of the caller's event does not leak in", async (t) => {
+    test("an event is stored as it was when insertEvent was called", async (t) => {
       const driver = await fresh(t);
       const payload = { list: [1, { deep: "before" }] };
       const mine = event("s", 1, payload);
@@ -68,11 +32,8 @@ export function events({ name, fresh, oursOnly }: Suite): void {
       (payload.list[1] as { deep: string }).deep = "after";
       mine.createdAt = 0;
       await stored;
-      const [read] = (await driver.listEvents({ sessionId: "s" })).items;
-      assert.deepEqual(present(read), event("s", 1, { list: [1, { deep: "before" }] }));
-      Object.assign(read!.payload, { list: "after" });
-      const [again] = (await driver.listEvents({ sessionId: "s" })).items;
-      assert.deepEqual(again?.payload, { list: [1, { deep: "before" }] });
+      const { items } = await driver.listEvents({ sessionId: "s" });
+      assert.deepEqual(present(items), [event("s", 1, { list: [1, { deep: "before" }] })]);
     });
 
     oursOnly("the same event twice is one row, the second in place of the first", async (t) => {

@@ -1,4 +1,4 @@
-/** Pages: limits, cursors, and rows that come and go between two of them. */
+/** Pages: limits of any size, cursors that are offsets, and rows that come and go between two pages. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
@@ -8,55 +8,11 @@ import { byNumber, event, indexes, present, range, record, scan } from "./record
 
 export function pages({ name, fresh, oursOnly, remove }: Suite): void {
   describe(`${name}: pages`, () => {
-    for (const limit of [undefined, NaN, Infinity, -Infinity, -1, 0, 0.5]) {
-      test(`a limit of ${limit} means 100`, async (t) => {
-        const driver = await fresh(t);
-        await fill(driver, 101);
-        const events = await driver.listEvents({ sessionId: "s", limit });
-        const sessions = await driver.listSessions({ limit });
-        assert.equal(events.items.length, 100);
-        assert.equal(sessions.items.length, 100);
-        assert.deepEqual(indexes(await driver.listEvents({ sessionId: "s", limit, cursor: events.nextCursor })), [100]);
-        assert.equal((await driver.listSessions({ limit, cursor: sessions.nextCursor })).items.length, 1);
-      });
-    }
-
-    for (const [limit, items] of [
-      [1, 1],
-      [1.99, 1],
-      [2.9, 2],
-      [4, 4],
-      [5, 5],
-      [1e300, 5],
-      [2 ** 32 + 1, 5],
-    ] as const) {
-      test(`a limit of ${limit} gives ${items} of 5 rows`, async (t) => {
-        const driver = await fresh(t);
-        await fill(driver, 5);
-        assert.equal((await driver.listEvents({ sessionId: "s", limit })).items.length, items);
-        assert.equal((await driver.listSessions({ limit })).items.length, items);
-      });
-    }
-
-    test("a request that is left out, or empty, is the first page", async (t) => {
+    test("a limit may be any finite number", async (t) => {
       const driver = await fresh(t);
-      await fill(driver, 2);
-      const first = await driver.listSessions();
-      assert.equal(first.items.length, 2);
-      assert.deepEqual(await driver.listSessions({}), first);
-      assert.deepEqual(await driver.listSessions({ cursor: undefined, limit: undefined }), first);
-    });
-
-    test("the last page has no cursor, also when it is full", async (t) => {
-      const driver = await fresh(t);
-      await fill(driver, 6);
-      for (const list of lists(driver)) {
-        assert.deepEqual(await sizes(list, 3), [3, 3]);
-        assert.deepEqual(await sizes(list, 4), [4, 2]);
-        assert.deepEqual(await sizes(list, 6), [6]);
-        assert.deepEqual(await sizes(list, 7), [6]);
-        assert.deepEqual(await sizes(list, 1), [1, 1, 1, 1, 1, 1]);
-      }
+      await fill(driver, 5);
+      for (const list of lists(driver))
+        for (const limit of [5.5, 1e300]) assert.deepEqual(await sizes(list, limit), [5]);
     });
 
     test("a cursor of digits only is an offset, also past the end", async (t) => {
@@ -79,59 +35,6 @@ export function pages({ name, fresh, oursOnly, remove }: Suite): void {
       const driver = await fresh(t);
       await fill(driver, 9);
       for (const list of lists(driver)) assert.deepEqual(await sizes(list, 3, "2"), [3, 3, 1]);
-    });
-
-    test("rows that come at the end between pages are seen", async (t) => {
-      const driver = await fresh(t);
-      await fill(driver, 4);
-      const events = await driver.listEvents({ sessionId: "s", limit: 2 });
-      const sessions = await driver.listSessions({ limit: 2 });
-      await driver.insertEvent("s", event("s", 50));
-      await driver.updateSession(record("s9999"));
-      assert.deepEqual(indexes(await driver.listEvents({ sessionId: "s", cursor: events.nextCursor })), [2, 3, 50]);
-      assert.deepEqual(
-        (await driver.listSessions({ cursor: sessions.nextCursor })).items.map(({ id }) => id),
-        ["s0002", "s0003", "s9999"],
-      );
-    });
-
-    test("scans in turns each get their own pages, and what came while they were read", async (t) => {
-      const driver = await fresh(t);
-      const sessions = range(0, 12).map((n) => `s${n}`);
-      await Promise.all(sessions.flatMap((id) => range(0, 9).map((n) => driver.insertEvent(id, event(id, n)))));
-      const scans = sessions.map((sessionId) => ({ sessionId, cursor: undefined as string | undefined }));
-      for (const [page, expected] of [
-        [0, [0, 1]],
-        [1, [2, 3]],
-        [2, [4, 5]],
-        [3, [6, 7]],
-        [4, [8, 50]],
-      ] as const) {
-        if (page === 4) for (const id of sessions) await driver.insertEvent(id, event(id, 50));
-        for (const scan of scans) {
-          const found = await driver.listEvents({ ...scan, limit: 2 });
-          assert.deepEqual(indexes(found), expected);
-          assert.ok(found.items.every((item) => item.sessionId === scan.sessionId));
-          scan.cursor = found.nextCursor;
-        }
-      }
-      assert.ok(scans.every(({ cursor }) => cursor === undefined));
-    });
-
-    oursOnly("rows that come before the cursor make no other row repeat or be skipped", async (t) => {
-      const driver = await fresh(t);
-      await fill(driver, 6, { from: 10 });
-      const events = await driver.listEvents({ sessionId: "s", limit: 3 });
-      const sessions = await driver.listSessions({ limit: 3 });
-      for (const early of [0, 1, 2, 3]) {
-        await driver.insertEvent("s", event("s", early));
-        await driver.updateSession(record(`early${early}`, { createdAt: 1 }));
-      }
-      assert.deepEqual(indexes(await driver.listEvents({ sessionId: "s", cursor: events.nextCursor })), [13, 14, 15]);
-      assert.deepEqual(
-        (await driver.listSessions({ cursor: sessions.nextCursor })).items.map(({ id }) => id),
-        ["s0013", "s0014", "s0015"],
-      );
     });
 
     if (remove) {
@@ -183,16 +86,6 @@ export function pages({ name, fresh, oursOnly, remove }: Suite): void {
       );
     });
 
-    test("a cursor may be used again, with another limit", async (t) => {
-      const driver = await fresh(t);
-      await fill(driver, 6);
-      const { nextCursor } = await driver.listEvents({ sessionId: "s", limit: 2 });
-      for (const limit of [1, 2, 3]) {
-        const page = await driver.listEvents({ sessionId: "s", cursor: nextCursor, limit });
-        assert.deepEqual(indexes(page), range(2, 2 + limit));
-      }
-    });
-
     oursOnly("a cursor of the other list is refused", async (t) => {
       const driver = await fresh(t);
       await fill(driver, 3);
@@ -202,21 +95,13 @@ export function pages({ name, fresh, oursOnly, remove }: Suite): void {
       await assert.rejects(driver.listSessions({ cursor: ofEvents }), refusal);
       await assert.rejects(driver.listEvents({ sessionId: "s", cursor: ofSessions }), refusal);
     });
-
-    test("cursors lead through sessions whose ids hold what cursors are made of", async (t) => {
-      const driver = await fresh(t);
-      const ids = ["5", ":", "a:b", "e1:5", "s1:5:a", '"\\\n', "é😀", ""];
-      for (const id of ids) await driver.updateSession(record(id));
-      const seen = await scan(({ cursor }) => driver.listSessions({ cursor, limit: 1 }));
-      assert.deepEqual(seen.map(({ id }) => id).sort(), ids.sort());
-    });
   });
 }
 
 /** Stores `count` events of the session "s", and as many sessions, "s0000" and so on. */
-async function fill(driver: ContractDriver, count: number, { from = 0 } = {}): Promise<void> {
+async function fill(driver: ContractDriver, count: number): Promise<void> {
   await Promise.all(
-    range(from, from + count).flatMap((n) => [
+    range(0, count).flatMap((n) => [
       driver.insertEvent("s", event("s", n)),
       driver.updateSession(record(`s${String(n).padStart(4, "0")}`)),
     ]),

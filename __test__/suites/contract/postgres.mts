@@ -7,9 +7,10 @@ const schemas = new WeakMap<ContractDriver, { url: string; schema: string }>();
 
 /** Opens drivers at `url`. `fill` gives the SQL that makes tables first; it and the other program connect to `admin`. */
 export function opener(url: string, admin = url, fill?: (schema: string) => string): OpenDriver {
-  return async (options) => {
-    const schema = `contract_${crypto.randomUUID().replaceAll("-", "")}`;
-    if (fill) await query(admin, `CREATE SCHEMA ${schema}; ${fill(schema)}`);
+  const filled = new Map<string, Promise<unknown>>();
+  return async (schema, options) => {
+    if (fill && !filled.has(schema)) filled.set(schema, query(admin, `CREATE SCHEMA ${schema}; ${fill(schema)}`));
+    await filled.get(schema);
     const driver = new PostgresSessionPersistDriver({ connectionString: url, schema, ...options });
     schemas.set(driver, { url: admin, schema });
     return driver;
