@@ -38,6 +38,7 @@ const FILES = [
   "docs/benchmark.md",
   "docs/benchmark.svg",
   "docs/bundlers.md",
+  "docs/cli.md",
   "docs/errors.md",
   "docs/events.md",
   "docs/live.png",
