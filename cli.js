@@ -52,6 +52,7 @@ var tracing = {
   close: tracingOf("close"),
   compactSession: tracingOf("compactSession"),
   compactSessions: tracingOf("compactSessions"),
+  copySessions: tracingOf("copySessions"),
   deleteSession: tracingOf("deleteSession"),
   flush: tracingOf("flush"),
   forkSession: tracingOf("forkSession"),
@@ -100,7 +101,7 @@ function define(error, name, value) {
 // lib/native.ts
 var NAME2 = "sandbox-agent-persist";
 var fitting = define_PLATFORMS_default.filter((platform) => `${platform}-`.startsWith(`${process.platform}-${process.arch}-`));
-var { CommandLine, Driver } = load();
+var { CommandLine, Copying, Driver } = load();
 function load() {
   const given = process.env["NAPI_RS_NATIVE_LIBRARY_PATH"];
   if (given) return loadGiven(given);

@@ -1,9 +1,9 @@
 /// <reference lib="esnext.disposable" />
 // Made of lib/ by `npm run build:front`: change that, not this.
 import type {
+  SessionPersistDriver,
   ListEventsRequest,
   ListPageRequest,
-  SessionPersistDriver,
   SessionRecord,
   ListPage,
   SessionEvent,
@@ -36,6 +36,278 @@ type Signal = typeof globalThis extends {
 }
   ? Type
   : object;
+
+/** What a copy needs of a driver: the methods of the SDK's interface that read. */
+type SessionSource = Pick<SessionPersistDriver, "getSession" | "listSessions" | "listEvents">;
+
+/** The options that both drivers have, and that mean the same to both. All may be left out. */
+interface PersistDriverOptions {
+  /**
+   * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
+   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
+   * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
+   *
+   * @default "reassign"
+   */
+  onEventIndexConflict?: "reassign" | "reject";
+  /**
+   * How many events a session keeps, as in the SDK's in-memory driver: when it has more, those with the lowest `eventIndex` are
+   * removed for good. Never more than that are removed, and the highest index always stays. An integer from 1 to 2147483647.
+   *
+   * They are removed beside the writes, which do not wait for it. While events are written a session may have more by as
+   * many as were committed together, or by a sixteenth of the cap; once nothing is written for a moment, and when `close`
+   * resolves, it has no more. A driver sees to the sessions that it stores events in. Other sessions keep what they have. What
+   * cannot be removed, since the right to `DELETE` is missing or a trigger forbids it, stays, and no write fails for it.
+   *
+   * @default undefined, which keeps all events
+   */
+  maxEventsPerSession?: number;
+  /**
+   * How many sessions with a record the store keeps, as in the SDK's in-memory driver: when a record is written and there are
+   * more, those that were created first, by `(createdAt, id)`, are removed, each with its labels and all its events. An
+   * integer from 1 to 2147483647.
+   *
+   * It is removed beside the writes, as with `maxEventsPerSession`. Whether a session is in use does not count: choose the cap well
+   * above the number of those. The id of a removed session can be used again. What is written to it later is stored, as
+   * events without a record.
+   *
+   * @default undefined, which keeps all sessions
+   */
+  maxSessions?: number;
+  /**
+   * How long, in milliseconds, `flush` and `close` wait for the SDK to hand over what it has queued. Raise it when agents
+   * say more in a turn than the database stores in a minute. `flush` takes 250 ms at least: with less it always rejects. An
+   * integer from 0 to 2147483647.
+   *
+   * @default 60000
+   */
+  drainTimeoutMs?: number;
+  /**
+   * How long, in milliseconds, a read or write takes at least to be told on the channel `sandbox-agent-persist:slow`: from when
+   * the store gets it until its answer is on its way. An integer from 0 to 2147483647; with 0 each is told.
+   *
+   * @default 1000
+   */
+  slowMs?: number;
+}
+
+/** The options of `SQLiteSessionPersistDriver`. All may be left out. */
+interface SQLiteSessionPersistDriverOptions extends PersistDriverOptions {
+  /**
+   * The database file; it is created when there is none, with mode 0600. A relative path is taken from the directory
+   * that the process is in when the driver is made. `":memory:"` keeps everything in memory, until `close`; it goes with
+   * neither `readonly: true` nor `migrate: false`. URIs and the empty string are refused.
+   *
+   * @default ":memory:"
+   */
+  filename?: string;
+  /**
+   * When a write's promise resolves. `"full"`: once the write survives a power cut. `"normal"`: once it survives the
+   * end of the process; a power cut may take the last writes, and never damages the file.
+   *
+   * @default "full"
+   */
+  durability?: "full" | "normal";
+  /**
+   * How long, in milliseconds, a call waits for the lock of another process before it rejects with
+   * `ERR_PERSIST_BUSY`. An integer from 0 to 2147483647.
+   *
+   * @default 5000
+   */
+  busyTimeoutMs?: number;
+  /**
+   * Opens a file that exists, for reading only: writes reject with `ERR_PERSIST_READONLY`, and no table is created or
+   * changed.
+   *
+   * @default false
+   */
+  readonly?: boolean;
+  /**
+   * Whether to create the file and its tables, and to bring older tables up to date. With `false` they must be ready:
+   * calls reject with `ERR_PERSIST_UNAVAILABLE` when there is no file, and with `ERR_PERSIST_SCHEMA` and a list of what
+   * is missing when the tables are not ready.
+   *
+   * @default true
+   */
+  migrate?: boolean;
+  /**
+   * Who copies the write-ahead log (`-wal`) into the file. `"automatic"`: the driver, each time that the log has 32 MiB, and when the
+   * last driver closes. While others read without a pause the log cannot begin anew; from 64 MiB on, writes then wait for them:
+   * 25 ms at most, four times as long whenever the log has doubled, and never longer than `busyTimeoutMs`. `"external"`:
+   * another program, such as Litestream, which has to see all of the log before it is copied. The driver then never does it, also
+   * when it closes: while that program does not run, the log grows. All drivers on a file must say the same.
+   *
+   * @default "automatic"
+   */
+  checkpoints?: "automatic" | "external";
+  /**
+   * What the names of the tables, `sessions`, `events` and `persist_version`, begin with: at most 40 letters, digits and
+   * underscores, not beginning with a digit, `sqlite_` or `pg_`.
+   *
+   * @default ""
+   */
+  tablePrefix?: string;
+}
+/** How far `backup` is. */
+interface BackupProgress {
+  /** What it does: it copies, then it checks the copy, about three times as long. */
+  phase: "copying" | "verifying";
+  /** How many bytes are copied. */
+  bytes: number;
+  /** How many there are. */
+  totalBytes: number;
+}
+/** What came of `backup`. */
+interface BackupResult {
+  /** How many bytes the file has. */
+  bytes: number;
+}
+/** The options of `backup`. All may be left out. */
+interface BackupOptions extends WorkOptions<BackupProgress> {
+  /**
+   * Whether a file at that path is replaced. It keeps its place until the backup is whole.
+   *
+   * @default false
+   */
+  overwrite?: boolean;
+}
+/**
+ * Keeps the sessions and events of the `sandbox-agent` SDK in an SQLite file.
+ *
+ * Pass it as `persist` to `SandboxAgent.connect` or `SandboxAgent.start`. All work happens on threads of its own: the event
+ * loop never waits for the disk. Many drivers, in many processes, may use one file at once.
+ *
+ * @example
+ * ```ts
+ * import { SandboxAgent } from "sandbox-agent";
+ * import { SQLiteSessionPersistDriver } from "sandbox-agent-persist";
+ *
+ * const persist = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db" });
+ * const sdk = await SandboxAgent.connect({ baseUrl: "http://127.0.0.1:2468", persist });
+ * // ...
+ * await persist.flush();
+ * await sdk.dispose();
+ * await persist.close();
+ * ```
+ */
+declare class SQLiteSessionPersistDriver extends OperatedDriver {
+  /**
+   * Begins to open the database, in the background; every call waits for it.
+   *
+   * @throws `TypeError` with the code `ERR_PERSIST_INVALID_ARGUMENT` when an option is wrong or unknown.
+   * @example
+   * ```ts
+   * const persist = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db", durability: "full" });
+   * ```
+   */
+  constructor(options?: SQLiteSessionPersistDriverOptions);
+  /**
+   * Copies the whole database into a file, while others read and write. The copy holds every event whose promise had resolved when
+   * this was called, and all of it is of one moment: of what each writer wrote one after another it has a beginning. It is one file,
+   * which needs no other beside it, and which a driver can be opened on.
+   *
+   * The file appears at `path` once it is whole, on the disk, and checked (`PRAGMA integrity_check`), with mode 0600 from its first
+   * byte. Until then it is written beside `path`, under that name and an ending `.0123456789abcdef.partial` of random digits: it is
+   * removed when the backup fails, and when a process was killed, by the next backup to that `path`. Writers do not wait; with
+   * `":memory:"` they wait while it is copied within memory, about a second for a GiB. A driver with `readonly: true` may back up as well.
+   *
+   * `close` ends it with `ERR_PERSIST_CLOSED`.
+   *
+   * @param path where the backup goes. A relative path is taken from the directory that the process is in. A symbolic link there is
+   * a file that exists: it is replaced or not, and never followed.
+   * @throws `ERR_PERSIST_INVALID_ARGUMENT` when there is a file already, unless `overwrite` is true; and in any case when `path` is a
+   * directory, a pipe or a device, the driver's own file, or one that SQLite keeps beside it, or when SQLite would take a file beside `path` (`-wal`,
+   * `-journal`) for a part of the backup. `ERR_PERSIST_UNAVAILABLE` when it cannot be written there, `ERR_PERSIST_FULL` when the disk
+   * is full, `ERR_PERSIST_CORRUPT` when the copy is damaged, as the database then is. After each of them `path` is as it was.
+   * @example
+   * ```ts
+   * const { bytes } = await persist.backup("/backups/sessions.db", {
+   *   overwrite: true,
+   *   onProgress: ({ phase, bytes, totalBytes }) => console.log(phase, Math.round((100 * bytes) / totalBytes), "%"),
+   * });
+   * ```
+   */
+  backup(path: string, options?: BackupOptions): Promise<BackupResult>;
+}
+
+/** How far `copySessions` is. */
+interface CopyProgress {
+  /** How many sessions of the source are dealt with. */
+  sessions: number;
+  /** How many events of the source are read. */
+  events: number;
+  /** How many bytes of JSON text these events have. */
+  bytes: number;
+  /** How many sessions are left as they are, since the target has them otherwise. */
+  different: number;
+}
+/** What `copySessions` has copied. */
+interface CopyResult {
+  /** How many sessions have something now that they did not have before. */
+  sessions: number;
+  /** How many events were stored. */
+  events: number;
+}
+/** A session that `copySessions` has left as it is: an item of `differences` of its error. */
+interface CopyDifference {
+  /** The session. */
+  sessionId: string;
+  /**
+   * How the target's session is different. `"hasMore"`: it went on after the source's last event. `"otherEvents"`: it has another event at
+   * some place, or none; it went on by itself, or was compacted or pruned. `"refused"`: the target refuses what the source has.
+   * `"changedMeanwhile"`: somebody has changed it while it was copied.
+   */
+  reason: "hasMore" | "otherEvents" | "refused" | "changedMeanwhile";
+  /** The same in words, and what to do. */
+  message: string;
+}
+/** The options of `copySessions`. All may be left out. */
+interface CopySessionsOptions extends WorkOptions<CopyProgress> {
+  /**
+   * The ids of the sessions to copy. One that the source has no record of is an error.
+   *
+   * @default all sessions
+   */
+  sessions?: readonly string[];
+}
+/**
+ * Copies sessions from any driver of the SDK's interface into an SQLite file or a Postgres database: those that were kept in memory, in
+ * IndexedDB, in a Rivet actor or by a driver of your own. The source is only read, 500 items a page. Resolves once all is on disk.
+ *
+ * Call it again at any time: what the target has already is compared, and only what is missing is added. So a copy that was killed goes
+ * on, one of a source that has grown adds what is new, and a second one changes nothing. A session of a few megabytes is stored at once
+ * or not at all; a longer one gets its record with its last events. Where the target has another record, the source's takes its place.
+ *
+ * A session that the target has with other events, or with more, is left as it is, and never mixed: it went on there, or was compacted or
+ * pruned. All others are copied, and then the promise rejects.
+ *
+ * Everything is kept as the source gives it: ids, indexes, times, payloads, fields that nobody knows. Where the source is a
+ * driver of this package, even the JSON text is the same, and labels come along. Only where a source has several events at one index,
+ * as drivers without a unique index have after two writers met, do they get an index each, one after the other.
+ *
+ * @param source where the sessions are. Only `getSession`, `listSessions` and `listEvents` are called.
+ * @param target a driver of this package. Methods that a class made of it overrides are not called.
+ * @throws `ERR_PERSIST_INDEX_CONFLICT` when sessions were left as they are. Its `differences` says which, and why (`CopyDifference`),
+ * of the first 1,000: also those with something that is no event. `ERR_PERSIST_NOT_FOUND` when the source has no record of a session of
+ * `options.sessions`: nothing is copied then. `ERR_PERSIST_INVALID_ARGUMENT` when the source gives no pages, or pages without an end, or does
+ * not list events by index. `AbortError` when `signal` is aborted. What the source throws, as it is; what `insertEvent` throws.
+ * @example
+ * ```ts
+ * import { InMemorySessionPersistDriver } from "sandbox-agent";
+ * import { SQLiteSessionPersistDriver, copySessions } from "sandbox-agent-persist";
+ *
+ * const source = new InMemorySessionPersistDriver();
+ * await using target = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db" });
+ * const { sessions, events } = await copySessions(source, target, {
+ *   onProgress: ({ sessions, events }) => console.log(`${sessions} sessions, ${events} events`),
+ * });
+ * ```
+ */
+declare function copySessions(
+  source: SessionSource,
+  target: SQLiteSessionPersistDriver | PostgresSessionPersistDriver,
+  options?: CopySessionsOptions,
+): Promise<CopyResult>;
 
 /** One thing that `check` has found, and what to do about it. */
 interface Finding {
@@ -884,57 +1156,6 @@ declare abstract class OperatedDriver extends PersistDriver {
   rebuild(options?: RebuildOptions): Promise<RebuildResult>;
 }
 
-/** The options that both drivers have, and that mean the same to both. All may be left out. */
-interface PersistDriverOptions {
-  /**
-   * What happens to an event whose place in its session is taken by another event. `"reassign"`: it is stored at the
-   * index after the session's highest, and its `eventIndex` is set to that before the promise resolves. `"reject"`: the
-   * promise rejects with `ERR_PERSIST_INDEX_CONFLICT` and a message that makes the SDK try its next index.
-   *
-   * @default "reassign"
-   */
-  onEventIndexConflict?: "reassign" | "reject";
-  /**
-   * How many events a session keeps, as in the SDK's in-memory driver: when it has more, those with the lowest `eventIndex` are
-   * removed for good. Never more than that are removed, and the highest index always stays. An integer from 1 to 2147483647.
-   *
-   * They are removed beside the writes, which do not wait for it. While events are written a session may have more by as
-   * many as were committed together, or by a sixteenth of the cap; once nothing is written for a moment, and when `close`
-   * resolves, it has no more. A driver sees to the sessions that it stores events in. Other sessions keep what they have. What
-   * cannot be removed, since the right to `DELETE` is missing or a trigger forbids it, stays, and no write fails for it.
-   *
-   * @default undefined, which keeps all events
-   */
-  maxEventsPerSession?: number;
-  /**
-   * How many sessions with a record the store keeps, as in the SDK's in-memory driver: when a record is written and there are
-   * more, those that were created first, by `(createdAt, id)`, are removed, each with its labels and all its events. An
-   * integer from 1 to 2147483647.
-   *
-   * It is removed beside the writes, as with `maxEventsPerSession`. Whether a session is in use does not count: choose the cap well
-   * above the number of those. The id of a removed session can be used again. What is written to it later is stored, as
-   * events without a record.
-   *
-   * @default undefined, which keeps all sessions
-   */
-  maxSessions?: number;
-  /**
-   * How long, in milliseconds, `flush` and `close` wait for the SDK to hand over what it has queued. Raise it when agents
-   * say more in a turn than the database stores in a minute. `flush` takes 250 ms at least: with less it always rejects. An
-   * integer from 0 to 2147483647.
-   *
-   * @default 60000
-   */
-  drainTimeoutMs?: number;
-  /**
-   * How long, in milliseconds, a read or write takes at least to be told on the channel `sandbox-agent-persist:slow`: from when
-   * the store gets it until its answer is on its way. An integer from 0 to 2147483647; with 0 each is told.
-   *
-   * @default 1000
-   */
-  slowMs?: number;
-}
-
 /** The options of `PostgresSessionPersistDriver`. All may be left out. */
 interface PostgresSessionPersistDriverOptions extends PersistDriverOptions {
   /**
@@ -1106,147 +1327,8 @@ declare class PostgresSessionPersistDriver extends OperatedDriver {
   constructor(options?: PostgresSessionPersistDriverOptions);
 }
 
-/** The options of `SQLiteSessionPersistDriver`. All may be left out. */
-interface SQLiteSessionPersistDriverOptions extends PersistDriverOptions {
-  /**
-   * The database file; it is created when there is none, with mode 0600. A relative path is taken from the directory
-   * that the process is in when the driver is made. `":memory:"` keeps everything in memory, until `close`; it goes with
-   * neither `readonly: true` nor `migrate: false`. URIs and the empty string are refused.
-   *
-   * @default ":memory:"
-   */
-  filename?: string;
-  /**
-   * When a write's promise resolves. `"full"`: once the write survives a power cut. `"normal"`: once it survives the
-   * end of the process; a power cut may take the last writes, and never damages the file.
-   *
-   * @default "full"
-   */
-  durability?: "full" | "normal";
-  /**
-   * How long, in milliseconds, a call waits for the lock of another process before it rejects with
-   * `ERR_PERSIST_BUSY`. An integer from 0 to 2147483647.
-   *
-   * @default 5000
-   */
-  busyTimeoutMs?: number;
-  /**
-   * Opens a file that exists, for reading only: writes reject with `ERR_PERSIST_READONLY`, and no table is created or
-   * changed.
-   *
-   * @default false
-   */
-  readonly?: boolean;
-  /**
-   * Whether to create the file and its tables, and to bring older tables up to date. With `false` they must be ready:
-   * calls reject with `ERR_PERSIST_UNAVAILABLE` when there is no file, and with `ERR_PERSIST_SCHEMA` and a list of what
-   * is missing when the tables are not ready.
-   *
-   * @default true
-   */
-  migrate?: boolean;
-  /**
-   * Who copies the write-ahead log (`-wal`) into the file. `"automatic"`: the driver, each time that the log has 32 MiB, and when the
-   * last driver closes. While others read without a pause the log cannot begin anew; from 64 MiB on, writes then wait for them:
-   * 25 ms at most, four times as long whenever the log has doubled, and never longer than `busyTimeoutMs`. `"external"`:
-   * another program, such as Litestream, which has to see all of the log before it is copied. The driver then never does it, also
-   * when it closes: while that program does not run, the log grows. All drivers on a file must say the same.
-   *
-   * @default "automatic"
-   */
-  checkpoints?: "automatic" | "external";
-  /**
-   * What the names of the tables, `sessions`, `events` and `persist_version`, begin with: at most 40 letters, digits and
-   * underscores, not beginning with a digit, `sqlite_` or `pg_`.
-   *
-   * @default ""
-   */
-  tablePrefix?: string;
-}
-/** How far `backup` is. */
-interface BackupProgress {
-  /** What it does: it copies, then it checks the copy, about three times as long. */
-  phase: "copying" | "verifying";
-  /** How many bytes are copied. */
-  bytes: number;
-  /** How many there are. */
-  totalBytes: number;
-}
-/** What came of `backup`. */
-interface BackupResult {
-  /** How many bytes the file has. */
-  bytes: number;
-}
-/** The options of `backup`. All may be left out. */
-interface BackupOptions extends WorkOptions<BackupProgress> {
-  /**
-   * Whether a file at that path is replaced. It keeps its place until the backup is whole.
-   *
-   * @default false
-   */
-  overwrite?: boolean;
-}
-/**
- * Keeps the sessions and events of the `sandbox-agent` SDK in an SQLite file.
- *
- * Pass it as `persist` to `SandboxAgent.connect` or `SandboxAgent.start`. All work happens on threads of its own: the event
- * loop never waits for the disk. Many drivers, in many processes, may use one file at once.
- *
- * @example
- * ```ts
- * import { SandboxAgent } from "sandbox-agent";
- * import { SQLiteSessionPersistDriver } from "sandbox-agent-persist";
- *
- * const persist = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db" });
- * const sdk = await SandboxAgent.connect({ baseUrl: "http://127.0.0.1:2468", persist });
- * // ...
- * await persist.flush();
- * await sdk.dispose();
- * await persist.close();
- * ```
- */
-declare class SQLiteSessionPersistDriver extends OperatedDriver {
-  /**
-   * Begins to open the database, in the background; every call waits for it.
-   *
-   * @throws `TypeError` with the code `ERR_PERSIST_INVALID_ARGUMENT` when an option is wrong or unknown.
-   * @example
-   * ```ts
-   * const persist = new SQLiteSessionPersistDriver({ filename: "./sandbox-agent.db", durability: "full" });
-   * ```
-   */
-  constructor(options?: SQLiteSessionPersistDriverOptions);
-  /**
-   * Copies the whole database into a file, while others read and write. The copy holds every event whose promise had resolved when
-   * this was called, and all of it is of one moment: of what each writer wrote one after another it has a beginning. It is one file,
-   * which needs no other beside it, and which a driver can be opened on.
-   *
-   * The file appears at `path` once it is whole, on the disk, and checked (`PRAGMA integrity_check`), with mode 0600 from its first
-   * byte. Until then it is written beside `path`, under that name and an ending `.0123456789abcdef.partial` of random digits: it is
-   * removed when the backup fails, and when a process was killed, by the next backup to that `path`. Writers do not wait; with
-   * `":memory:"` they wait while it is copied within memory, about a second for a GiB. A driver with `readonly: true` may back up as well.
-   *
-   * `close` ends it with `ERR_PERSIST_CLOSED`.
-   *
-   * @param path where the backup goes. A relative path is taken from the directory that the process is in. A symbolic link there is
-   * a file that exists: it is replaced or not, and never followed.
-   * @throws `ERR_PERSIST_INVALID_ARGUMENT` when there is a file already, unless `overwrite` is true; and in any case when `path` is a
-   * directory, a pipe or a device, the driver's own file, or one that SQLite keeps beside it, or when SQLite would take a file beside `path` (`-wal`,
-   * `-journal`) for a part of the backup. `ERR_PERSIST_UNAVAILABLE` when it cannot be written there, `ERR_PERSIST_FULL` when the disk
-   * is full, `ERR_PERSIST_CORRUPT` when the copy is damaged, as the database then is. After each of them `path` is as it was.
-   * @example
-   * ```ts
-   * const { bytes } = await persist.backup("/backups/sessions.db", {
-   *   overwrite: true,
-   *   onProgress: ({ phase, bytes, totalBytes }) => console.log(phase, Math.round((100 * bytes) / totalBytes), "%"),
-   * });
-   * ```
-   */
-  backup(path: string, options?: BackupOptions): Promise<BackupResult>;
-}
-
-/** A method of the classes. Each has a TracingChannel, `sandbox-agent-persist:<method>`. */
-type Method = Extract<keyof SQLiteSessionPersistDriver | keyof PostgresSessionPersistDriver, string>;
+/** A method of the classes, or `copySessions`. Each has a TracingChannel, `sandbox-agent-persist:<method>`. */
+type Method = Extract<keyof SQLiteSessionPersistDriver | keyof PostgresSessionPersistDriver, string> | "copySessions";
 /** Which store a message is about, in the terms of OpenTelemetry's database conventions. Never a user or a password. */
 interface StoreAddress {
   /** The attribute `db.system.name`. */
@@ -1327,7 +1409,7 @@ interface StoreMessages {
   };
 }
 
-export { PostgresSessionPersistDriver, SQLiteSessionPersistDriver };
+export { PostgresSessionPersistDriver, SQLiteSessionPersistDriver, copySessions };
 export type {
   BackupOptions,
   BackupProgress,
@@ -1337,6 +1419,10 @@ export type {
   CompactResult,
   CompactSessionOptions,
   CompactSessionsOptions,
+  CopyDifference,
+  CopyProgress,
+  CopyResult,
+  CopySessionsOptions,
   DatabaseStats,
   EventListRequest,
   Finding,
@@ -1352,6 +1438,7 @@ export type {
   RebuildResult,
   SQLiteSessionPersistDriverOptions,
   SessionListRequest,
+  SessionSource,
   Stats,
   StoreAddress,
   StoreMessages,

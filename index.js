@@ -77,15 +77,16 @@ var __privateMethod = (obj, member, method) => (__accessCheck(obj, member, "acce
 var lib_exports = {};
 __export(lib_exports, {
   PostgresSessionPersistDriver: () => PostgresSessionPersistDriver,
-  SQLiteSessionPersistDriver: () => SQLiteSessionPersistDriver
+  SQLiteSessionPersistDriver: () => SQLiteSessionPersistDriver,
+  copySessions: () => copySessions
 });
 module.exports = __toCommonJS(lib_exports);
 
 // <define:PLATFORMS>
 var define_PLATFORMS_default = ["linux-x64-gnu", "linux-arm64-gnu", "linux-x64-musl", "linux-arm64-musl", "darwin-x64", "darwin-arm64", "win32-x64-msvc"];
 
-// lib/realm.ts
-var import_node_timers = __toESM(require("node:timers"));
+// lib/driver.ts
+var import_node_crypto = require("node:crypto");
 
 // lib/channels.ts
 var import_node_diagnostics_channel = __toESM(require("node:diagnostics_channel"));
@@ -116,6 +117,7 @@ var tracing = {
   close: tracingOf("close"),
   compactSession: tracingOf("compactSession"),
   compactSessions: tracingOf("compactSessions"),
+  copySessions: tracingOf("copySessions"),
   deleteSession: tracingOf("deleteSession"),
   flush: tracingOf("flush"),
   forkSession: tracingOf("forkSession"),
@@ -143,6 +145,12 @@ function tracingOf(method) {
     error: channel("error")
   };
 }
+
+// lib/drain.ts
+var import_node_timers2 = __toESM(require("node:timers"));
+
+// lib/realm.ts
+var import_node_timers = __toESM(require("node:timers"));
 
 // lib/password.ts
 var failures = /* @__PURE__ */ new Map();
@@ -213,93 +221,7 @@ var realm = {
   publish
 };
 
-// lib/class.ts
-function needsNew(target, { name }) {
-  const constructor = new Proxy(target, {
-    apply() {
-      throw createError("ERR_PERSIST_INVALID_ARGUMENT", `${name} was called without new: write new ${name}(options)`);
-    }
-  });
-  Object.defineProperty(target.prototype, "constructor", { value: constructor, writable: true, configurable: true });
-  return constructor;
-}
-
-// lib/native.ts
-var NAME2 = "sandbox-agent-persist";
-var fitting = define_PLATFORMS_default.filter((platform) => `${platform}-`.startsWith(`${process.platform}-${process.arch}-`));
-var { CommandLine, Driver } = load();
-function load() {
-  const given = process.env["NAPI_RS_NATIVE_LIBRARY_PATH"];
-  if (given) return loadGiven(given);
-  const problems = [];
-  for (const platform of fitting) {
-    const packageName = `${NAME2}-${platform}`;
-    for (const file of [`./${NAME2}.${platform}.node`, packageName]) {
-      try {
-        const loaded = require(file);
-        if (file === packageName) checkVersion(packageName);
-        return loaded;
-      } catch (error) {
-        if (!isAbsent(error, file)) problems.push(`${file}: ${messageOf(error)}`);
-      }
-    }
-  }
-  throw createError("ERR_PERSIST_NO_BINARY", explain(problems));
-}
-function loadGiven(file) {
-  try {
-    const loaded = require(file);
-    if (!loaded.Driver) throw new Error(`it is not the native part of ${NAME2}`);
-    return loaded;
-  } catch (error) {
-    throw createError(
-      "ERR_PERSIST_NO_BINARY",
-      `${file} could not be loaded: ${messageOf(error)}. NAPI_RS_NATIVE_LIBRARY_PATH names it: correct or unset that variable`
-    );
-  }
-}
-function checkVersion(packageName) {
-  const { version } = require(`${packageName}/package.json`);
-  if (version !== "0.1.0") throw new Error(`it has version ${version}, and ${NAME2} has version ${"0.1.0"}`);
-}
-function messageOf(error) {
-  return (error instanceof Error ? error.message : String(error)).split("\n", 1).join();
-}
-function isAbsent(error, file) {
-  const { code, message = "" } = error;
-  return code === "MODULE_NOT_FOUND" && message.includes(`'${file}'`);
-}
-function explain(problems) {
-  const machine = `${process.platform} ${process.arch}${libc()}, Node ${process.versions.node}`;
-  const binaries = `There are binaries for ${define_PLATFORMS_default.join(", ")}.`;
-  if (problems.length > 0) {
-    const advice = problems.some((problem) => problem.includes("loading addons is disabled")) ? "Run Node with --allow-addons beside --permission, and let it read node_modules and use the database's files." : `Remove node_modules and the lock file, and install ${NAME2} again; the system may also be too old for the binary (docs/runtimes.md).`;
-    return `the native part of ${NAME2} could not be loaded on ${machine}: ${problems.join("; ")}. ${advice}`;
-  }
-  if (fitting.length === 0) {
-    return `${NAME2} has no binary for this machine: ${machine}. ${binaries} For another, build it from source (CONTRIBUTING.md).`;
-  }
-  return `the native part of ${NAME2} is not installed for ${machine}. ${binaries} It is an optional dependency, ${fitting.map((platform) => `${NAME2}-${platform}`).join(" or ")}: install without --omit=optional (--no-optional), on the system that runs it; and do not let a bundler take it in (docs/bundlers.md).`;
-}
-function libc() {
-  if (process.platform !== "linux") return "";
-  try {
-    Object.assign(process.report, { excludeNetwork: true });
-    const { header } = process.report.getReport();
-    return header.glibcVersionRuntime ? `, glibc ${header.glibcVersionRuntime}` : ", no glibc (musl)";
-  } catch {
-    return "";
-  }
-}
-
-// lib/operations.ts
-var import_node_crypto2 = require("node:crypto");
-
-// lib/driver.ts
-var import_node_crypto = require("node:crypto");
-
 // lib/drain.ts
-var import_node_timers2 = __toESM(require("node:timers"));
 var { clearTimeout, setImmediate: setImmediate2, setTimeout } = import_node_timers2.default;
 var QUIET_TURNS = 10;
 var QUIET_MS = 250;
@@ -951,7 +873,274 @@ function callbackOf(options) {
   throw createError("ERR_PERSIST_INVALID_ARGUMENT", "options.onProgress must be a function");
 }
 
+// lib/native.ts
+var NAME2 = "sandbox-agent-persist";
+var fitting = define_PLATFORMS_default.filter((platform) => `${platform}-`.startsWith(`${process.platform}-${process.arch}-`));
+var { CommandLine, Copying, Driver } = load();
+function load() {
+  const given = process.env["NAPI_RS_NATIVE_LIBRARY_PATH"];
+  if (given) return loadGiven(given);
+  const problems = [];
+  for (const platform of fitting) {
+    const packageName = `${NAME2}-${platform}`;
+    for (const file of [`./${NAME2}.${platform}.node`, packageName]) {
+      try {
+        const loaded = require(file);
+        if (file === packageName) checkVersion(packageName);
+        return loaded;
+      } catch (error) {
+        if (!isAbsent(error, file)) problems.push(`${file}: ${messageOf(error)}`);
+      }
+    }
+  }
+  throw createError("ERR_PERSIST_NO_BINARY", explain(problems));
+}
+function loadGiven(file) {
+  try {
+    const loaded = require(file);
+    if (!loaded.Driver) throw new Error(`it is not the native part of ${NAME2}`);
+    return loaded;
+  } catch (error) {
+    throw createError(
+      "ERR_PERSIST_NO_BINARY",
+      `${file} could not be loaded: ${messageOf(error)}. NAPI_RS_NATIVE_LIBRARY_PATH names it: correct or unset that variable`
+    );
+  }
+}
+function checkVersion(packageName) {
+  const { version } = require(`${packageName}/package.json`);
+  if (version !== "0.1.0") throw new Error(`it has version ${version}, and ${NAME2} has version ${"0.1.0"}`);
+}
+function messageOf(error) {
+  return (error instanceof Error ? error.message : String(error)).split("\n", 1).join();
+}
+function isAbsent(error, file) {
+  const { code, message = "" } = error;
+  return code === "MODULE_NOT_FOUND" && message.includes(`'${file}'`);
+}
+function explain(problems) {
+  const machine = `${process.platform} ${process.arch}${libc()}, Node ${process.versions.node}`;
+  const binaries = `There are binaries for ${define_PLATFORMS_default.join(", ")}.`;
+  if (problems.length > 0) {
+    const advice = problems.some((problem) => problem.includes("loading addons is disabled")) ? "Run Node with --allow-addons beside --permission, and let it read node_modules and use the database's files." : `Remove node_modules and the lock file, and install ${NAME2} again; the system may also be too old for the binary (docs/runtimes.md).`;
+    return `the native part of ${NAME2} could not be loaded on ${machine}: ${problems.join("; ")}. ${advice}`;
+  }
+  if (fitting.length === 0) {
+    return `${NAME2} has no binary for this machine: ${machine}. ${binaries} For another, build it from source (CONTRIBUTING.md).`;
+  }
+  return `the native part of ${NAME2} is not installed for ${machine}. ${binaries} It is an optional dependency, ${fitting.map((platform) => `${NAME2}-${platform}`).join(" or ")}: install without --omit=optional (--no-optional), on the system that runs it; and do not let a bundler take it in (docs/bundlers.md).`;
+}
+function libc() {
+  if (process.platform !== "linux") return "";
+  try {
+    Object.assign(process.report, { excludeNetwork: true });
+    const { header } = process.report.getReport();
+    return header.glibcVersionRuntime ? `, glibc ${header.glibcVersionRuntime}` : ", no glibc (musl)";
+  } catch {
+    return "";
+  }
+}
+
+// lib/source.ts
+var LIMIT = 500;
+var MOST_EMPTY_PAGES = 1e3;
+async function* sessionsOf(source) {
+  let first;
+  for await (const items of pagesOf((page) => source.listSessions(page), "listSessions")) {
+    if (first !== void 0 && items[0]?.id === first) throw endless("listSessions");
+    first = items[0]?.id;
+    yield* items;
+  }
+}
+async function* sessionsByIds(source, ids) {
+  for (const id of ids) {
+    const record = await source.getSession(id);
+    if (!record) throw createError("ERR_PERSIST_NOT_FOUND", `the source has no session ${JSON.stringify(id)}`);
+    yield record;
+  }
+}
+async function* eventsOf(source, sessionId) {
+  let last;
+  let place = 0;
+  for await (const items of pagesOf((page) => source.listEvents({ sessionId, ...page }), "listEvents")) {
+    const placed = [];
+    for (const event of items) {
+      if (event.id === last?.id && event.eventIndex === last.eventIndex) continue;
+      if (last && event.eventIndex < last.eventIndex) throw outOfOrder(sessionId, last, event);
+      const isTaken = last !== void 0 && event.eventIndex <= place;
+      last = event;
+      place = isTaken ? place + 1 : event.eventIndex;
+      placed.push(isTaken ? { ...event, eventIndex: place } : event);
+    }
+    yield placed;
+  }
+}
+async function* pagesOf(list, method) {
+  let cursor;
+  let remembered;
+  let empty = 0;
+  for (let pages = 1; ; pages += 1) {
+    const page = await list({ limit: LIMIT, ...cursor !== void 0 && { cursor } });
+    const items = page?.items;
+    if (!isArray(items) || !items.every((item) => typeof item === "object" && item !== null)) {
+      throw createError(
+        "ERR_PERSIST_INVALID_ARGUMENT",
+        `${method} of the source resolved to something else than a page`
+      );
+    }
+    yield items;
+    if (!page.nextCursor) return;
+    cursor = page.nextCursor;
+    empty = items.length === 0 ? empty + 1 : 0;
+    if (cursor === remembered || empty > MOST_EMPTY_PAGES) throw endless(method);
+    if ((pages & pages - 1) === 0) remembered = cursor;
+  }
+}
+var { isArray } = Array;
+function endless(method) {
+  return createError(
+    "ERR_PERSIST_INVALID_ARGUMENT",
+    `${method} of the source never comes to an end: its nextCursor leads to pages that it gave before`
+  );
+}
+function outOfOrder(sessionId, before, after) {
+  return createError(
+    "ERR_PERSIST_INVALID_ARGUMENT",
+    `the source lists event ${after.eventIndex} of session ${JSON.stringify(sessionId)} after event ${before.eventIndex}: where somebody has written in the middle of it meanwhile, copy again; else listEvents must list by eventIndex`
+  );
+}
+
+// lib/copy.ts
+var LENGTH_AT_ONCE = 1 << 20;
+var EVENTS_AT_ONCE = 5e3;
+function copySessions(source, target, options) {
+  if (!isDriver(target)) return refused("target must be a driver of this package, and no Proxy of one");
+  if (!isSource(source)) return refused("source must have the methods getSession, listSessions and listEvents");
+  return call(target, "copySessions", (native) => copied(source, native, options));
+}
+async function copied(source, target, options) {
+  const ids = idsOf(options);
+  const native = nativeSourceOf(source);
+  if (native) await checkAllThere(source, ids);
+  const reading = { isOver: false };
+  const begin2 = () => {
+    if (native) return Copying.between(native, target, options, ids);
+    const copying = Copying.of(target, options);
+    void handOver(source, ids, copying, reading);
+    return copying;
+  };
+  try {
+    return resultOf(await finish(begin2, options));
+  } catch (error) {
+    throw reading.failure ? reading.failure.error : error;
+  } finally {
+    reading.isOver = true;
+  }
+}
+function nativeSourceOf(source) {
+  if (!isDriver(source)) return void 0;
+  const reading = ["getSession", "listSessions", "listEvents", "getLabels"];
+  const isPlain = reading.every((method) => source[method] === PersistDriver.prototype[method]);
+  return isPlain ? nativeOf(source) : void 0;
+}
+async function handOver(source, ids, copying, reading) {
+  await void 0;
+  try {
+    await checkAllThere(source, ids);
+    for await (const record of ids ? sessionsByIds(source, ids) : sessionsOf(source)) {
+      const { id } = record;
+      const labels = isDriver(source) ? await source.getLabels(id) : void 0;
+      await copying.handSession(id, textOf(record, "a session"), labels);
+      for await (const page of eventsOf(source, id)) {
+        for (const texts of textsOf(page)) {
+          await copying.handEvents(texts);
+          if (reading.isOver) return;
+        }
+      }
+      if (reading.isOver) return;
+    }
+    await copying.handEnd();
+  } catch (error) {
+    reading.failure = { error };
+    copying.end();
+  }
+}
+async function checkAllThere(source, ids = []) {
+  for await (const _ of sessionsByIds(source, ids)) ;
+}
+function* textsOf(events) {
+  let texts = [];
+  let length = 0;
+  for (const event of events) {
+    const text = textOf(event, "an event");
+    texts.push(text);
+    length += text.length;
+    if (length < LENGTH_AT_ONCE && texts.length < EVENTS_AT_ONCE) continue;
+    yield texts;
+    texts = [];
+    length = 0;
+  }
+  if (texts.length > 0) yield texts;
+}
+function textOf(value, what) {
+  let text;
+  let cause;
+  try {
+    text = realm.stringify(value);
+  } catch (error) {
+    cause = error;
+  }
+  if (text !== void 0) return text;
+  throw createError(
+    "ERR_PERSIST_INVALID_ARGUMENT",
+    `${what} of the source cannot be turned into JSON text${cause === void 0 ? "" : " (see `cause`)"}`,
+    cause === void 0 ? {} : { cause }
+  );
+}
+function resultOf({ sessions, events, different, differences }) {
+  if (different === 0) return { sessions, events };
+  const [{ message } = { message: "" }] = differences;
+  const others = different === 1 ? "" : ` (and ${different - 1} more: see \`differences\`)`;
+  throw createError(
+    "ERR_PERSIST_INDEX_CONFLICT",
+    `${different} of the sessions were not copied, all others were: ${message}${others}`,
+    { differences }
+  );
+}
+function idsOf(options) {
+  let ids;
+  try {
+    ids = options?.sessions;
+    if (ids === void 0) return void 0;
+    if (isArray2(ids) && ids.every((id) => typeof id === "string")) return [...new Set(ids)];
+  } catch (cause) {
+    throw createError("ERR_PERSIST_INVALID_ARGUMENT", "reading the field sessions threw (see `cause`)", { cause });
+  }
+  throw createError("ERR_PERSIST_INVALID_ARGUMENT", "options.sessions must be an array of the ids of sessions");
+}
+function isSource(source) {
+  if (typeof source !== "object" || source === null) return false;
+  const { getSession, listSessions, listEvents } = source;
+  return [getSession, listSessions, listEvents].every((method) => typeof method === "function");
+}
+async function refused(message) {
+  throw createError("ERR_PERSIST_INVALID_ARGUMENT", message);
+}
+var { isArray: isArray2 } = Array;
+
+// lib/class.ts
+function needsNew(target, { name }) {
+  const constructor = new Proxy(target, {
+    apply() {
+      throw createError("ERR_PERSIST_INVALID_ARGUMENT", `${name} was called without new: write new ${name}(options)`);
+    }
+  });
+  Object.defineProperty(target.prototype, "constructor", { value: constructor, writable: true, configurable: true });
+  return constructor;
+}
+
 // lib/operations.ts
+var import_node_crypto2 = require("node:crypto");
 var OperatedDriver = class extends PersistDriver {
   /**
    * Gives the space of what was removed back to the file system.
@@ -1192,5 +1381,6 @@ __runInitializers(_init2, 1, SQLiteSessionPersistDriver);
 // Annotate the CommonJS export names for ESM import in node:
 0 && (module.exports = {
   PostgresSessionPersistDriver,
-  SQLiteSessionPersistDriver
+  SQLiteSessionPersistDriver,
+  copySessions
 });

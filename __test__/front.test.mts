@@ -43,6 +43,7 @@ describe("the classes", () => {
     assert.deepEqual(Object.keys(createRequire(import.meta.url)("../index.js")).sort(), [
       "PostgresSessionPersistDriver",
       "SQLiteSessionPersistDriver",
+      "copySessions",
     ]);
   });
 

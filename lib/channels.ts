@@ -13,8 +13,9 @@ const NAME = "sandbox-agent-persist";
 
 const { assign } = Object;
 
-/** A method of the classes. Each has a TracingChannel, `sandbox-agent-persist:<method>`. */
-export type Method = Extract<keyof SQLiteSessionPersistDriver | keyof PostgresSessionPersistDriver, string>;
+/** A method of the classes, or `copySessions`. Each has a TracingChannel, `sandbox-agent-persist:<method>`. */
+export type Method =
+  Extract<keyof SQLiteSessionPersistDriver | keyof PostgresSessionPersistDriver, string> | "copySessions";
 
 /** Which store a message is about, in the terms of OpenTelemetry's database conventions. Never a user or a password. */
 export interface StoreAddress {
@@ -156,6 +157,7 @@ export const tracing: Readonly<Record<Method, Tracing>> = {
   close: tracingOf("close"),
   compactSession: tracingOf("compactSession"),
   compactSessions: tracingOf("compactSessions"),
+  copySessions: tracingOf("copySessions"),
   deleteSession: tracingOf("deleteSession"),
   flush: tracingOf("flush"),
   forkSession: tracingOf("forkSession"),

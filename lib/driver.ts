@@ -13,8 +13,8 @@ import type { EventListRequest, ForkSessionOptions, SessionListRequest, TailEven
 import { Tail } from "./tail.ts";
 import { isTraced, trace, tracedCall, traceLife, type Ended, type OfSession } from "./trace.ts";
 
-let isDriver: (value: unknown) => boolean;
-let nativeOf: (driver: PersistDriver) => NativeDriver;
+export let isDriver: (value: unknown) => value is PersistDriver;
+export let nativeOf: (driver: PersistDriver) => NativeDriver;
 let addressOf: (driver: PersistDriver) => StoreAddress;
 let noteWrite: (driver: PersistDriver) => void;
 
@@ -315,7 +315,7 @@ export abstract class PersistDriver implements SessionPersistDriver {
   }
 
   static {
-    isDriver = (value) => typeof value === "object" && value !== null && #native in value;
+    isDriver = (value): value is PersistDriver => typeof value === "object" && value !== null && #native in value;
     nativeOf = (driver) => {
       const watched = isWatched();
       if (watched !== driver.#watched) {

@@ -1,5 +1,13 @@
 // The public front of the package: all names that it exports, and nothing else.
 export type { StoreAddress, StoreMessages } from "./channels.ts";
+export {
+  type CopyDifference,
+  type CopyProgress,
+  type CopyResult,
+  copySessions,
+  type CopySessionsOptions,
+  type SessionSource,
+} from "./copy.ts";
 export type { PersistErrorCode } from "./errors.ts";
 export type { CheckProgress, Finding, FindingCode } from "./findings.ts";
 export type {

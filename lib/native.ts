@@ -2,6 +2,7 @@
 import type { ListPage, SessionEvent, SessionRecord } from "sandbox-agent" with { "resolution-mode": "import" };
 
 import type { StoreAddress } from "./channels.ts";
+import type { CopyDifference, CopyProgress, CopyResult } from "./copy.ts";
 import type { CheckProgress, Finding } from "./findings.ts";
 import type { CompactResult, RebuildResult } from "./operations.ts";
 import { createError, type realm } from "./realm.ts";
@@ -82,6 +83,24 @@ export interface NativeJob<Result, Progress> {
   end(): void;
 }
 
+/** The native class of src/bindings/copying.rs: a copy that is under way, and what it is handed. */
+export interface NativeCopying extends NativeJob<NativeCopied, CopyProgress> {
+  /** The next session. Each of these resolves when it is taken, or the copy has ended; the next is called after that. */
+  handSession(id: unknown, record: string, labels?: Record<string, string>): Promise<void>;
+  /** The next events of that session, by ascending index. */
+  handEvents(events: string[]): Promise<void>;
+  /** There are no more sessions. */
+  handEnd(): Promise<void>;
+}
+
+/** What came of a copy. */
+export interface NativeCopied extends CopyResult {
+  /** How many sessions were left as they are. */
+  different: number;
+  /** The first of them. */
+  differences: CopyDifference[];
+}
+
 /** The native class of src/bindings/command_line.rs. */
 interface NativeCommandLine {
   /** Runs the command that the arguments name, and resolves to the exit code. */
@@ -92,6 +111,12 @@ interface NativeCommandLine {
 
 interface Addon {
   CommandLine: new () => NativeCommandLine;
+  Copying: {
+    /** Begins to copy what is handed over. Throws when the options are wrong, or the target closed. */
+    of(target: NativeDriver, options: unknown): NativeCopying;
+    /** Begins to copy sessions of another driver: those with these ids, or all. Nothing is handed over. */
+    between(source: NativeDriver, target: NativeDriver, options: unknown, ids?: string[]): NativeCopying;
+  };
   Driver: {
     sqlite(options: unknown, functions: typeof realm): NativeDriver;
     postgres(options: unknown, functions: typeof realm): NativeDriver;
@@ -107,7 +132,7 @@ declare const PLATFORMS: string[];
 /** The platforms whose binary may fit this machine. On Linux that depends on its C library, so both are tried. */
 const fitting = PLATFORMS.filter((platform) => `${platform}-`.startsWith(`${process.platform}-${process.arch}-`));
 
-export const { CommandLine, Driver } = load();
+export const { CommandLine, Copying, Driver } = load();
 
 function load(): Addon {
   const given = process.env["NAPI_RS_NATIVE_LIBRARY_PATH"];

@@ -5,6 +5,7 @@
 // timers of a test.
 import timers from "node:timers";
 
+import type { CopyDifference } from "./copy.ts";
 import type { PersistErrorCode } from "./errors.ts";
 import type { NativeDriver } from "./native.ts";
 import { publish } from "./channels.ts";
@@ -23,6 +24,8 @@ interface Details {
   sqlState?: string;
   /** The database's own error, or what the caller's code threw. */
   cause?: unknown;
+  /** Sessions that were not copied. */
+  differences?: CopyDifference[];
 }
 
 /** An error with its `code`: the only way an error of this package is made. */

@@ -42,7 +42,7 @@ use crate::store::{Deliver, ReadRequest};
 /// One driver, over a store of whatever kind.
 #[napi]
 pub struct Driver {
-    open: Rc<Open>,
+    pub(super) open: Rc<Open>,
     drain_timeout: Duration,
     /// The store, where it is one of SQLite, for what only that can do.
     sqlite: Option<Arc<SqliteStore<Recipient<Ticket>>>>,
@@ -91,7 +91,12 @@ impl Driver {
         Ok(promise)
     }
 
-    fn begin<J: jobs::Job>(&self, env: &Env, job: impl FnOnce() -> std::result::Result<J, Failure>) -> Result<Job> {
+    /// Begins a job. Throws when `job` fails, or the driver is closed.
+    pub(super) fn begin<J: jobs::Job>(
+        &self,
+        env: &Env,
+        job: impl FnOnce() -> std::result::Result<J, Failure>,
+    ) -> Result<Job> {
         let job = job().and_then(|job| {
             self.open.check_not_closed()?;
             Ok(Job::begin(&self.open, job)?)

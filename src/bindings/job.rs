@@ -53,11 +53,7 @@ type Said = std::result::Result<Answer, StoreError>;
 
 impl Job {
     pub(super) fn begin<J: jobs::Job>(open: &Rc<Open>, job: J) -> std::result::Result<Self, StoreError> {
-        let news = Arc::new(News {
-            state: Mutex::default(),
-            stopped: AtomicBool::new(false),
-            deliver: Arc::clone(&open.deliver),
-        });
+        let news = Arc::new(News::of(open));
         let calls = JobCalls {
             store: open.store.for_job(),
             news: Arc::clone(&news),
@@ -109,6 +105,14 @@ impl Job {
 }
 
 impl News {
+    fn of(open: &Open) -> Self {
+        Self {
+            state: Mutex::default(),
+            stopped: AtomicBool::new(false),
+            deliver: Arc::clone(&open.deliver),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // No code under this lock can leave the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -144,7 +148,7 @@ impl News {
 }
 
 /// What a job has of its driver.
-struct JobCalls {
+pub(super) struct JobCalls {
     store: JobStore<Ticket>,
     news: Arc<News>,
     /// When it last said how far it is.
@@ -152,6 +156,15 @@ struct JobCalls {
 }
 
 impl JobCalls {
+    /// For a job on another driver, which only reads of this one.
+    pub(super) fn of_source(open: &Open) -> Self {
+        Self {
+            store: open.store.for_job(),
+            news: Arc::new(News::of(open)),
+            last: Cell::new(None),
+        }
+    }
+
     fn check_not_stopped(&self) -> std::result::Result<(), Ended> {
         if self.news.stopped.load(Ordering::Relaxed) {
             return Err(Ended::Stopped);
