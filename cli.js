@@ -8,6 +8,18 @@ var __getOwnPropDesc = Object.getOwnPropertyDescriptor;
 var __getOwnPropNames = Object.getOwnPropertyNames;
 var __getProtoOf = Object.getPrototypeOf;
 var __hasOwnProp = Object.prototype.hasOwnProperty;
+var __esm = (fn, res, err) => function __init() {
+  if (err) throw err[0];
+  try {
+    return fn && (res = (0, fn[__getOwnPropNames(fn)[0]])(fn = 0)), res;
+  } catch (e) {
+    throw err = [e], e;
+  }
+};
+var __export = (target, all) => {
+  for (var name in all)
+    __defProp(target, name, { get: all[name], enumerable: true });
+};
 var __copyProps = (to, from, except, desc) => {
   if (from && typeof from === "object" || typeof from === "function") {
     for (let key of __getOwnPropNames(from))
@@ -26,50 +38,17 @@ var __toESM = (mod, isNodeMode, target) => (target = mod != null ? __create(__ge
 ));
 
 // <define:PLATFORMS>
-var define_PLATFORMS_default = ["linux-x64-gnu", "linux-arm64-gnu", "linux-x64-musl", "linux-arm64-musl", "darwin-x64", "darwin-arm64", "win32-x64-msvc"];
-
-// lib/realm.ts
-var import_node_timers = __toESM(require("node:timers"));
+var define_PLATFORMS_default;
+var init_define_PLATFORMS = __esm({
+  "<define:PLATFORMS>"() {
+    define_PLATFORMS_default = ["linux-x64-gnu", "linux-arm64-gnu", "linux-x64-musl", "linux-arm64-musl", "darwin-x64", "darwin-arm64", "win32-x64-msvc"];
+  }
+});
 
 // lib/channels.ts
-var import_node_diagnostics_channel = __toESM(require("node:diagnostics_channel"));
-var NAME = "sandbox-agent-persist";
-var { assign } = Object;
-var points = {
-  commit: point("commit"),
-  reassigned: point("reassigned"),
-  retry: point("retry"),
-  reconnected: point("reconnected"),
-  slow: point("slow"),
-  warning: point("warning")
-};
 function point(name) {
   return import_node_diagnostics_channel.default.channel(`${NAME}:${name}`);
 }
-var tracing = {
-  backup: tracingOf("backup"),
-  check: tracingOf("check"),
-  close: tracingOf("close"),
-  compactSession: tracingOf("compactSession"),
-  compactSessions: tracingOf("compactSessions"),
-  copySessions: tracingOf("copySessions"),
-  deleteSession: tracingOf("deleteSession"),
-  flush: tracingOf("flush"),
-  forkSession: tracingOf("forkSession"),
-  getLabels: tracingOf("getLabels"),
-  getSession: tracingOf("getSession"),
-  insertEvent: tracingOf("insertEvent"),
-  listEvents: tracingOf("listEvents"),
-  listSessions: tracingOf("listSessions"),
-  pruneSessions: tracingOf("pruneSessions"),
-  ready: tracingOf("ready"),
-  rebuild: tracingOf("rebuild"),
-  setLabels: tracingOf("setLabels"),
-  stats: tracingOf("stats"),
-  tailEvents: tracingOf("tailEvents"),
-  updateSession: tracingOf("updateSession"),
-  vacuum: tracingOf("vacuum")
-};
 function tracingOf(method) {
   const channel = (event) => import_node_diagnostics_channel.default.channel(`tracing:${NAME}:${method}:${event}`);
   return {
@@ -80,13 +59,57 @@ function tracingOf(method) {
     error: channel("error")
   };
 }
+var import_node_diagnostics_channel, NAME, assign, points, tracing;
+var init_channels = __esm({
+  "lib/channels.ts"() {
+    "use strict";
+    init_define_PLATFORMS();
+    import_node_diagnostics_channel = __toESM(require("node:diagnostics_channel"));
+    NAME = "sandbox-agent-persist";
+    ({ assign } = Object);
+    points = {
+      commit: point("commit"),
+      reassigned: point("reassigned"),
+      retry: point("retry"),
+      reconnected: point("reconnected"),
+      slow: point("slow"),
+      warning: point("warning")
+    };
+    tracing = {
+      backup: tracingOf("backup"),
+      check: tracingOf("check"),
+      close: tracingOf("close"),
+      compactSession: tracingOf("compactSession"),
+      compactSessions: tracingOf("compactSessions"),
+      deleteSession: tracingOf("deleteSession"),
+      flush: tracingOf("flush"),
+      forkSession: tracingOf("forkSession"),
+      getLabels: tracingOf("getLabels"),
+      getSession: tracingOf("getSession"),
+      insertEvent: tracingOf("insertEvent"),
+      listEvents: tracingOf("listEvents"),
+      listSessions: tracingOf("listSessions"),
+      pruneSessions: tracingOf("pruneSessions"),
+      ready: tracingOf("ready"),
+      rebuild: tracingOf("rebuild"),
+      setLabels: tracingOf("setLabels"),
+      stats: tracingOf("stats"),
+      tailEvents: tracingOf("tailEvents"),
+      updateSession: tracingOf("updateSession"),
+      vacuum: tracingOf("vacuum")
+    };
+  }
+});
+
+// lib/password.ts
+var init_password = __esm({
+  "lib/password.ts"() {
+    "use strict";
+    init_define_PLATFORMS();
+  }
+});
 
 // lib/realm.ts
-var { stringify, parse } = JSON;
-var { setImmediate } = import_node_timers.default;
-var { defineProperty, entries } = Object;
-var OwnError = Error;
-var OwnTypeError = TypeError;
 function createError(code, message, details = {}) {
   const error = code === "ERR_PERSIST_INVALID_ARGUMENT" ? new OwnTypeError(message) : new OwnError(message);
   OwnError.captureStackTrace?.(error, createError);
@@ -97,11 +120,28 @@ function createError(code, message, details = {}) {
 function define(error, name, value) {
   defineProperty(error, name, { value, writable: true, enumerable: true, configurable: true });
 }
+var import_node_timers, stringify, parse, setImmediate, defineProperty, entries, OwnError, OwnTypeError;
+var init_realm = __esm({
+  "lib/realm.ts"() {
+    "use strict";
+    init_define_PLATFORMS();
+    import_node_timers = __toESM(require("node:timers"));
+    init_channels();
+    init_password();
+    ({ stringify, parse } = JSON);
+    ({ setImmediate } = import_node_timers.default);
+    ({ defineProperty, entries } = Object);
+    OwnError = Error;
+    OwnTypeError = TypeError;
+  }
+});
 
 // lib/native.ts
-var NAME2 = "sandbox-agent-persist";
-var fitting = define_PLATFORMS_default.filter((platform) => `${platform}-`.startsWith(`${process.platform}-${process.arch}-`));
-var { CommandLine, Copying, Driver } = load();
+var native_exports = {};
+__export(native_exports, {
+  CommandLine: () => CommandLine,
+  Driver: () => Driver
+});
 function load() {
   const given = process.env["NAPI_RS_NATIVE_LIBRARY_PATH"];
   if (given) return loadGiven(given);
@@ -165,18 +205,40 @@ function libc() {
     return "";
   }
 }
+var NAME2, fitting, CommandLine, Driver;
+var init_native = __esm({
+  "lib/native.ts"() {
+    "use strict";
+    init_define_PLATFORMS();
+    init_realm();
+    NAME2 = "sandbox-agent-persist";
+    fitting = define_PLATFORMS_default.filter((platform) => `${platform}-`.startsWith(`${process.platform}-${process.arch}-`));
+    ({ CommandLine, Driver } = load());
+  }
+});
 
 // lib/cli.ts
-var commandLine = new CommandLine();
-for (const [signal, code] of [
-  ["SIGINT", 130],
-  ["SIGTERM", 143],
-  ["SIGHUP", 129]
-]) {
-  process.on(signal, () => {
-    if (commandLine.stop(code)) process.exit(code);
-  });
+init_define_PLATFORMS();
+function run({ CommandLine: CommandLine2 }) {
+  const commandLine = new CommandLine2();
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129]
+  ]) {
+    process.on(signal, () => {
+      if (commandLine.stop(code)) process.exit(code);
+    });
+  }
+  return commandLine.run(process.argv.slice(2));
 }
-void commandLine.run(process.argv.slice(2)).then((code) => {
-  process.exitCode = code;
-});
+Promise.resolve().then(() => (init_native(), native_exports)).then(run).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error) => {
+    process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}
+`);
+    process.exitCode = 1;
+  }
+);

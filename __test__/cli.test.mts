@@ -5,11 +5,16 @@ import { test } from "node:test";
 
 import { run } from "./support/command-line.mts";
 import { directory } from "./support/directory.mts";
+import { asOwner } from "./support/sqlite/layouts.mts";
 import { commandLine } from "./suites/cli.mts";
 
 commandLine("SQLite", async (t) => {
   const filename = path.join(directory(t), "store.db");
-  return { storage: { driver: "SQLite", options: { filename } }, store: filename };
+  return {
+    storage: { driver: "SQLite", options: { filename } },
+    store: filename,
+    sql: async (text) => void asOwner(filename, (database) => database.exec(text)),
+  };
 });
 
 test("wrong use is an error of one line, and 2; a store that is not there is 3", async (t) => {
@@ -21,7 +26,13 @@ test("wrong use is an error of one line, and 2; a store that is not there is 3",
       /^error: unexpected argument '--limitt' found .*'--limit'.*\(--help says more\)\n$/,
     ],
     [["sessions", "--created-after", "soon"], 2, /^error: invalid value 'soon' .* write a date \(2026-01-31\)/],
-    [["vacuum", "--store", "mysql://x"], 3, /^error: there is no store at .*: name one with --store/],
+    [["vacuum", "--store", "x", "--yes"], 3, /^error: there is no store at .*: name one with --store/],
+    [
+      ["vacuum", "--store", "mysql://x", "--yes"],
+      2,
+      /^error: --store must be the path of a file, or a URL that begins with postgres/,
+    ],
+    [[], 2, /^error: there is no command to run \(--help lists all commands\)\n$/],
     [["sessions"], 3, /^error: there is no store at .*sandbox-agent\.db: name one with --store/],
   ] as const) {
     const outcome = await run([...arguments_], { cwd });

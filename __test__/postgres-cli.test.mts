@@ -2,7 +2,7 @@
 import { after } from "node:test";
 
 import { makeSchema } from "./support/postgres/schema.mts";
-import { startServer } from "./support/postgres/server.mts";
+import { query, startServer } from "./support/postgres/server.mts";
 import { commandLine } from "./suites/cli.mts";
 import { administrator } from "./suites/cli/administrator.mts";
 
@@ -14,6 +14,7 @@ commandLine("Postgres", async () => {
   return {
     storage: { driver: "Postgres", options: { connectionString: server.url, schema } },
     store: `${server.url}${server.url.includes("?") ? "&" : "?"}schema=${schema}`,
+    sql: async (text) => void (await query(server.url, `SET search_path = ${schema}; ${text}`)),
   };
 });
 

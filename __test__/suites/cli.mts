@@ -1,6 +1,8 @@
 /** The command line over a store of either kind. */
 import { describe } from "node:test";
 
+import { interrupted } from "./cli/interrupted.mts";
+import { operate } from "./cli/operate.mts";
 import { migrate } from "./cli/migrate.mts";
 import { sessions } from "./cli/sessions.mts";
 import type { NewStore } from "./cli/store.mts";
@@ -8,6 +10,8 @@ import type { NewStore } from "./cli/store.mts";
 export function commandLine(name: string, newStore: NewStore): void {
   describe(name, { concurrency: true }, () => {
     sessions(newStore);
+    operate(newStore);
+    interrupted(newStore);
     migrate(newStore);
   });
 }

@@ -13,11 +13,26 @@ export interface Outcome {
   stderr: string;
 }
 
-/** Runs a command without a terminal, and waits for its end. `env` comes on top of a bare environment. */
-export async function run(
-  arguments_: string[],
-  { env = {}, input = "", cwd }: { env?: Record<string, string>; input?: string; cwd?: string } = {},
-): Promise<Outcome> {
+/** A command under way. */
+export interface Running {
+  kill(signal: NodeJS.Signals): void;
+  ended: Promise<Outcome>;
+}
+
+interface Surroundings {
+  /** On top of a bare environment. */
+  env?: Record<string, string>;
+  input?: string;
+  cwd?: string;
+}
+
+/** Runs a command without a terminal, and waits for its end. */
+export function run(arguments_: string[], surroundings: Surroundings = {}): Promise<Outcome> {
+  return begin(arguments_, surroundings).ended;
+}
+
+/** Runs a command without a terminal. */
+export function begin(arguments_: string[], { env = {}, input = "", cwd }: Surroundings = {}): Running {
   const child = spawn(process.execPath, [program, ...arguments_], {
     cwd,
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...env },
@@ -25,8 +40,11 @@ export async function run(
   child.stdin.on("error", () => {}); // it may not read all of it
   child.stdin.end(input);
   const ended = new Promise<number | null>((resolve, reject) => child.on("close", resolve).on("error", reject));
-  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
-  return { code, stdout, stderr };
+  const all = Promise.all([text(child.stdout), text(child.stderr), ended]);
+  return {
+    kill: (signal) => void child.kill(signal),
+    ended: all.then(([stdout, stderr, code]) => ({ code, stdout, stderr })),
+  };
 }
 
 /** The objects that a run has printed, one a line. */

@@ -1,10 +1,13 @@
-//! The command line, run on a thread of Node's pool so that signals are heard meanwhile. `lib/cli.ts` calls it.
+//! The command line, run on a thread of its own so that signals are heard meanwhile. `lib/cli.ts` calls it.
+//!
+//! It is none of Node's own threads: for these the process waits when it exits, and one that waits for the user never ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 
-use napi::bindgen_prelude::AsyncTask;
-use napi::{Env, Result, Task};
+use napi::bindgen_prelude::Object;
+use napi::{Env, Error, Result, Status};
 use napi_derive::napi;
 
 use crate::cli::{self, Stop};
@@ -19,27 +22,6 @@ pub struct CommandLine {
     stop: Arc<Stop>,
 }
 
-/// A run under way.
-pub struct Run {
-    arguments: Vec<String>,
-    stop: Arc<Stop>,
-}
-
-impl Task for Run {
-    type Output = u8;
-    type JsValue = u32;
-
-    fn compute(&mut self) -> Result<u8> {
-        let arguments = std::mem::take(&mut self.arguments);
-        let code = catch_unwind(AssertUnwindSafe(|| cli::run(arguments, &self.stop)));
-        Ok(code.unwrap_or(PANICKED))
-    }
-
-    fn resolve(&mut self, _: Env, code: u8) -> Result<u32> {
-        Ok(code.into())
-    }
-}
-
 #[napi]
 impl CommandLine {
     #[napi(constructor, catch_unwind)]
@@ -49,11 +31,17 @@ impl CommandLine {
 
     /// Runs the command that the arguments name, and resolves to the exit code.
     #[napi(catch_unwind, ts_return_type = "Promise<number>")]
-    pub fn run(&self, arguments: Vec<String>) -> AsyncTask<Run> {
-        AsyncTask::new(Run {
-            arguments,
-            stop: Arc::clone(&self.stop),
-        })
+    pub fn run<'env>(&self, env: &'env Env, arguments: Vec<String>) -> Result<Object<'env>> {
+        let (deferred, promise) = env.create_deferred()?;
+        let stop = Arc::clone(&self.stop);
+        let run = move || {
+            let code = catch_unwind(AssertUnwindSafe(|| cli::run(&arguments, &stop)));
+            let code = u32::from(code.unwrap_or(PANICKED));
+            deferred.resolve(move |_| Ok(code));
+        };
+        let begun = thread::Builder::new().name(String::from("command")).spawn(run);
+        begun.map_err(|error| Error::new(Status::GenericFailure, format!("starting a thread failed: {error}")))?;
+        Ok(promise)
     }
 
     /// Wants the command to end with this exit code. Whether the process may end at once.

@@ -36,8 +36,27 @@ Exit codes:
 pub(super) enum Command {
     /// List sessions
     Sessions(commands::sessions::Arguments),
+    /// Set, remove or list a session's labels
+    Label(commands::label::Arguments),
+    /// Copy a session under a new id
+    Fork(commands::fork::Arguments),
+    /// Delete sessions
+    Delete(commands::delete::Arguments),
+    /// Delete sessions that nobody needs any more, or their older events
+    Prune(commands::prune::Arguments),
+    /// Make one event of each streamed message
+    Compact(commands::compact::Arguments),
+    /// Make a table of events that another program made as quick as our own
+    Rebuild(commands::rebuild::Arguments),
+    /// Copy an SQLite store into a file, while others write
+    Backup(commands::backup::Arguments),
     /// Give free space back to the file system
     Vacuum(commands::vacuum::Arguments),
+    /// Look for damage and for settings that lose events
+    #[command(visible_alias = "doctor")]
+    Check(commands::check::Arguments),
     /// Make the tables ready: create them, or bring older ones up to date
     Migrate(commands::migrate::Arguments),
+    /// Print a script that completes commands in a shell
+    Completions(commands::completions::Arguments),
 }

@@ -1,11 +1,12 @@
 //! A store that is open, as commands and their jobs call it; and how far a job is, on stderr.
 
-use std::cell::OnceCell;
+use std::cell::Cell;
+use std::fmt::Write;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::failure::Failure;
 use super::stop::Stop;
@@ -22,65 +23,109 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum NoCaller {}
 
+/// How far work is.
+pub(super) struct HowFar {
+    /// How much is done.
+    pub(super) done: u64,
+    /// How much there is to do, where that is known. It may be an estimate.
+    pub(super) total: Option<u64>,
+    /// What is counted.
+    pub(super) unit: Unit,
+}
+
+/// What is counted of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Things that are called so, in the plural.
+    Things(&'static str),
+}
+
 /// What a job has of the store.
-pub(super) struct JobCalls<'a, P> {
+struct JobCalls<'a, P> {
     store: &'a JobStore<NoCaller>,
     stop: &'a Arc<Stop>,
-    progress: Progress<'a, P>,
+    progress: Option<Progress<'a, P>>,
 }
 
 /// A line on stderr about how far a job is, for those who wait longer than a second at a terminal.
 struct Progress<'a, P> {
     began: Instant,
-    bar: OnceCell<ProgressBar>,
-    total: Option<u64>,
-    position: &'a dyn Fn(&P) -> u64,
+    bar: ProgressBar,
+    is_shown: Cell<bool>,
+    how_far: &'a dyn Fn(&P) -> HowFar,
 }
 
-/// Runs a job. `total` is how much there is to do, where that is known, and `position` how much of it is done.
+/// Whether somebody sees how far a job is, so that counting what there is to do is worth its time.
+pub(super) fn is_watched() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Runs a job. A line on stderr says how far it is, for those who wait longer than a second at a terminal.
 pub(super) fn run_job<J: Job>(
     job: &J,
     store: &JobStore<NoCaller>,
     stop: &Arc<Stop>,
-    total: Option<u64>,
-    position: &dyn Fn(&J::Progress) -> u64,
+    how_far: &dyn Fn(&J::Progress) -> HowFar,
 ) -> Result<J::Result, Failure> {
     let calls = JobCalls {
         store,
         stop,
-        progress: Progress {
-            began: Instant::now(),
-            bar: OnceCell::new(),
-            total,
-            position,
-        },
+        progress: is_watched().then(|| Progress::new(how_far)),
     };
     let done = job.run(&calls);
-    if let Some(bar) = calls.progress.bar.get() {
-        bar.finish_and_clear();
+    if let Some(progress) = &calls.progress {
+        progress.bar.finish_and_clear();
     }
     done.map_err(|ended| Failure::of_job(ended, stop.code()))
 }
 
-impl<P> Progress<'_, P> {
-    fn show(&self, so_far: &P) {
-        if self.began.elapsed() < PATIENCE || !io::stderr().is_terminal() {
-            return;
+impl<'a, P> Progress<'a, P> {
+    fn new(how_far: &'a dyn Fn(&P) -> HowFar) -> Self {
+        Self {
+            began: Instant::now(),
+            bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
+            is_shown: Cell::new(false),
+            how_far,
         }
-        let bar = self.bar.get_or_init(|| {
-            let template = match self.total {
-                Some(_) => "{wide_bar} {human_pos}/{human_len} ({per_sec}, {eta} left)",
-                None => "{spinner} {human_pos} ({per_sec})",
-            };
-            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = self
-                .total
-                .map_or_else(ProgressBar::no_length, ProgressBar::new)
-                .with_style(style);
-            bar.with_elapsed(self.began.elapsed())
-        });
-        bar.set_position((self.position)(so_far));
     }
+
+    fn show(&self, so_far: &P) {
+        let how_far = (self.how_far)(so_far);
+        if how_far.total != self.bar.length()
+            && let Some(total) = how_far.total
+        {
+            self.bar.set_length(total);
+        }
+        self.bar.set_position(how_far.done);
+        if !self.is_shown.get() && self.began.elapsed() >= PATIENCE {
+            self.is_shown.set(true);
+            self.bar.set_style(style(&how_far));
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+}
+
+fn style(HowFar { total, unit, .. }: &HowFar) -> ProgressStyle {
+    let (done, of, rate) = match unit {
+        Unit::Bytes => ("{decimal_bytes}", "/{decimal_total_bytes}", "{decimal_bytes_per_sec}"),
+        Unit::Things(_) => ("{human_pos}", "/{human_len}", "{per_second}/s"),
+    };
+    let things = match unit {
+        Unit::Bytes => String::new(),
+        Unit::Things(things) => format!(" {things}"),
+    };
+    let template = match total {
+        Some(_) => format!("{{wide_bar}} {done}{of}{things} ({rate}, {{eta}} left)"),
+        None => format!("{{spinner}} {done}{things} ({rate})"),
+    };
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    // A rate needs no fractions.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // the cast saturates
+    style.with_key("per_second", |state: &ProgressState, text: &mut dyn Write| {
+        let _ = write!(text, "{}", HumanCount(state.per_sec() as u64));
+    })
 }
 
 impl<P> JobCalls<'_, P> {
@@ -121,7 +166,9 @@ impl<P> Calls<P> for JobCalls<'_, P> {
 
     fn progress(&self, so_far: &P) -> Result<(), Ended> {
         self.check()?;
-        self.progress.show(so_far);
+        if let Some(progress) = &self.progress {
+            progress.show(so_far);
+        }
         Ok(())
     }
 }

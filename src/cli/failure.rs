@@ -2,9 +2,10 @@
 
 use std::io;
 
-use anstream::eprintln;
+use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 use thiserror::Error;
 
+use super::stderr::say;
 use super::store::option_name;
 use super::text::Printable;
 use crate::store::error::{ErrorKind, StoreError};
@@ -42,16 +43,38 @@ pub(super) enum Failure {
     Stopped(u8),
 }
 
-/// Says in one line what is wrong with the arguments, and returns the exit code.
-pub(super) fn wrong_use(error: &clap::Error) -> u8 {
-    let text = error.render().to_string();
+/// Says in one line what is wrong with these arguments, and returns the exit code.
+pub(super) fn wrong_use(error: &clap::Error, arguments: &[String]) -> u8 {
+    if error.kind() == DisplayHelpOnMissingArgumentOrSubcommand {
+        say("error: there is no command to run (--help lists all commands)");
+        return WRONG_USE;
+    }
+    let text = without_urls(error.render().to_string(), arguments);
     let problem = text.split("\n\nUsage:").next().unwrap_or(&text);
     let words: Vec<&str> = problem.split_whitespace().collect();
-    eprintln!("{} (--help says more)", words.join(" "));
+    say(format_args!("{} (--help says more)", Printable(&words.join(" "))));
     WRONG_USE
 }
 
+/// The text of an error that shows what was written, which may be a store in the wrong place: that may hold a password.
+fn without_urls(text: String, arguments: &[String]) -> String {
+    ["://", "password="].iter().fold(text, |text, before| {
+        let secrets = arguments
+            .iter()
+            .filter_map(|argument| argument.find(before).map(|at| &argument[at..]));
+        secrets.fold(text, |text, secret| text.replace(secret, &format!("{before}…")))
+    })
+}
+
 impl Failure {
+    /// What a job ended with, where `code` is the exit code of a command that the user ends.
+    pub(super) fn of_job(ended: Ended, code: u8) -> Self {
+        match ended {
+            Ended::Failed(error) => Self::Store(error),
+            Ended::Stopped => Self::Stopped(code),
+        }
+    }
+
     fn code(&self) -> u8 {
         match self {
             Self::Store(error) => match error.kind {
@@ -71,8 +94,8 @@ impl Failure {
     pub(super) fn report(&self) -> u8 {
         match self {
             Self::NobodyReads => {}
-            Self::Stopped(_) => eprintln!("ended"),
-            failure => eprintln!("error: {}", Printable(&failure.to_string())),
+            Self::Stopped(_) => say("ended; nothing is half done, run it again to go on"),
+            failure => say(format_args!("error: {}", Printable(&failure.to_string()))),
         }
         self.code()
     }
@@ -85,15 +108,5 @@ impl From<io::Error> for Failure {
             return Self::NobodyReads;
         }
         Self::Failed(format!("writing the output failed: {error}"))
-    }
-}
-
-impl Failure {
-    /// What a job ended with, where `code` is the exit code of a command that the user ends.
-    pub(super) fn of_job(ended: Ended, code: u8) -> Self {
-        match ended {
-            Ended::Failed(error) => Self::Store(error),
-            Ended::Stopped => Self::Stopped(code),
-        }
     }
 }

@@ -1,16 +1,21 @@
 //! The command line: reads arguments, opens a store, and runs a command over it. `bindings::command_line` calls [`run`].
 //!
 //! [`arguments`] has all commands and their help, and [`commands`] a file for each. What they share stands beside it: which store
-//! ([`store`], [`tables`]), which sessions ([`filters`]), calling it ([`calls`]), what is printed ([`output`], [`table`], [`text`], [`time`]), asking before something is changed
-//! ([`confirm`]), and how a command ends ([`failure`], [`stop`]).
+//! ([`store`], [`tables`]), which sessions ([`filters`], [`conditions`]), calling it ([`calls`]), what is printed ([`output`], [`stdout`], [`table`], [`text`],
+//! [`time`], [`numbers`]) and said beside it ([`stderr`]), asking before something is changed ([`confirm`]), and how a command ends
+//! ([`failure`], [`stop`]).
 
 mod arguments;
 mod calls;
 mod commands;
+mod conditions;
 mod confirm;
 mod failure;
 mod filters;
+mod numbers;
 mod output;
+mod stderr;
+mod stdout;
 mod stop;
 mod store;
 mod table;
@@ -20,13 +25,16 @@ mod time;
 
 pub use stop::Stop;
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
+use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
 
 use arguments::{Arguments, Command};
 use failure::Failure;
 use output::Output;
+use stdout::Stdout;
 
 /// What a command has beside its own arguments.
 pub(crate) struct Context<'a> {
@@ -40,15 +48,16 @@ pub(crate) struct Context<'a> {
 
 /// Runs the command that the arguments name, without the program's own name, and returns the exit code of the process.
 #[must_use]
-pub fn run(arguments: Vec<String>, stop: &Arc<Stop>) -> u8 {
-    let program = std::iter::once(String::from(arguments::PROGRAM));
-    let arguments = match Arguments::try_parse_from(program.chain(arguments)) {
+pub fn run(arguments: &[String], stop: &Arc<Stop>) -> u8 {
+    let program = std::iter::once(arguments::PROGRAM);
+    let arguments = match Arguments::try_parse_from(program.chain(arguments.iter().map(String::as_str))) {
         Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => return failure::wrong_use(&error),
+        Err(error) if error.use_stderr() => return failure::wrong_use(&error, arguments),
         Err(help) => {
-            // Where nobody reads it any more, there is nothing to be done.
-            let _ = help.print();
-            return 0;
+            return match print_help(&help) {
+                Ok(()) => 0,
+                Err(error) => Failure::from(error).report(),
+            };
         }
     };
     let mut output = Output::of_process(arguments.json);
@@ -65,10 +74,28 @@ pub fn run(arguments: Vec<String>, stop: &Arc<Stop>) -> u8 {
     }
 }
 
+fn print_help(help: &clap::Error) -> io::Result<()> {
+    let mut stdout = Stdout::of_process();
+    match AutoStream::choice(&io::stdout()) {
+        ColorChoice::Never => write!(stdout, "{}", help.render()),
+        _ => write!(stdout, "{}", help.render().ansi()),
+    }?;
+    stdout.flush()
+}
+
 fn run_command(command: &Command, context: &mut Context<'_>) -> Result<(), Failure> {
     match command {
         Command::Sessions(arguments) => commands::sessions::run(arguments, context),
+        Command::Label(arguments) => commands::label::run(arguments, context),
+        Command::Fork(arguments) => commands::fork::run(arguments, context),
+        Command::Delete(arguments) => commands::delete::run(arguments, context),
+        Command::Prune(arguments) => commands::prune::run(arguments, context),
+        Command::Compact(arguments) => commands::compact::run(arguments, context),
+        Command::Rebuild(arguments) => commands::rebuild::run(arguments, context),
+        Command::Backup(arguments) => commands::backup::run(arguments, context),
         Command::Vacuum(arguments) => commands::vacuum::run(arguments, context),
+        Command::Check(arguments) => commands::check::run(arguments, context),
         Command::Migrate(arguments) => commands::migrate::run(arguments, context),
+        Command::Completions(arguments) => commands::completions::run(arguments, context),
     }
 }

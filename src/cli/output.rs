@@ -1,11 +1,12 @@
 //! What a command prints on stdout: lines for people, or JSON, one object a line.
 
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use serde::Serialize;
 use terminal_size::{Width, terminal_size_of};
 
 use super::failure::Failure;
+use super::stdout::Stdout;
 use super::text::Printable;
 
 /// How wide lines are where there is no terminal.
@@ -21,10 +22,9 @@ pub(super) struct Output {
 impl Output {
     /// The stdout of this process; JSON, or lines for people.
     pub(super) fn of_process(is_json: bool) -> Self {
-        let stdout = io::stdout();
         Self {
-            is_terminal: stdout.is_terminal(),
-            out: BufWriter::with_capacity(64 << 10, stdout),
+            is_terminal: io::stdout().is_terminal(),
+            out: BufWriter::with_capacity(64 << 10, Stdout::of_process()),
             is_json,
         }
     }

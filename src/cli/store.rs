@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::calls::NoCaller;
 use super::failure::Failure;
 use crate::store::cap::Caps;
-use crate::store::error::StoreError;
-use crate::store::jobs::{JobStore, deliver_to};
+use crate::store::error::{Quoted, StoreError};
+use crate::store::jobs::{JobStore, Recipient, deliver_to};
 use crate::store::message::StoreOption;
 use crate::store::postgres::{self, DEFAULT_SCHEMA, PostgresOptions, PostgresStore, take_parameter};
 use crate::store::sqlite::{self, Location, SqliteOptions, SqliteStore};
+use crate::store::statistics::DatabaseSize;
 use crate::store::tables::TablePrefix;
-use crate::store::{IndexConflict, Store};
+use crate::store::{Answer, IndexConflict, ReadRequest, Store};
 
 /// What the help calls the arguments that every command has.
 pub(super) const EVERYWHERE: &str = "Options of every command";
@@ -67,12 +68,15 @@ pub(super) struct OpenStore {
     pub(super) calls: JobStore<NoCaller>,
     /// What it is called in messages, which is no secret.
     pub(super) name: String,
+    /// The store, where it is one of SQLite, for what only that can do.
+    pub(super) sqlite: Option<Arc<SqliteStore<Recipient<NoCaller>>>>,
 }
 
 impl StoreArguments {
     /// Opens the store, and waits until it can be used.
     pub(super) fn open(&self, access: Access) -> Result<OpenStore, Failure> {
         let deliver = deliver_to(Arc::new(|_| {}));
+        let mut sqlite = None;
         let (store, name): (Arc<dyn Store<_> + Send + Sync>, _) = match self.options(access)? {
             StoreOptions::Sqlite(options) => {
                 if let Location::File(path) = &options.target.location
@@ -81,7 +85,9 @@ impl StoreArguments {
                     check_is_there(path)?;
                 }
                 let name = options.target.location.name();
-                (Arc::new(SqliteStore::open(options, deliver)?), name)
+                let store = Arc::new(SqliteStore::open(options, deliver)?);
+                sqlite = Some(Arc::clone(&store));
+                (store, name)
             }
             StoreOptions::Postgres(options) => {
                 let name = options.target.name().to_owned();
@@ -91,6 +97,7 @@ impl StoreArguments {
         let store = OpenStore {
             calls: JobStore::new(store),
             name,
+            sqlite,
         };
         store.calls.ready()?;
         Ok(store)
@@ -111,6 +118,12 @@ impl StoreArguments {
     }
 
     fn sqlite_options(&self, access: Access) -> Result<SqliteOptions, Failure> {
+        // What looks like another way to say where a server is, is never taken for a path: an error would show the password in it.
+        if self.store.contains("://") || self.store.contains("password=") {
+            return Err(Failure::Usage(String::from(
+                "--store must be the path of a file, or a URL that begins with postgres:// or postgresql://",
+            )));
+        }
         let location = Location::parse(&self.store)?;
         if let Location::Memory(_) = location {
             return Err(Failure::Usage(String::from(
@@ -165,6 +178,42 @@ impl StoreArguments {
 }
 
 impl OpenStore {
+    /// Fails if there is no record of the session.
+    pub(super) fn check_has(&self, session_id: &str) -> Result<(), Failure> {
+        let request = ReadRequest::GetSession {
+            id: session_id.to_owned(),
+        };
+        match self.calls.read(request)? {
+            Answer::Absent => Err(self.has_no(session_id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// There is no such session.
+    pub(super) fn has_no(&self, session_id: &str) -> Failure {
+        Failure::NotFound(format!(
+            "there is no session {} in {}: `sessions` lists those that there are",
+            Quoted(session_id),
+            self.name
+        ))
+    }
+
+    /// How much it holds.
+    pub(super) fn measure(&self) -> Result<DatabaseSize, Failure> {
+        match self.calls.read(ReadRequest::Measure)? {
+            Answer::Measured(size) => Ok(*size),
+            answer => Err(StoreError::internal(&format!("measuring was answered {answer:?}")).into()),
+        }
+    }
+
+    /// Releases everything once work has ended, however it did.
+    pub(super) fn close_after<R>(self, done: Result<R, Failure>) -> Result<R, Failure> {
+        let closed = self.close();
+        let done = done?;
+        closed?;
+        Ok(done)
+    }
+
     /// Waits until all is stored, and releases everything.
     pub(super) fn close(self) -> Result<(), StoreError> {
         self.calls.close()

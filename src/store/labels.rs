@@ -89,7 +89,7 @@ pub fn check_wanted(labels: usize) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::invalid(format!(
-        "request.labels must have at most {MAX_LABELS} labels, as a session does; it has {labels}"
+        "sessions can be found by {MAX_LABELS} labels at most, which is what a session may have; there are {labels}"
     )))
 }
 
@@ -97,7 +97,7 @@ pub fn check_wanted(labels: usize) -> Result<(), StoreError> {
 pub fn check_count(session_id: &str, before: i64, after: i64) -> Result<(), StoreError> {
     if after > MAX_LABELS && after > before {
         return Err(StoreError::invalid(format!(
-            "session {} would have {after} labels, and may have {MAX_LABELS}: remove some by setting them to null",
+            "session {} would have {after} labels, and may have {MAX_LABELS}: remove some",
             Quoted(session_id)
         )));
     }

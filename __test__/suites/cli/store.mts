@@ -9,6 +9,8 @@ export interface TestStore {
   storage: Storage;
   /** For `--store`. */
   store: string;
+  /** Runs SQL that is not ours in it, while no driver of this process is open on it. */
+  sql(text: string): Promise<void>;
 }
 
 /** A new one, which is empty. */

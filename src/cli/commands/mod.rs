@@ -1,5 +1,14 @@
 //! The commands, a file each: its arguments, their help, and what it does.
 
+pub(super) mod backup;
+pub(super) mod check;
+pub(super) mod compact;
+pub(super) mod completions;
+pub(super) mod delete;
+pub(super) mod fork;
+pub(super) mod label;
 pub(super) mod migrate;
+pub(super) mod prune;
+pub(super) mod rebuild;
 pub(super) mod sessions;
 pub(super) mod vacuum;

@@ -143,7 +143,7 @@ impl Finding {
         let found = Self::new(
             Code::EventsWithoutSession,
             "sessions have events and no record, so that no list shows them",
-            "nothing, if they have just begun: the SDK writes the first events before the record; else delete them with deleteSession",
+            "nothing, if they have just begun: the SDK writes the first events before the record; else delete those sessions",
         );
         found.of_table(table).of_session(session_id)
     }
@@ -154,7 +154,7 @@ impl Finding {
         let found = Self::new(
             Code::InterruptedRebuild,
             "a rebuild of the table was interrupted, and what it left behind slows each write down",
-            "call rebuild() again; opening a driver that may migrate removes it too",
+            "run a rebuild again; a driver that may migrate removes it too when it opens the database",
         );
         found.of_table(table)
     }

@@ -4,7 +4,7 @@
 mod finding;
 mod indexes;
 
-pub use finding::{Code, Finding, Findings, MOST_SESSIONS};
+pub use finding::{Code, Finding, Findings, MOST_SESSIONS, Severity};
 pub use indexes::{Index, redundant};
 
 /// How many sessions one look goes through.

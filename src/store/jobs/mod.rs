@@ -6,6 +6,7 @@
 pub mod check;
 pub mod compact;
 pub mod copy;
+pub mod delete;
 pub mod pages;
 pub mod prune;
 pub mod rebuild;

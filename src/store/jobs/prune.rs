@@ -48,6 +48,15 @@ impl Prune {
         (!conditions.are_none()).then_some(Self { conditions, kept, mode })
     }
 
+    /// A dry run of removing a session, whichever that is, for those who name it.
+    pub(super) fn dry_run_of_one() -> Self {
+        Self {
+            conditions: SessionConditions::default(),
+            kept: Kept::Nothing,
+            mode: Mode::DryRun,
+        }
+    }
+
     /// What of the session is to go, if anything is.
     fn extent(&self, store: &dyn Calls<Removed>, session_id: &str) -> Result<Option<Extent>, Ended> {
         let Kept::Newest(count) = self.kept else {
@@ -72,7 +81,7 @@ impl Prune {
     }
 
     /// Removes what is to go of one session.
-    fn prune(
+    pub(super) fn prune(
         &self,
         store: &dyn Calls<Removed>,
         turns: &mut Turns,

@@ -145,7 +145,7 @@ fn refuse_unplaced(store: &dyn Calls<Copied>) -> Result<(), Ended> {
         Answer::OfJob(JobAnswer::Looked(_)) => Err(StoreError::new(
             ErrorKind::Corrupt,
             "rebuilding the table of events failed: there are events without a session or an index, which another program must have \
-             written; check() tells how many, mend or delete them and call again",
+             written; a check tells how many, mend or delete them and call again",
         )
         .into()),
         answer => Err(Ended::unexpected(&answer)),

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-pub use backup::{Backup, BackupRequest};
+pub use backup::{Backup, BackupRequest, Copied};
 pub use checkpoints::Checkpoints;
 pub use connection::{Access, Durability, Location, Target};
 pub use tables::{Tables, creation, plan};

@@ -56,17 +56,15 @@ pub fn list<S: Display>(steps: &[Step<S>]) -> String {
     list.join("; ")
 }
 
-/// The error of a driver that finds something missing and must not add it; `and` says what it takes beside the option.
+/// The error of whoever finds something missing and must not add it; `and` says what there is to know beside the option.
 pub fn not_ready<S: Display>(database: &str, steps: &[Step<S>], and: impl Into<Message>) -> StoreError {
     let missing = list(steps);
     StoreError::new(
         ErrorKind::Schema,
         message![
-            format!(
-                "the tables of {database} are not ready, and this driver must not change them. Missing: {missing}. Open it once with "
-            ),
+            format!("the tables of {database} are not ready. Missing: {missing}. Use "),
             StoreOption::Migrate,
-            " set, ",
+            " once, ",
             and,
         ],
     )

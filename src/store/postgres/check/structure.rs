@@ -27,7 +27,7 @@ pub(super) async fn findings(client: &Client, tables: &Tables) -> Result<Vec<Fin
         let finding = Finding::new(
             Code::AdoptedLayout,
             "the table of events was made by another program, and its keys and indexes slow each write down",
-            "let the owner of the table call rebuild()",
+            "let the owner of the table run a rebuild",
         );
         findings.push(finding.of_table(&tables.events.plain));
     }
@@ -57,7 +57,7 @@ pub(super) async fn findings(client: &Client, tables: &Tables) -> Result<Vec<Fin
             let finding = Finding::new(
                 Code::MissingRight,
                 format!("this user has no right to {} on the table", missing.join(", ")),
-                "grant it, unless this driver is not to use it: DELETE is needed for deleteSession, prune and compact alone",
+                "grant it, unless this driver is not to use it: DELETE is needed for deleting, pruning and compacting alone",
             );
             findings.push(finding.of_table(table));
         }

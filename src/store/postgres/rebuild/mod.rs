@@ -58,7 +58,7 @@ pub(super) fn advised(failure: Failure) -> Failure {
             "only the owner of the table may rebuild it, with the right to create tables in its schema; nothing was changed",
         ),
         Some("22P02" | "22P05" | "22021" | "23502") => failure.with_advice(
-            "an event cannot be copied as it is (see `cause`); nothing was changed, check() tells which, mend or delete it and call again",
+            "an event cannot be copied as it is (see `cause`); nothing was changed, a check tells which, mend or delete it and call again",
         ),
         Some("55P03" | "40P01") => failure.with_advice(
             "other transactions held the table all the time; nothing was changed, end them and call again",

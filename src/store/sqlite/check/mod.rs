@@ -113,7 +113,7 @@ fn of_tables(connection: &Connection, target: &Target, tables: &Tables) -> rusql
             Finding::new(
                 Code::AdoptedLayout,
                 "the table of events was made by another program, and its keys and indexes slow each write down",
-                "call rebuild()",
+                "run a rebuild",
             )
             .of_table(&tables.events.plain),
         );

@@ -32,8 +32,8 @@ pub(in crate::store::sqlite) fn prepare(
         return if plan.steps.is_empty() {
             Ok(())
         } else {
-            let without = message!["without ", StoreOption::Readonly];
-            Err(not_ready(&target.location.name(), &plan.steps, without))
+            let since = message!["since ", StoreOption::Readonly, " changes no table"];
+            Err(not_ready(&target.location.name(), &plan.steps, since))
         };
     }
     target

@@ -1,0 +1,113 @@
+/** Ctrl-C and SIGKILL in the middle of `prune` and `compact`: nothing is half done, and the same command goes on. */
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+
+import { begin, objects, run } from "../../support/command-line.mts";
+import { countOf, fill, NOTHING } from "../../support/deletion.mts";
+import { allEvents, sessionOf } from "../../support/records.mts";
+import { openPersist, type Persist } from "../../support/storage.mts";
+import { filled, type NewStore, type TestStore } from "./store.mts";
+
+const SESSIONS = ["a", "b", "c"];
+const EVENTS = 800;
+const ENDED = "ended; nothing is half done, run it again to go on\n";
+
+/** Makes each event that goes take some hundred microseconds, so that a signal comes in the middle; and undoes that. */
+const SLOW = {
+  SQLite: [
+    `CREATE TRIGGER slow BEFORE DELETE ON events BEGIN
+       SELECT count(*) FROM (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000) SELECT i FROM n);
+     END`,
+    "DROP TRIGGER slow",
+  ],
+  Postgres: [
+    `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.0005); RETURN OLD; END $$;
+     CREATE TRIGGER slow BEFORE DELETE ON events FOR EACH ROW EXECUTE FUNCTION slow()`,
+    "DROP TRIGGER slow ON events",
+  ],
+} as const;
+
+/** Begins a command that removes events, sends the signal once the first are gone, and waits for its end. */
+async function interrupt(
+  t: TestContext,
+  made: TestStore,
+  arguments_: string[],
+  signal: NodeJS.Signals,
+): Promise<Persist> {
+  const [slow, quick] = SLOW[made.storage.driver];
+  await made.sql(slow);
+  const command = begin([...arguments_, "--store", made.store]);
+  const watcher = openPersist(made.storage);
+  const first = async () => (await watcher.listEvents({ sessionId: SESSIONS[0]!, limit: 1 })).items[0]?.eventIndex;
+  while ((await first()) === 1);
+  command.kill(signal);
+  await watcher.close();
+  const outcome = await command.ended;
+  const expected = signal === "SIGKILL" ? [null, ""] : [130, ENDED];
+  assert.deepEqual([outcome.code, outcome.stderr, outcome.stdout], [...expected, ""]);
+  // On Postgres it waits for the end of what the killed process has sent.
+  await made.sql(quick);
+  const driver = openPersist(made.storage);
+  t.after(() => driver.close());
+  return driver;
+}
+
+export function interrupted(newStore: NewStore): void {
+  for (const signal of ["SIGINT", "SIGKILL"] as const) {
+    test(`prune: ${signal} in the middle leaves the newest events of a session, and a second run finishes`, async (t) => {
+      const made = await filled(t, newStore, async (driver) => {
+        for (const id of SESSIONS) await fill(driver, id, EVENTS);
+      });
+      const command = ["prune", "--label", "user=u1", "--yes", "--json"];
+      const driver = await interrupt(t, made, command, signal);
+      let left = { sessions: 0, events: 0 };
+      for (const id of SESSIONS) {
+        const indexes = (await allEvents(driver, id)).map(({ eventIndex }) => eventIndex);
+        if (indexes.length === 0) {
+          assert.deepEqual(await countOf(driver, id), NOTHING);
+          continue;
+        }
+        left = { sessions: left.sessions + 1, events: left.events + indexes.length };
+        assert.deepEqual(await countOf(driver, id), { records: 1, events: indexes.length, labels: 1 });
+        assert.deepEqual(
+          indexes,
+          indexes.map((_, number) => EVENTS - indexes.length + 1 + number),
+        );
+      }
+      assert.ok(left.events > 0 && left.events < SESSIONS.length * EVENTS, `${left.events} left`);
+      const second = await run([...command, "--store", made.store]);
+      assert.deepEqual({ ...objects<object>(second)[0], bytes: 0 }, { ...left, bytes: 0 });
+      for (const id of SESSIONS) assert.deepEqual(await countOf(driver, id), NOTHING);
+    });
+
+    test(`compact: ${signal} in the middle leaves every text whole, and a second run finishes`, async (t) => {
+      const made = await filled(t, newStore, async (driver) => {
+        for (const id of SESSIONS) {
+          await fill(driver, id, EVENTS);
+          await driver.updateSession(sessionOf(id, { destroyedAt: 1_700_000_000_000 }));
+        }
+      });
+      const command = ["compact", "--yes", "--json"];
+      const driver = await interrupt(t, made, command, signal);
+      let left = 0;
+      for (const id of SESSIONS) left += await checkText(driver, id);
+      assert.ok(left > SESSIONS.length && left < SESSIONS.length * EVENTS, `${left} left`);
+      const second = await run([...command, "--store", made.store]);
+      const { events, removed } = objects<{ events: number; removed: number }>(second)[0]!;
+      assert.deepEqual({ events, removed }, { events: left, removed: left - SESSIONS.length });
+      for (const id of SESSIONS) assert.equal(await checkText(driver, id), 1);
+    });
+  }
+}
+
+/** Checks what the session says, and comes back with the number of its events. */
+async function checkText(driver: Persist, id: string): Promise<number> {
+  const events = await allEvents(driver, id);
+  const texts = events.map(
+    ({ payload }) =>
+      (payload as unknown as { params: { update: { content: { text: string } } } }).params.update.content.text,
+  );
+  const said = Array.from({ length: EVENTS }, (_, number) => `chunk ${number + 1}`).join("");
+  assert.ok(texts.join("") === said, `${id} says something else`);
+  return events.length;
+}
