@@ -5,6 +5,7 @@ import { makeSchema } from "./support/postgres/schema.mts";
 import { query, startServer } from "./support/postgres/server.mts";
 import { commandLine } from "./suites/cli.mts";
 import { administrator } from "./suites/cli/administrator.mts";
+import { secrets } from "./suites/cli/secrets.mts";
 
 const server = await startServer();
 after(server.cleanup);
@@ -19,3 +20,5 @@ commandLine("Postgres", async () => {
 });
 
 administrator(server);
+
+secrets(server.url);

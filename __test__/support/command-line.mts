@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import path from "node:path";
 import { text } from "node:stream/consumers";
+import { setImmediate } from "node:timers/promises";
 
 /** What `npx` runs. */
 export const program = path.join(import.meta.dirname, "..", "..", "cli.js");
@@ -16,6 +17,8 @@ export interface Outcome {
 /** A command under way. */
 export interface Running {
   kill(signal: NodeJS.Signals): void;
+  /** Asks again and again until it is so. Rejects when the command ends before that. */
+  until(isSo: () => boolean | Promise<boolean>): Promise<void>;
   ended: Promise<Outcome>;
 }
 
@@ -43,6 +46,12 @@ export function begin(arguments_: string[], { env = {}, input = "", cwd }: Surro
   const all = Promise.all([text(child.stdout), text(child.stderr), ended]);
   return {
     kill: (signal) => void child.kill(signal),
+    until: async (isSo) => {
+      while (!(await isSo())) {
+        if (child.exitCode !== null) throw new Error(`it ended too early: ${JSON.stringify(await all)}`);
+        await setImmediate();
+      }
+    },
     ended: all.then(([stdout, stderr, code]) => ({ code, stdout, stderr })),
   };
 }

@@ -1,10 +1,12 @@
-/** Ctrl-C and SIGKILL in the middle of `prune` and `compact`: nothing is half done, and the same command goes on. */
+/** Ctrl-C and SIGKILL in the middle of `prune` and `compact`, and Ctrl-C in `rebuild`: nothing is half done, and a second run finishes. */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 
 import { begin, objects, run } from "../../support/command-line.mts";
 import { countOf, fill, NOTHING } from "../../support/deletion.mts";
+import { query } from "../../support/postgres/server.mts";
 import { allEvents, sessionOf } from "../../support/records.mts";
+import { asOwner } from "../../support/sqlite/layouts.mts";
 import { openPersist, type Persist } from "../../support/storage.mts";
 import { filled, type NewStore, type TestStore } from "./store.mts";
 
@@ -39,7 +41,7 @@ async function interrupt(
   const command = begin([...arguments_, "--store", made.store]);
   const watcher = openPersist(made.storage);
   const first = async () => (await watcher.listEvents({ sessionId: SESSIONS[0]!, limit: 1 })).items[0]?.eventIndex;
-  while ((await first()) === 1);
+  await command.until(async () => (await first()) !== 1);
   command.kill(signal);
   await watcher.close();
   const outcome = await command.ended;
@@ -98,6 +100,45 @@ export function interrupted(newStore: NewStore): void {
       for (const id of SESSIONS) assert.equal(await checkText(driver, id), 1);
     });
   }
+
+  test("rebuild: Ctrl-C in the middle leaves the table as it was, and a second run finishes", async (t) => {
+    const made = await newStore(t);
+    await made.sql(ADOPTED[made.storage.driver]);
+    const driver = openPersist(made.storage);
+    await driver.ready();
+    await driver.close();
+    const rebuild = begin(["rebuild", "--yes", "--store", made.store]);
+    await rebuild.until(async () => (await leftovers(made)).length > 0);
+    rebuild.kill("SIGINT");
+    assert.deepEqual(await rebuild.ended, { code: 130, stderr: ENDED, stdout: "" });
+    assert.deepEqual(await leftovers(made), []);
+    const second = await run(["rebuild", "--yes", "--json", "--store", made.store]);
+    assert.deepEqual({ ...objects<object>(second)[0], bytes: 0 }, { events: 40_000, bytes: 0 });
+    const third = await run(["rebuild", "--yes", "--json", "--store", made.store]);
+    assert.deepEqual(objects(third), [{ events: 0, bytes: 0 }]);
+  });
+}
+
+/** A table of events that is not ours, in words of both databases. */
+const ADOPTED = {
+  SQLite: `CREATE TABLE events (id TEXT PRIMARY KEY, event_index INTEGER NOT NULL, session_id TEXT NOT NULL, created_at INTEGER NOT NULL,
+      connection_id TEXT NOT NULL, sender TEXT NOT NULL, payload_json TEXT NOT NULL);
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
+      INSERT INTO events SELECT 'e' || i, i, 's', i, 'c', 'agent', '{"n":' || i || '}' FROM n`,
+  Postgres: `CREATE TABLE events (id text PRIMARY KEY, event_index bigint NOT NULL, session_id text NOT NULL, created_at bigint NOT NULL,
+      connection_id text NOT NULL, sender text NOT NULL, payload_json json NOT NULL);
+    INSERT INTO events SELECT 'e' || i, i, 's', i, 'c', 'agent', ('{"n":' || i || '}')::json FROM generate_series(1, 40000) AS i`,
+};
+
+/** What a rebuild has put beside the table of events. */
+async function leftovers({ storage }: TestStore): Promise<unknown[]> {
+  if (storage.driver === "SQLite") {
+    const sql = "SELECT name FROM sqlite_schema WHERE name LIKE '%rebuild%'";
+    return asOwner(storage.options.filename, (database) => database.prepare(sql).all());
+  }
+  const { connectionString, schema } = storage.options;
+  const sql = "SELECT relname FROM pg_class WHERE relnamespace = $1::regnamespace AND relname LIKE '%rebuild%'";
+  return query(connectionString, sql, [schema]);
 }
 
 /** Checks what the session says, and comes back with the number of its events. */
