@@ -1,21 +1,23 @@
 //! Loading sessions, and taking back what was loaded of one. `upkeep` calls it.
 //!
-//! A step is a transaction of two round trips. The first says which sessions were deleted, and what is at the places that the parts
-//! want; the second inserts what is missing. Whoever takes one of these places in between is met by the unique index, and then
-//! everything begins anew.
+//! A step is a transaction of three round trips. The first says which sessions were deleted, and what is at the places that the parts
+//! want; the second inserts what is missing; the third commits, if that is all there. Whoever takes one of these places in between is
+//! met by the unique index, and then everything begins anew.
 
 mod statements;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream;
 use tokio::time::{Instant, sleep};
 
 use self::statements::Found;
 pub(super) use self::statements::Statements as LoadStatements;
 use super::connection::Connection;
 use super::database::{Database, Purpose};
+use super::deadline::Deadline;
 use super::error::{Failure, Reach, Remedy, Table};
 use super::refusal::Refusals;
 use super::statement::{PlacedEvent, Statements, limit_locks};
@@ -34,8 +36,10 @@ const LOCK_LIMIT: Duration = Duration::from_millis(100);
 /// The pause after a row was locked.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
-/// How many events one statement inserts.
+/// How many events one statement inserts, and how many of these are sent before the first is answered. They are in memory a second
+/// time.
 const EVENTS_AT_ONCE: usize = 1_000;
+const UNDER_WAY: usize = 4;
 
 /// Nobody reads this message: it has the commit wait for a standby.
 const EMIT: &str = "SELECT pg_catalog.pg_logical_emit_message(true, 'sandbox-agent-persist', ''::pg_catalog.text)";
@@ -57,7 +61,6 @@ struct Sound<'a> {
 impl Loading<'_> {
     /// Loads the parts of a step.
     pub(super) async fn load(&self, step: &LoadStep) -> Result<Answer, Failure> {
-        let began = Instant::now();
         let checked: Vec<_> = step
             .check()
             .into_iter()
@@ -97,7 +100,8 @@ impl Loading<'_> {
         }
         Ok(Answer::OfJob(JobAnswer::Loaded(Loaded {
             parts: results,
-            took: began.elapsed(),
+            // Others write meanwhile.
+            took: Duration::ZERO,
         })))
     }
 
@@ -106,13 +110,15 @@ impl Loading<'_> {
         let until = self.database.deadline();
         let mut was_taken = false;
         loop {
-            let tried = self.database.run(Purpose::Load, until, async |connection| {
-                let tried = self.try_store(connection, piece).await;
-                if matches!(&tried, Err(failure) if failure.remedy != Remedy::Reconnect) {
-                    connection.batch_execute("ROLLBACK").await?;
-                }
-                tried
-            });
+            let tried = self
+                .database
+                .run_in_parts(Purpose::Load, until, async |connection, deadline| {
+                    let tried = self.try_store(connection, deadline, piece).await;
+                    if matches!(&tried, Err(failure) if failure.remedy != Remedy::Reconnect) {
+                        connection.batch_execute("ROLLBACK").await?;
+                    }
+                    tried
+                });
             match tried.await {
                 Ok(refused) => {
                     for (position, refusal) in refused {
@@ -134,6 +140,7 @@ impl Loading<'_> {
     async fn try_store(
         &self,
         connection: &Connection,
+        deadline: &Deadline,
         piece: &[Sound<'_>],
     ) -> Result<Vec<(usize, StoreError)>, Failure> {
         let parts: Vec<&CheckedPart<'_>> = piece.iter().map(|sound| sound.part).collect();
@@ -157,9 +164,17 @@ impl Loading<'_> {
             }
         }
         let records: Vec<&SessionRecord<'_>> = stored.iter().filter_map(|part| part.record.as_ref()).collect();
-        let insert = events
-            .chunks(EVENTS_AT_ONCE)
-            .map(|events| self.statements.insert_events(connection, events, LOCK_LIMIT));
+        let insert = async || {
+            let mut inserted = 0;
+            let mut answers = stream::iter(events.chunks(EVENTS_AT_ONCE))
+                .map(|events| self.statements.insert_events(connection, events, LOCK_LIMIT))
+                .buffered(UNDER_WAY);
+            while let Some(answer) = answers.next().await {
+                inserted += answer?;
+                deadline.renew();
+            }
+            Ok::<u64, Failure>(inserted)
+        };
         // What is there already may have been committed without the standby that its commit was to wait for.
         let wait_for_standby = async || {
             if found.events.is_empty() {
@@ -167,28 +182,27 @@ impl Loading<'_> {
             }
             connection.query_typed(EMIT, &[]).await.map(drop)
         };
-        // All are sent before the first is answered. When one fails the server does not do those that follow.
-        let (labelled, updated, inserted, waits, committed) = futures_util::join!(
+        // Each is sent before those in front of it are answered. When one fails the server does not do those that follow.
+        let (labelled, updated, waits, inserted) = futures_util::join!(
             self.load_statements.change_labels(connection, &stored),
             self.statements.update_sessions(connection, &records, LOCK_LIMIT),
-            join_all(insert),
             wait_for_standby(),
-            connection.batch_execute("COMMIT"),
+            insert(),
         );
         labelled?;
         let updated = updated?;
-        let inserted = inserted.into_iter().sum::<Result<u64, Failure>>()?;
         waits?;
-        committed?;
+        let inserted = inserted?;
+        // A part of which a row is missing is not stored.
         if updated < records.len() as u64 || inserted < events.len() as u64 {
             return Err(Failure::swallowed(Remedy::None));
         }
+        connection.batch_execute("COMMIT").await?;
         Ok(refused)
     }
 
     /// Removes some of the newest events of a session that is loaded only in part.
     pub(super) async fn take_back(&self, request: &TakeBack) -> Result<Answer, Failure> {
-        let began = Instant::now();
         let removed = self
             .database
             .run(Purpose::Load, self.database.deadline(), async |connection| {
@@ -198,7 +212,7 @@ impl Loading<'_> {
         Ok(Answer::OfJob(JobAnswer::TakenBack(TakenBack {
             events,
             is_more,
-            took: began.elapsed(),
+            took: Duration::ZERO,
         })))
     }
 }

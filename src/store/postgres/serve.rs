@@ -24,7 +24,6 @@ use super::write::Writer;
 use crate::store::backlog::Admitted;
 use crate::store::error::{StoreError, catching_async};
 use crate::store::follow::FollowerId;
-use crate::store::jobs::JobAnswer;
 use crate::store::statistics::Statistics;
 use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::AdmittedWrite;
@@ -168,7 +167,12 @@ impl<T: 'static> Parts<T> {
             Rc::clone(&following),
             Arc::clone(&database.statistics),
         ));
-        let upkeep = Rc::new(Upkeep::new(Rc::clone(&database), Rc::clone(&preparation)));
+        let upkeep = Rc::new(Upkeep::new(
+            Rc::clone(&database),
+            Rc::clone(&preparation),
+            Rc::clone(&late_writes),
+            Rc::clone(&trimming),
+        ));
         let (writing, changing) = (Rc::clone(&batches), Rc::clone(&upkeep));
         let scans = Scans::new(Rc::clone(&database), move |session_id| {
             writing.is_written(session_id) || changing.is_changing(session_id)
@@ -204,30 +208,14 @@ impl<T: 'static> Parts<T> {
 
     fn keep_up(&self, request: Admitted<UpkeepRequest>, ticket: T, working: Working) {
         let (upkeep, deliver) = (Rc::clone(&self.upkeep), Arc::clone(&self.deliver));
-        let (following, late_writes) = (Rc::clone(&self.following), Rc::clone(&self.late_writes));
-        let trimming = Rc::clone(&self.trimming);
+        let following = Rc::clone(&self.following);
         upkeep.begins(&request);
         spawn_local(async move {
             // Boxed, since it is large.
             let result = Box::pin(catching_async("upkeep", upkeep.run(&request))).await;
-            upkeep.ends(&request);
+            upkeep.ends(&request, &result);
             for session_id in request.sessions_of_events() {
                 following.written(session_id);
-            }
-            match (&*request, &result) {
-                (UpkeepRequest::Load(step), Ok(Answer::OfJob(JobAnswer::Loaded(loaded)))) => {
-                    for (part, result) in step.parts.iter().zip(&loaded.parts) {
-                        if result.is_ok() {
-                            trimming.loaded(part);
-                        }
-                    }
-                    trimming.committed();
-                }
-                (UpkeepRequest::TakeBack(taking), _) => trimming.changed(&taking.session_id),
-                _ => {}
-            }
-            if let UpkeepRequest::Load(step) = &*request {
-                late_writes.note_written(step.session_ids().map(Rc::from));
             }
             drop(request);
             deliver(vec![(ticket, result)]);

@@ -12,11 +12,13 @@ use tokio_postgres::types::Type;
 use super::connection::Connection;
 use super::database::{Database, Purpose};
 use super::error::{Failure, Remedy};
+use super::late_writes::LateWrites;
 use super::load::{LoadStatements, Loading};
 use super::rebuild;
 use super::single::Undone;
 use super::statement::Statements;
 use super::tables::{Preparation, Tables};
+use super::trim::Trimming;
 use crate::store::Answer;
 use crate::store::error::ErrorKind;
 use crate::store::jobs::JobAnswer;
@@ -28,6 +30,8 @@ use crate::store::write::WriteResult;
 pub(super) struct Upkeep {
     database: Rc<Database>,
     preparation: Rc<Preparation>,
+    late_writes: Rc<LateWrites>,
+    trimming: Rc<Trimming>,
     statements: Statements,
     load_statements: LoadStatements,
     /// The sessions whose events are being changed, and by how many requests.
@@ -36,12 +40,19 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    pub(super) fn new(database: Rc<Database>, preparation: Rc<Preparation>) -> Self {
+    pub(super) fn new(
+        database: Rc<Database>,
+        preparation: Rc<Preparation>,
+        late_writes: Rc<LateWrites>,
+        trimming: Rc<Trimming>,
+    ) -> Self {
         Self {
             statements: Statements::new(&database.options.tables, database.options.query_timeout),
             load_statements: LoadStatements::new(&database.options.tables),
             database,
             preparation,
+            late_writes,
+            trimming,
             changing: RefCell::default(),
             closing: watch::Sender::new(false),
         }
@@ -60,8 +71,21 @@ impl Upkeep {
         }
     }
 
-    /// The request has changed what it changes.
-    pub(super) fn ends(&self, request: &UpkeepRequest) {
+    /// The request has changed what it changes, or some of it where it has failed.
+    pub(super) fn ends(&self, request: &UpkeepRequest, result: &WriteResult) {
+        match request {
+            UpkeepRequest::Load(step) => {
+                if let Ok(Answer::OfJob(JobAnswer::Loaded(loaded))) = result {
+                    let parts = step.parts.iter().zip(&loaded.parts);
+                    let stored = parts.filter(|(_, result)| result.is_ok());
+                    stored.for_each(|(part, _)| self.trimming.loaded(part));
+                    self.trimming.committed();
+                }
+                self.late_writes.note_written(step.session_ids().map(Rc::from));
+            }
+            UpkeepRequest::TakeBack(taking) => self.trimming.changed(&taking.session_id),
+            UpkeepRequest::GiveBack | UpkeepRequest::Vacuum | UpkeepRequest::Rebuild(_) => {}
+        }
         let mut changing = self.changing.borrow_mut();
         for session_id in request.sessions_of_events() {
             if let Some(requests) = changing.get_mut(session_id) {

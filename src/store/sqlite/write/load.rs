@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::{Sync, Writer};
 use crate::store::Answer;
 use crate::store::deleted;
-use crate::store::error::StoreError;
+use crate::store::error::{ErrorKind, StoreError};
 use crate::store::jobs::JobAnswer;
 use crate::store::load::{CheckedPart, LoadStep, Loaded, PartResult, TakeBack, TakenBack, place_taken};
 use crate::store::model::SessionEvent;
@@ -21,39 +21,43 @@ const TIME: Duration = Duration::from_millis(5);
 /// How many events are removed before it looks at the clock.
 const EVENTS_AT_ONCE: i64 = 100;
 
-/// A part that ended the transaction of all, and why.
-struct Ended {
-    position: Option<usize>,
-    error: rusqlite::Error,
+/// Why a transaction is undone.
+enum Undone {
+    /// SQLite has failed.
+    Database(rusqlite::Error),
+    /// The part at this position has ended it, for this reason.
+    ByPart(usize, StoreError),
 }
 
-impl From<rusqlite::Error> for Ended {
+impl From<rusqlite::Error> for Undone {
     fn from(error: rusqlite::Error) -> Self {
-        Self { position: None, error }
+        Self::Database(error)
     }
 }
 
 impl Writer {
     /// Loads the parts of a step as one transaction. A part that fails by itself is undone by itself.
     pub(super) fn load(&mut self, step: &LoadStep, doing: &str) -> WriteResult {
-        let mut parts = step.check();
-        let results = loop {
-            match self.transaction(Sync::AtOnce, |writer| writer.load_parts(&parts)) {
-                Ok(results) => break results,
-                // SQLite ends the whole transaction for some failures, a trigger's `RAISE(ROLLBACK)` among them. The others are
-                // stored without the part that is to blame.
-                Err(Ended {
-                    position: Some(position),
-                    error,
-                }) if super::ends_all_for_one(&error) => {
-                    let doing = parts[position]
-                        .as_ref()
-                        .map_or_else(|_| doing.to_owned(), CheckedPart::doing);
-                    parts[position] = Err(self.error(&doing, &error));
+        let parts = step.check();
+        let mut results: Vec<PartResult> = Vec::with_capacity(parts.len());
+        let mut end = parts.len();
+        while results.len() < parts.len() {
+            let first = results.len();
+            match self.transaction(Sync::AtOnce, |writer| writer.load_parts(&parts[first..end])) {
+                Ok(loaded) => {
+                    results.extend(loaded);
+                    end = parts.len();
                 }
-                Err(Ended { error, .. }) => return Err(self.error(doing, &error)),
+                // A trigger's `RAISE(ROLLBACK)` ends the transaction of all: those before the part that is to blame are stored without
+                // it, and those after it by themselves.
+                Err(Undone::ByPart(0, refusal)) => {
+                    results.push(Err(refusal));
+                    end = parts.len();
+                }
+                Err(Undone::ByPart(position, _)) => end = first + position,
+                Err(Undone::Database(error)) => return Err(self.error(doing, &error)),
             }
-        };
+        }
         for (part, result) in parts.iter().zip(&results) {
             if let (Ok(part), Ok(())) = (part, result) {
                 self.trimming.loaded(part);
@@ -66,18 +70,20 @@ impl Writer {
         })))
     }
 
-    fn load_parts(&mut self, parts: &[Result<CheckedPart<'_>, StoreError>]) -> Result<Vec<PartResult>, Ended> {
+    fn load_parts(&mut self, parts: &[Result<CheckedPart<'_>, StoreError>]) -> Result<Vec<PartResult>, Undone> {
         let mut deleted = self.tombstones.look(&self.connection)?;
         let mut results = Vec::with_capacity(parts.len());
         for (position, part) in parts.iter().enumerate() {
             let result = match part {
-                Ok(part) => self.load_part(part, &mut deleted),
-                Err(error) => Ok(Err(error.clone())),
+                Ok(part) => self.load_part(part, &mut deleted)?,
+                Err(error) => Err(error.clone()),
             };
-            results.push(result.map_err(|error| Ended {
-                position: Some(position),
-                error,
-            })?);
+            if let Err(refusal) = &result
+                && self.connection.is_autocommit()
+            {
+                return Err(Undone::ByPart(position, refusal.clone()));
+            }
+            results.push(result);
         }
         Ok(results)
     }
@@ -92,13 +98,21 @@ impl Writer {
                 self.execute("RELEASE part")?;
                 return Ok(Ok(()));
             }
-            Err(Failure::Database(error)) if self.connection.is_autocommit() => return Err(error),
-            Err(Failure::Database(error)) => self.error(&part.doing(), &error),
             Err(Failure::Refused(refusal)) => refusal,
-            Err(Failure::Deleted | Failure::Kept(_)) => StoreError::internal("a part of a load was deleted"),
+            Err(Failure::Database(error)) => {
+                let refusal = self.error(&part.doing(), &error);
+                // The others would fare alike.
+                if !matches!(refusal.kind, ErrorKind::InvalidArgument | ErrorKind::Internal) {
+                    return Err(error);
+                }
+                refusal
+            }
+            Err(Failure::Deleted | Failure::Kept(_)) => StoreError::internal("nothing of a load is removed"),
         };
-        self.execute("ROLLBACK TO part")?;
-        self.execute("RELEASE part")?;
+        if !self.connection.is_autocommit() {
+            self.execute("ROLLBACK TO part")?;
+            self.execute("RELEASE part")?;
+        }
         Ok(Err(refusal))
     }
 
@@ -173,3 +187,6 @@ impl Writer {
         Ok(taken)
     }
 }
+
+#[cfg(test)]
+mod tests;
