@@ -42,9 +42,10 @@ type OpenedDriver =
     };
 /** What `test` of `node:test`, vitest, jest and others can do alike. */
 interface TestFunction {
+  /** Registers a case. */
   (name: string, run: () => Promise<void>, timeoutMs?: number): unknown;
   /** Shows a case as one that is left out. */
-  skip(name: string, run: () => Promise<void>): unknown;
+  skip: (name: string, run: () => Promise<void>) => unknown;
 }
 /** What `describe` of `node:test`, vitest, jest and others can do alike. */
 type DescribeFunction = (name: string, run: () => void) => unknown;
@@ -55,7 +56,7 @@ interface ConformanceOptions {
   /** Groups that the driver does not promise. Their cases are shown as skipped. @default [] */
   skip?: readonly OptionalGroup[];
   /** Called after each case, when its drivers are closed, to remove its store. @default nothing is removed */
-  remove?(store: string): unknown;
+  remove?: (store: string) => unknown;
   /** How long a case may take, in milliseconds. @default 60_000 */
   timeoutMs?: number;
   /** The runner's `test`. @default that of `node:test` */

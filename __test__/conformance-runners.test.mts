@@ -27,14 +27,7 @@ const counted = (text: string): Report => {
 
 const RUNNERS = {
   vitest: {
-    args: () => [
-      tool("vitest"),
-      "run",
-      "--root",
-      path("."),
-      "--reporter=json",
-      join(runners, "vitest.test.mts"),
-    ],
+    args: () => [tool("vitest"), "run", "--root", path("."), "--reporter=json", join(runners, "vitest.test.mts")],
     only: ["--testNamePattern", ORDER],
   },
   jest: {

@@ -10,6 +10,7 @@ import ts from "typescript";
 import { compile, errorsOfExamples, examplesIn, NODENEXT, path, shown } from "./support/types/compiler.mts";
 
 const DECLARATIONS = path("index.d.ts");
+const CONFORMANCE = path("conformance.d.ts");
 const ASSIGNABLE = path("__test__/support/types/assignable.mts");
 const SDKS = { "0.4.2": "sandbox-agent", "0.4.0": "sandbox-agent-0.4.0" } as const;
 
@@ -18,6 +19,7 @@ const NODE16 = { module: ts.ModuleKind.Node16, moduleResolution: ts.ModuleResolu
 const RESOLUTIONS = Object.entries({ nodenext: NODENEXT, node16: NODE16, bundler: BUNDLER });
 
 const declarations = await readFile(DECLARATIONS, "utf8");
+const ofConformance = await readFile(CONFORMANCE, "utf8");
 
 for (const [version, name] of Object.entries(SDKS)) {
   describe(`with sandbox-agent ${version}`, () => {
@@ -39,6 +41,13 @@ for (const [version, name] of Object.entries(SDKS)) {
 
       test(`index.d.ts has no errors of its own, under ${resolution}`, () => {
         assert.equal(errorsOf(compile([DECLARATIONS], { ...sdk, ...options, types: ["node"] })), "");
+      });
+
+      test(`conformance.d.ts has no errors of its own, without @types/node too, under ${resolution}`, () => {
+        for (const types of [["node"], []]) {
+          const program = compile([CONFORMANCE], { ...sdk, ...options, types, exactOptionalPropertyTypes: true });
+          assert.equal(errorsOf(program, CONFORMANCE), "");
+        }
       });
 
       test(`index.d.ts has no errors of its own with exactOptionalPropertyTypes, under ${resolution}`, () => {
@@ -85,8 +94,9 @@ describe("the checks of index.d.ts", () => {
 });
 
 describe("documentation", () => {
-  test("every public name, option and method of index.d.ts has its doc comment", () => {
+  test("every public name, option and method has its doc comment", () => {
     assert.deepEqual(undocumented(declarations), []);
+    assert.deepEqual(undocumented(ofConformance), []);
   });
 
   test("the check names what is not documented", () => {
@@ -131,7 +141,7 @@ describe("documentation", () => {
   });
 
   test("the examples compile, with exactOptionalPropertyTypes", () => {
-    const found = examplesIn(declarations);
+    const found = [...examplesIn(declarations), ...examplesIn(ofConformance)];
     assert.ok(found.length >= 8, `${found.length} examples`);
     assert.equal(errorsOfExamples(found), "");
   });
@@ -141,9 +151,9 @@ describe("documentation", () => {
   });
 });
 
-/** The errors in index.d.ts itself, and in the options of the program. */
-function errorsOf(program: ts.Program): string {
-  const file = program.getSourceFile(DECLARATIONS);
+/** The errors in the declarations themselves, and in the options of the program. */
+function errorsOf(program: ts.Program, declared = DECLARATIONS): string {
+  const file = program.getSourceFile(declared);
   assert.ok(file);
   return shown([
     ...program.getOptionsDiagnostics(),

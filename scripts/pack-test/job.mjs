@@ -50,3 +50,29 @@ export async function storeAndReadBack(Driver, filename) {
   assert.deepEqual(read, events);
   await reader.close();
 }
+
+/**
+ * Runs the suite of conformance on a right driver and on one that loses all events, without the addon. Node's own runner would
+ * make a test of each case.
+ *
+ * @param {typeof import("sandbox-agent-persist/conformance").testSessionPersistDriver} testSessionPersistDriver
+ * @param {typeof import("sandbox-agent").InMemorySessionPersistDriver} Driver
+ */
+export async function checkConformance(testSessionPersistDriver, Driver) {
+  /** @param {() => import("sandbox-agent").SessionPersistDriver} open */
+  const failuresOf = async (open) => {
+    /** @type {(() => Promise<void>)[]} */
+    const cases = [];
+    testSessionPersistDriver(open, {
+      skip: ["durable", "several writers", "cursors under writes", "retries", "deep copies"],
+      describe: (_name, run) => run(),
+      test: Object.assign((/** @type {string} */ _name, /** @type {() => Promise<void>} */ run) => cases.push(run), {
+        skip: () => {},
+      }),
+    });
+    const outcomes = await Promise.allSettled(cases.map((run) => run()));
+    return outcomes.filter(({ status }) => status === "rejected").length;
+  };
+  assert.equal(await failuresOf(() => new Driver()), 0);
+  assert.ok((await failuresOf(() => Object.assign(new Driver(), { insertEvent: async () => {} }))) > 10);
+}

@@ -2,6 +2,7 @@
  * Compiled by types.test.mts and `npm run lint`, never run: the class is what `persist` takes, in the oldest and the
  * newest SDK that are supported, its methods have the SDK's own types, and wrong use is an error of the compiler.
  */
+import { describe, test } from "node:test";
 import type {
   ListPage,
   SandboxAgentConnectOptions,
@@ -15,6 +16,7 @@ import type {
   SandboxAgentStartOptions as OldStartOptions,
   SessionPersistDriver as OldSessionPersistDriver,
 } from "sandbox-agent-0.4.0";
+import { testSessionPersistDriver, type ConformanceOptions, type OpenDriver } from "../../../conformance.js";
 import {
   type EventListRequest,
   PostgresSessionPersistDriver,
@@ -127,7 +129,27 @@ export const postgresOptions: Required<PostgresSessionPersistDriverOptions> = {
   drainTimeoutMs: 60_000,
 };
 
+export const open: OpenDriver[] = [
+  () => persist,
+  async (store) => ({ driver: new SQLiteSessionPersistDriver({ filename: store }), close: () => {} }),
+];
+
+export const conformance: Required<ConformanceOptions> = {
+  name: "mine",
+  skip: ["durable", "several writers"],
+  remove: async () => {},
+  timeoutMs: 1_000,
+  test,
+  describe,
+};
+
 export async function wrongUse(): Promise<void> {
+  // @ts-expect-error a group that there is not
+  testSessionPersistDriver(() => persist, { skip: ["durabel"] });
+  // @ts-expect-error a group that every driver is held to
+  testSessionPersistDriver(() => persist, { skip: ["events"] });
+  // @ts-expect-error no driver
+  testSessionPersistDriver(() => ({ close: () => {} }));
   // @ts-expect-error an unknown option
   new SQLiteSessionPersistDriver({ file: "./sandbox-agent.db" });
   // @ts-expect-error an unknown value
