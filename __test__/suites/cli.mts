@@ -5,11 +5,13 @@ import { interrupted } from "./cli/interrupted.mts";
 import { operate } from "./cli/operate.mts";
 import { migrate } from "./cli/migrate.mts";
 import { sessions } from "./cli/sessions.mts";
+import { stats } from "./cli/stats.mts";
 import type { NewStore } from "./cli/store.mts";
 
 export function commandLine(name: string, newStore: NewStore): void {
   describe(name, { concurrency: true }, () => {
     sessions(newStore);
+    stats(newStore);
     operate(newStore);
     interrupted(newStore);
     migrate(newStore);

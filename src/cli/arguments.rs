@@ -36,6 +36,8 @@ Exit codes:
 pub(super) enum Command {
     /// List sessions
     Sessions(commands::sessions::Arguments),
+    /// Count what there is: totals, the largest sessions, events a day, bytes by kind of message
+    Stats(commands::stats::Arguments),
     /// Set, remove or list a session's labels
     Label(commands::label::Arguments),
     /// Copy a session under a new id

@@ -1,11 +1,12 @@
 //! The command line: reads arguments, opens a store, and runs a command over it. `bindings::command_line` calls [`run`].
 //!
 //! [`arguments`] has all commands and their help, and [`commands`] a file for each. What they share stands beside it: which store
-//! ([`store`], [`tables`]), which sessions ([`filters`], [`conditions`]), calling it ([`calls`]), what is printed ([`output`], [`stdout`], [`table`], [`text`],
+//! ([`store`], [`tables`]), which sessions ([`filters`], [`conditions`]), calling it ([`calls`]), what is printed ([`output`], [`stdout`], [`table`], [`bars`], [`text`],
 //! [`time`], [`numbers`]) and said beside it ([`stderr`]), asking before something is changed ([`confirm`]), and how a command ends
 //! ([`failure`], [`stop`]).
 
 mod arguments;
+mod bars;
 mod calls;
 mod commands;
 mod conditions;
@@ -86,6 +87,7 @@ fn print_help(help: &clap::Error) -> io::Result<()> {
 fn run_command(command: &Command, context: &mut Context<'_>) -> Result<(), Failure> {
     match command {
         Command::Sessions(arguments) => commands::sessions::run(arguments, context),
+        Command::Stats(arguments) => commands::stats::run(arguments, context),
         Command::Label(arguments) => commands::label::run(arguments, context),
         Command::Fork(arguments) => commands::fork::run(arguments, context),
         Command::Delete(arguments) => commands::delete::run(arguments, context),

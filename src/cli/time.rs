@@ -32,6 +32,13 @@ pub(super) fn minute(milliseconds: i64) -> String {
     text[.."2026-01-31T12:00".len()].replace('T', " ")
 }
 
+/// `2026-01-31` for milliseconds since 1970.
+pub(super) fn day(milliseconds: i64) -> String {
+    let minute = minute(milliseconds);
+    let day = minute.split_once(' ').map(|(day, _)| day.to_owned());
+    day.unwrap_or(minute)
+}
+
 /// The time, where RFC 3339 can write it.
 fn time(milliseconds: i64) -> Option<SystemTime> {
     const YEAR_10_000: u64 = 253_402_300_800_000;

@@ -81,18 +81,15 @@ fn migrate(confirmation: &Confirmation, context: &mut Context<'_>) -> Result<(),
 /// What will be changed, as it is asked.
 fn change(store: &str, plan: &MigrationPlan) -> String {
     let steps: Vec<&str> = plan.all().map(|planned| &*planned.step.step).collect();
-    let mut change = format!("This makes the tables of {store} ready: {}", steps.join("; "));
     let rewritten = plan.all().filter_map(|planned| match planned.work {
         Work::Rewrite { rows } => Some(rows),
         Work::Define | Work::Index { .. } => None,
     });
-    let rewritten: u64 = rewritten.sum();
-    if rewritten > 0 {
-        change.push_str(&format!(
-            " ({rewritten} rows are rewritten, while others wait; --plan says more)"
-        ));
-    }
-    change
+    let waiting = match rewritten.sum::<u64>() {
+        0 => String::new(),
+        rows => format!(" ({rows} rows are rewritten, while others wait; --plan says more)"),
+    };
+    format!("This makes the tables of {store} ready: {}{waiting}", steps.join("; "))
 }
 
 fn print_plan(Lacking { store, plan }: &Lacking, context: &mut Context<'_>) -> Result<(), Failure> {

@@ -11,4 +11,5 @@ pub(super) mod migrate;
 pub(super) mod prune;
 pub(super) mod rebuild;
 pub(super) mod sessions;
+pub(super) mod stats;
 pub(super) mod vacuum;

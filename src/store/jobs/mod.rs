@@ -12,6 +12,7 @@ pub mod prune;
 pub mod rebuild;
 mod sessions;
 mod store;
+pub mod survey;
 mod turns;
 pub mod vacuum;
 

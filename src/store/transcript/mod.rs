@@ -1,10 +1,11 @@
 //! What events say: the one place that reads payloads beyond their method. Compaction is made of it; it knows no database.
 //!
 //! `chunk` finds the text of one streamed message in a payload, `join` makes one event of a run of them, and `turns` says where the
-//! last turn that is over ends.
+//! last turn that is over ends. `kind` says of which kind a message is.
 
 mod chunk;
 mod join;
+mod kind;
 mod turns;
 
 #[cfg(test)]
@@ -12,4 +13,5 @@ mod turns;
 mod tests;
 
 pub use join::{Joiner, MAX_TEXT_BYTES, OpenRun, Row, Run};
+pub use kind::{Glance, Kind};
 pub use turns::{Message, MessageKind, TurnSearch};

@@ -1,0 +1,241 @@
+//! `stats`: how much there is, which sessions are the largest, and of which days and kinds the events are.
+
+use indicatif::{DecimalBytes, HumanCount};
+use serde::Serialize;
+
+use crate::cli::Context;
+use crate::cli::bars::bars;
+use crate::cli::calls::{NoCaller, run_job};
+use crate::cli::failure::Failure;
+use crate::cli::filters::Filters;
+use crate::cli::output::Output;
+use crate::cli::store::{Access, OpenStore};
+use crate::cli::table::table;
+use crate::cli::time::{day, minute};
+use crate::store::error::StoreError;
+use crate::store::jobs::JobStore;
+use crate::store::jobs::survey::{CountedKind, DayVolume, Survey, Surveyed, Volume};
+use crate::store::list::SessionFilter;
+use crate::store::statistics::{Counts, DatabaseSize};
+use crate::store::{Answer, ReadRequest};
+
+/// How long a day is, in milliseconds.
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// See the help.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+All events are read, some hundred thousand a second. A filter counts the sessions that meet it; the size is that of the whole store.
+
+Examples:
+  sandbox-agent-persist stats
+  sandbox-agent-persist stats --agent claude --created-after 30d
+  sandbox-agent-persist stats --totals
+  sandbox-agent-persist stats --json | jq '.kinds[] | [.name, .bytes]'")]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    filters: Filters,
+
+    /// How many of the largest sessions are shown
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=1_000))]
+    largest: u16,
+
+    /// How many days are shown, the last ones; --json has all
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
+    days: u16,
+
+    /// Read no events: only the size, and how many rows there are, about
+    #[arg(long)]
+    totals: bool,
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    counted: &'a Surveyed,
+    size: Size,
+}
+
+/// How large the store is.
+#[derive(Serialize)]
+struct Size {
+    #[serde(rename = "dataBytes")]
+    data: u64,
+    #[serde(rename = "freeBytes", skip_serializing_if = "Option::is_none")]
+    free: Option<u64>,
+    #[serde(rename = "logBytes", skip_serializing_if = "Option::is_none")]
+    log: Option<u64>,
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
+    let filter = arguments.filters.filter();
+    if arguments.totals && filter != SessionFilter::default() {
+        return Err(Failure::Usage(String::from(
+            "--totals reads no sessions to filter: leave it out, or the filter",
+        )));
+    }
+    let store = context.store.open(Access::Read)?;
+    let size = measure(&store.calls)?;
+    if arguments.totals {
+        store.close()?;
+        return print_totals(&size, context.output);
+    }
+    let counted = survey(arguments, filter, &store, &size, context)?;
+    store.close()?;
+    print(arguments, &counted, &size, context.output)
+}
+
+fn measure(store: &JobStore<NoCaller>) -> Result<DatabaseSize, StoreError> {
+    match store.read(ReadRequest::Measure)? {
+        Answer::Measured(size) => Ok(*size),
+        _ => Err(StoreError::internal("a measurement was answered with something else")),
+    }
+}
+
+fn survey(
+    arguments: &Arguments,
+    filter: SessionFilter,
+    store: &OpenStore,
+    size: &DatabaseSize,
+    context: &Context<'_>,
+) -> Result<Surveyed, Failure> {
+    let is_of_all = filter == SessionFilter::default();
+    let total = u64::try_from(size.events).ok().filter(|_| is_of_all);
+    let survey = Survey {
+        filter,
+        largest: arguments.largest.into(),
+    };
+    run_job(&survey, &store.calls, context.stop, total, &|so_far| so_far.events)
+}
+
+fn print_totals(size: &DatabaseSize, output: &mut Output) -> Result<(), Failure> {
+    if output.is_json() {
+        return output.json(size);
+    }
+    let about = match size.counts {
+        Counts::Exact => "",
+        Counts::Estimate => "about ",
+    };
+    let count = |rows: i64| HumanCount(u64::try_from(rows).unwrap_or(0));
+    output.line(format_args!("sessions  {about}{}", count(size.sessions)))?;
+    output.line(format_args!("events    {about}{}", count(size.events)))?;
+    print_size(size, output)
+}
+
+fn print_size(size: &DatabaseSize, output: &mut Output) -> Result<(), Failure> {
+    let part = |bytes: Option<u64>, what: &str| {
+        bytes.map_or_else(String::new, |bytes| format!(", {} {what}", DecimalBytes(bytes)))
+    };
+    output.line(format_args!(
+        "size      {}{}{}",
+        DecimalBytes(size.data_bytes),
+        part(size.free_bytes, "of it free"),
+        part(size.log_bytes, "of log beside it"),
+    ))
+}
+
+fn print(arguments: &Arguments, counted: &Surveyed, size: &DatabaseSize, output: &mut Output) -> Result<(), Failure> {
+    if output.is_json() {
+        let size = Size {
+            data: size.data_bytes,
+            free: size.free_bytes,
+            log: size.log_bytes,
+        };
+        return output.json(&Report { counted, size });
+    }
+    let without_record = match counted.without_record {
+        0 => String::new(),
+        count => format!(", and {} without a record", HumanCount(count)),
+    };
+    output.line(format_args!(
+        "sessions  {}: {} alive, {} destroyed{without_record}",
+        HumanCount(counted.sessions),
+        HumanCount(counted.alive),
+        HumanCount(counted.destroyed),
+    ))?;
+    let Volume { events, bytes } = counted.volume;
+    output.line(format_args!(
+        "events    {}, {} of JSON",
+        HumanCount(events),
+        DecimalBytes(bytes)
+    ))?;
+    print_size(size, output)?;
+    if !counted.largest.is_empty() {
+        output.line("\nLargest sessions")?;
+        print_largest(counted, output)?;
+    }
+    if !counted.days.is_empty() {
+        output.line("\nEvents a day (UTC)")?;
+        print_days(&counted.days, arguments.days, output)?;
+    }
+    if !counted.kinds.is_empty() {
+        output.line("\nBytes by kind of message")?;
+        print_kinds(counted, output)?;
+    }
+    Ok(())
+}
+
+fn print_largest(counted: &Surveyed, output: &mut Output) -> Result<(), Failure> {
+    let rows = counted.largest.iter().map(|session| {
+        let record = session.record.as_ref();
+        [
+            session.id.clone(),
+            record.map_or_else(String::new, |record| record.agent.clone()),
+            record.map_or_else(String::new, |record| minute(record.created_at)),
+            HumanCount(session.volume.events).to_string(),
+            DecimalBytes(session.volume.bytes).to_string(),
+        ]
+    });
+    let headers = ["id", "agent", "created (UTC)", "events", "bytes"];
+    output.line(table(output.width(), headers, rows))
+}
+
+/// The last days, those without events too.
+fn print_days(days: &[DayVolume], shown: u16, output: &mut Output) -> Result<(), Failure> {
+    let (Some(oldest), Some(newest)) = (days.first(), days.last()) else {
+        return Ok(());
+    };
+    let first = oldest.begins_at.max(newest.begins_at - (i64::from(shown) - 1) * DAY);
+    let mut next = first;
+    let mut rows = Vec::new();
+    for DayVolume { begins_at, volume } in days.iter().skip_while(|day| day.begins_at < first) {
+        while next < *begins_at {
+            rows.push((day(next), 0, String::from("0")));
+            next += DAY;
+        }
+        rows.push((day(next), volume.events, HumanCount(volume.events).to_string()));
+        next += DAY;
+    }
+    let lines = bars(output.width(), &rows);
+    lines.into_iter().try_for_each(|line| output.line(line))
+}
+
+fn print_kinds(counted: &Surveyed, output: &mut Output) -> Result<(), Failure> {
+    let rows = counted.kinds.iter().map(|of_kind| {
+        let Volume { events, bytes } = of_kind.volume;
+        [
+            kind_name(&of_kind.kind).to_owned(),
+            HumanCount(events).to_string(),
+            DecimalBytes(bytes).to_string(),
+            percent(bytes, counted.volume.bytes),
+        ]
+    });
+    output.line(table(output.width(), ["kind", "events", "bytes", "share"], rows))
+}
+
+fn kind_name(kind: &CountedKind) -> &str {
+    match kind {
+        CountedKind::Update(name) | CountedKind::Method(name) => name,
+        CountedKind::Answer => "(answers)",
+        CountedKind::Error => "(answers that are errors)",
+        CountedKind::Unknown => "(no JSON-RPC message)",
+        CountedKind::Other => "(all others)",
+    }
+}
+
+/// `12.5%`
+fn percent(part: u64, whole: u64) -> String {
+    let per_mille = u128::from(part) * 1_000 / u128::from(whole.max(1));
+    format!("{}.{}%", per_mille / 10, per_mille % 10)
+}
