@@ -1,7 +1,7 @@
 //! The command line: reads arguments, opens a store, and runs a command over it. `bindings::command_line` calls [`run`].
 //!
 //! [`arguments`] has all commands and their help, and [`commands`] a file for each. What they share stands beside it: which store
-//! ([`store`], [`tables`]), which sessions ([`filters`], [`conditions`]), calling it ([`calls`]), what is printed ([`output`], [`stdout`], [`table`], [`bars`], [`text`],
+//! ([`store`], [`schema`]), which sessions ([`filters`], [`conditions`]), calling it ([`calls`]), what is printed ([`output`], [`stdout`], [`table`], [`bars`], [`text`],
 //! [`time`], [`numbers`]) and said beside it ([`stderr`]), asking before something is changed ([`confirm`]), and how a command ends
 //! ([`failure`], [`stop`]).
 
@@ -15,12 +15,12 @@ mod failure;
 mod filters;
 mod numbers;
 mod output;
+mod schema;
 mod stderr;
 mod stdout;
 mod stop;
 mod store;
 mod table;
-mod tables;
 mod text;
 mod time;
 

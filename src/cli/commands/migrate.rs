@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::cli::Context;
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
+use crate::cli::schema::Lacking;
 use crate::cli::store::Access;
-use crate::cli::tables::Lacking;
 use crate::cli::text::Printable;
 use crate::store::postgres::Role;
 use crate::store::tables::plan::{MigrationPlan, Others, PlannedStep, SqlStep, Work};
@@ -14,7 +14,7 @@ use crate::store::tables::plan::{MigrationPlan, Others, PlannedStep, SqlStep, Wo
 /// See the help.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-All steps are one transaction: one that fails or is ended leaves everything as it was.
+The steps are one transaction: one that fails or is ended leaves all tables as they were.
 
 Examples:
   sandbox-agent-persist migrate --plan

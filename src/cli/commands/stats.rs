@@ -117,22 +117,30 @@ fn print_totals(size: &DatabaseSize, output: &mut Output) -> Result<(), Failure>
         Counts::Exact => "",
         Counts::Estimate => "about ",
     };
-    let count = |rows: i64| HumanCount(u64::try_from(rows).unwrap_or(0));
-    output.line(format_args!("sessions  {about}{}", count(size.sessions)))?;
-    output.line(format_args!("events    {about}{}", count(size.events)))?;
-    print_size(size, output)
+    let count = |rows: i64| format!("{about}{}", HumanCount(u64::try_from(rows).unwrap_or(0)));
+    let mut facts = vec![("sessions", count(size.sessions)), ("events", count(size.events))];
+    facts.extend(size_facts(size));
+    print_facts(&facts, output)
 }
 
-fn print_size(size: &DatabaseSize, output: &mut Output) -> Result<(), Failure> {
-    let part = |bytes: Option<u64>, what: &str| {
-        bytes.map_or_else(String::new, |bytes| format!(", {} {what}", DecimalBytes(bytes)))
-    };
-    output.line(format_args!(
-        "size      {}{}{}",
-        DecimalBytes(size.data_bytes),
-        part(size.free_bytes, "of it free"),
-        part(size.log_bytes, "of log beside it"),
-    ))
+/// What is known of the size, by its name.
+fn size_facts(size: &DatabaseSize) -> impl Iterator<Item = (&'static str, String)> {
+    let parts = [
+        ("size", Some(size.data_bytes)),
+        ("  free", size.free_bytes),
+        ("log beside it", size.log_bytes),
+    ];
+    let known = parts.into_iter().filter_map(|(name, bytes)| Some((name, bytes?)));
+    known.map(|(name, bytes)| (name, DecimalBytes(bytes).to_string()))
+}
+
+fn print_facts(facts: &[(&str, String)], output: &mut Output) -> Result<(), Failure> {
+    let name_width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let width = facts.iter().map(|(_, fact)| fact.len()).max().unwrap_or(0);
+    let mut lines = facts
+        .iter()
+        .map(|(name, fact)| format!("{name:<name_width$}  {fact:>width$}"));
+    lines.try_for_each(|line| output.line(line))
 }
 
 fn print(arguments: &Arguments, counted: &Surveyed, size: &DatabaseSize, output: &mut Output) -> Result<(), Failure> {
@@ -144,23 +152,19 @@ fn print(arguments: &Arguments, counted: &Surveyed, size: &DatabaseSize, output:
         };
         return output.json(&Report { counted, size });
     }
-    let without_record = match counted.without_record {
-        0 => String::new(),
-        count => format!(", and {} without a record", HumanCount(count)),
-    };
-    output.line(format_args!(
-        "sessions  {}: {} alive, {} destroyed{without_record}",
-        HumanCount(counted.sessions),
-        HumanCount(counted.alive),
-        HumanCount(counted.destroyed),
-    ))?;
     let Volume { events, bytes } = counted.volume;
-    output.line(format_args!(
-        "events    {}, {} of JSON",
-        HumanCount(events),
-        DecimalBytes(bytes)
-    ))?;
-    print_size(size, output)?;
+    let mut facts = vec![
+        ("sessions", HumanCount(counted.sessions).to_string()),
+        ("  alive", HumanCount(counted.alive).to_string()),
+        ("  destroyed", HumanCount(counted.destroyed).to_string()),
+    ];
+    if counted.without_record > 0 {
+        facts.push(("without a record", HumanCount(counted.without_record).to_string()));
+    }
+    facts.push(("events", HumanCount(events).to_string()));
+    facts.push(("  as JSON", DecimalBytes(bytes).to_string()));
+    facts.extend(size_facts(size));
+    print_facts(&facts, output)?;
     if !counted.largest.is_empty() {
         output.line("\nLargest sessions")?;
         print_largest(counted, output)?;
