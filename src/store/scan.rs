@@ -1,5 +1,5 @@
-//! What a copy reads: records, labels and events of many sessions at once, so that a server that is far is asked seldom.
-//! `jobs/copy` asks, and both backends answer.
+//! What copies and surveys read: records, labels and events of many sessions at once, so that a server that is far is asked seldom.
+//! `jobs/copy` and `jobs/survey` ask, and both backends answer.
 
 use std::collections::BTreeMap;
 

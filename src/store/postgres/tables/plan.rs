@@ -2,7 +2,6 @@
 //! a store: one that may not migrate refuses tables that are not ready.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
@@ -34,7 +33,7 @@ pub fn plan(options: PostgresOptions) -> Result<MigrationPlan, StoreError> {
         )
     })?;
     let planned = LocalSet::new().block_on(&runtime, async {
-        let database = Rc::new(Database::new(options, Statistics::new()));
+        let database = Database::new(options, Statistics::new());
         let planned = plan_with(&database).await;
         database.close(FAREWELL).await;
         planned
