@@ -36,6 +36,10 @@ Exit codes:
 pub(super) enum Command {
     /// List sessions
     Sessions(commands::sessions::Arguments),
+    /// Show the transcript of a session
+    Show(commands::show::Arguments),
+    /// Follow a session: print what is said, as it comes
+    Tail(commands::tail::Arguments),
     /// Count what there is: totals, the largest sessions, events a day, bytes by kind of message
     Stats(commands::stats::Arguments),
     /// Set, remove or list a session's labels

@@ -1,9 +1,9 @@
 //! The command line: reads arguments, opens a store, and runs a command over it. `bindings::command_line` calls [`run`].
 //!
 //! [`arguments`] has all commands and their help, and [`commands`] a file for each. What they share stands beside it: which store
-//! ([`store`], [`schema`]), which sessions ([`filters`], [`conditions`]), calling it ([`calls`]), what is printed ([`output`], [`stdout`], [`table`], [`bars`], [`text`],
-//! [`time`], [`numbers`]) and said beside it ([`stderr`]), asking before something is changed ([`confirm`]), and how a command ends
-//! ([`failure`], [`stop`]).
+//! ([`store`], [`schema`]), which sessions ([`filters`], [`conditions`]), calling it ([`calls`], [`reading`]), what is printed ([`output`],
+//! [`stdout`], [`table`], [`bars`], [`transcript`], [`wrap`], [`text`], [`time`], [`numbers`]) and said beside it ([`stderr`]), asking before
+//! something is changed ([`confirm`]), and how a command ends ([`failure`], [`stop`]).
 
 mod arguments;
 mod bars;
@@ -15,6 +15,7 @@ mod failure;
 mod filters;
 mod numbers;
 mod output;
+mod reading;
 mod schema;
 mod stderr;
 mod stdout;
@@ -23,6 +24,8 @@ mod store;
 mod table;
 mod text;
 mod time;
+mod transcript;
+mod wrap;
 
 pub use stop::Stop;
 
@@ -87,6 +90,8 @@ fn print_help(help: &clap::Error) -> io::Result<()> {
 fn run_command(command: &Command, context: &mut Context<'_>) -> Result<(), Failure> {
     match command {
         Command::Sessions(arguments) => commands::sessions::run(arguments, context),
+        Command::Show(arguments) => commands::show::run(arguments, context),
+        Command::Tail(arguments) => commands::tail::run(arguments, context),
         Command::Stats(arguments) => commands::stats::run(arguments, context),
         Command::Label(arguments) => commands::label::run(arguments, context),
         Command::Fork(arguments) => commands::fork::run(arguments, context),

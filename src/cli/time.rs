@@ -39,6 +39,15 @@ pub(super) fn day(milliseconds: i64) -> String {
     day.unwrap_or(minute)
 }
 
+/// The same with the second.
+pub(super) fn second(milliseconds: i64) -> String {
+    let Some(time) = time(milliseconds) else {
+        return milliseconds.to_string();
+    };
+    let text = format_rfc3339_seconds(time).to_string();
+    text.trim_end_matches('Z').replace('T', " ")
+}
+
 /// The time, where RFC 3339 can write it.
 fn time(milliseconds: i64) -> Option<SystemTime> {
     const YEAR_10_000: u64 = 253_402_300_800_000;

@@ -11,5 +11,7 @@ pub(super) mod migrate;
 pub(super) mod prune;
 pub(super) mod rebuild;
 pub(super) mod sessions;
+pub(super) mod show;
 pub(super) mod stats;
+pub(super) mod tail;
 pub(super) mod vacuum;

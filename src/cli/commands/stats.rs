@@ -1,23 +1,21 @@
 //! `stats`: how much there is, which sessions are the largest, and of which days and kinds the events are.
 
-use indicatif::{DecimalBytes, HumanCount};
+use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::cli::Context;
 use crate::cli::bars::bars;
-use crate::cli::calls::{NoCaller, run_job};
+use crate::cli::calls::{HowFar, Unit, run_job};
 use crate::cli::failure::Failure;
 use crate::cli::filters::Filters;
+use crate::cli::numbers;
 use crate::cli::output::Output;
 use crate::cli::store::{Access, OpenStore};
-use crate::cli::table::table;
+use crate::cli::table::{Column, Fit, Listing};
 use crate::cli::time::{day, minute};
-use crate::store::error::StoreError;
-use crate::store::jobs::JobStore;
 use crate::store::jobs::survey::{CountedKind, DayVolume, Survey, Surveyed, Volume};
 use crate::store::list::SessionFilter;
 use crate::store::statistics::{Counts, DatabaseSize};
-use crate::store::{Answer, ReadRequest};
 
 /// How long a day is, in milliseconds.
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -76,7 +74,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
         )));
     }
     let store = context.store.open(Access::Read)?;
-    let size = measure(&store.calls)?;
+    let size = store.measure()?;
     if arguments.totals {
         store.close()?;
         return print_totals(&size, context.output);
@@ -84,13 +82,6 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     let counted = survey(arguments, filter, &store, &size, context)?;
     store.close()?;
     print(arguments, &counted, &size, context.output)
-}
-
-fn measure(store: &JobStore<NoCaller>) -> Result<DatabaseSize, StoreError> {
-    match store.read(ReadRequest::Measure)? {
-        Answer::Measured(size) => Ok(*size),
-        _ => Err(StoreError::internal("a measurement was answered with something else")),
-    }
 }
 
 fn survey(
@@ -106,7 +97,11 @@ fn survey(
         filter,
         largest: arguments.largest.into(),
     };
-    run_job(&survey, &store.calls, context.stop, total, &|so_far| so_far.events)
+    run_job(&survey, &store.calls, context.stop, &|so_far| HowFar {
+        done: so_far.events,
+        total,
+        unit: Unit::Things("events"),
+    })
 }
 
 fn print_totals(size: &DatabaseSize, output: &mut Output) -> Result<(), Failure> {
@@ -131,7 +126,7 @@ fn size_facts(size: &DatabaseSize) -> impl Iterator<Item = (&'static str, String
         ("log beside it", size.log_bytes),
     ];
     let known = parts.into_iter().filter_map(|(name, bytes)| Some((name, bytes?)));
-    known.map(|(name, bytes)| (name, DecimalBytes(bytes).to_string()))
+    known.map(|(name, bytes)| (name, numbers::bytes(bytes).to_string()))
 }
 
 fn print_facts(facts: &[(&str, String)], output: &mut Output) -> Result<(), Failure> {
@@ -162,7 +157,7 @@ fn print(arguments: &Arguments, counted: &Surveyed, size: &DatabaseSize, output:
         facts.push(("without a record", HumanCount(counted.without_record).to_string()));
     }
     facts.push(("events", HumanCount(events).to_string()));
-    facts.push(("  as JSON", DecimalBytes(bytes).to_string()));
+    facts.push(("  as JSON", numbers::bytes(bytes).to_string()));
     facts.extend(size_facts(size));
     print_facts(&facts, output)?;
     if !counted.largest.is_empty() {
@@ -188,11 +183,20 @@ fn print_largest(counted: &Surveyed, output: &mut Output) -> Result<(), Failure>
             record.map_or_else(String::new, |record| record.agent.clone()),
             record.map_or_else(String::new, |record| minute(record.created_at)),
             HumanCount(session.volume.events).to_string(),
-            DecimalBytes(session.volume.bytes).to_string(),
+            numbers::bytes(session.volume.bytes).to_string(),
         ]
     });
-    let headers = ["id", "agent", "created (UTC)", "events", "bytes"];
-    output.line(table(output.width(), headers, rows))
+    output.line(Listing {
+        columns: [
+            column("id", Fit::Breaks),
+            column("agent", Fit::Wanted),
+            column("created (UTC)", Fit::Wanted),
+            column("events", Fit::Needed),
+            column("bytes", Fit::Needed),
+        ],
+        rows: rows.collect(),
+        room: output.room(),
+    })
 }
 
 /// The last days, those without events too.
@@ -221,11 +225,24 @@ fn print_kinds(counted: &Surveyed, output: &mut Output) -> Result<(), Failure> {
         [
             kind_name(&of_kind.kind).to_owned(),
             HumanCount(events).to_string(),
-            DecimalBytes(bytes).to_string(),
+            numbers::bytes(bytes).to_string(),
             percent(bytes, counted.volume.bytes),
         ]
     });
-    output.line(table(output.width(), ["kind", "events", "bytes", "share"], rows))
+    output.line(Listing {
+        columns: [
+            column("kind", Fit::Breaks),
+            column("events", Fit::Needed),
+            column("bytes", Fit::Needed),
+            column("share", Fit::Wanted),
+        ],
+        rows: rows.collect(),
+        room: output.room(),
+    })
+}
+
+fn column(header: &'static str, fit: Fit) -> Column {
+    Column { header, fit }
 }
 
 fn kind_name(kind: &CountedKind) -> &str {

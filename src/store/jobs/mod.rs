@@ -17,7 +17,7 @@ mod turns;
 pub mod vacuum;
 
 use compact::FoundMessages;
-pub use store::{JobStore, Pending, Recipient, deliver_to};
+pub use store::{JobStore, News, NextEvents, Pending, Recipient, deliver_to};
 
 use std::time::Duration;
 

@@ -1,10 +1,12 @@
 //! A store that jobs call beside its other callers: each call of a job waits for its answer.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 use crate::store::answer::{Answer, Completion, Deliver};
 use crate::store::error::StoreError;
+use crate::store::follow::FollowerId;
 use crate::store::jobs::{Calls, Ended};
 use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::WriteRequest;
@@ -42,7 +44,7 @@ impl<T> Clone for JobStore<T> {
     }
 }
 
-/// A write that was called, and is done whether anybody waits for it or not.
+/// A call that was made, and is done whether anybody waits for it or not.
 pub struct Pending(Receiver<Result<Answer, StoreError>>);
 
 impl Pending {
@@ -50,6 +52,35 @@ impl Pending {
     pub fn wait(self) -> Result<Answer, StoreError> {
         // A store that has ended lets go of what it has not answered.
         self.0.recv().unwrap_or_else(|_| Err(StoreError::closed()))
+    }
+}
+
+/// A follower's next events, which may be long in coming.
+pub struct NextEvents(Pending);
+
+/// What has come for a follower.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// The JSON text of an array of events.
+    Events(Arc<str>),
+    /// Nothing so far.
+    None,
+    /// Nothing more will come: the session is deleted, or the store closed.
+    End,
+}
+
+impl NextEvents {
+    /// Waits for them, so long at most.
+    pub fn within(&self, time: Duration) -> Result<News, StoreError> {
+        let Pending(answer) = &self.0;
+        match answer.recv_timeout(time) {
+            Ok(answer) => Ok(match answer? {
+                Answer::Events(events) => News::Events(events),
+                _ => News::End,
+            }),
+            Err(RecvTimeoutError::Timeout) => Ok(News::None),
+            Err(RecvTimeoutError::Disconnected) => Err(StoreError::closed()),
+        }
     }
 }
 
@@ -78,6 +109,24 @@ impl<T> JobStore<T> {
     /// Waits for what the store reads.
     pub fn read(&self, request: ReadRequest) -> Result<Answer, StoreError> {
         answered(|recipient| self.0.read(request, recipient))
+    }
+
+    /// Waits for what the store reads for all of these, which it does at once where it can. The answers come in the same order.
+    pub fn read_all(&self, requests: Vec<ReadRequest>) -> Result<Vec<Answer>, StoreError> {
+        let ask = |request| pending(|recipient| self.0.read(request, recipient));
+        let asked: Vec<Pending> = requests.into_iter().map(ask).collect();
+        asked.into_iter().map(Pending::wait).collect()
+    }
+
+    /// Adds a follower of the session, which is given its events after index `after`.
+    pub fn follow(&self, follower: FollowerId, session_id: &str, after: i64) {
+        self.0.follow(follower, session_id, after);
+    }
+
+    /// Asks for the follower's next events.
+    #[must_use]
+    pub fn next_events(&self, follower: FollowerId) -> NextEvents {
+        NextEvents(pending(|recipient| self.0.next_events(follower, recipient)))
     }
 
     /// Waits until all is stored and released.

@@ -1,4 +1,5 @@
-//! What events say: the one place that reads payloads beyond their method. Compaction is made of it; it knows no database.
+//! What events say, as far as the store has to know: the one place under `store` that reads payloads beyond their method. Compaction is
+//! made of it; it knows no database. (What people read of them `cli::transcript` makes.)
 //!
 //! `chunk` finds the text of one streamed message in a payload, `join` makes one event of a run of them, and `turns` says where the
 //! last turn that is over ends. `kind` says of which kind a message is.

@@ -1,0 +1,233 @@
+//! Prints entries for people: a heading, and below it, indented, what it is about.
+
+use anstyle::{AnsiColor, Style};
+use unicode_width::UnicodeWidthStr;
+
+use super::content;
+use super::entry::{Entry, Kind, Role, ToolCall};
+use super::settings;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::cli::text::Printable;
+use crate::cli::time::second;
+use crate::cli::wrap::wrap;
+
+/// How far the text below a heading is indented.
+pub(super) const INDENT: usize = 2;
+
+/// How many lines there are of what a tool has printed.
+const SHORT: usize = 12;
+
+/// How much there is of what tools have printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Length {
+    /// The first lines.
+    Short,
+    /// All of it.
+    Full,
+}
+
+/// Prints entries one below the other.
+#[derive(Debug)]
+pub(in crate::cli) struct Printer {
+    length: Length,
+    /// Whether the entry before had text below its heading; nothing before the first one.
+    before: Option<bool>,
+}
+
+/// What an entry looks like.
+pub(super) struct Look {
+    /// What it is, in a word or two.
+    name: &'static str,
+    style: Style,
+    /// What stands beside that.
+    detail: String,
+    /// What stands below, and how it looks.
+    pub(super) body: String,
+    pub(super) body_style: Style,
+    /// Whether the body may be cut.
+    is_long: bool,
+    /// Whether the detail is cut at the end of the line.
+    is_line: bool,
+}
+
+impl Printer {
+    pub(in crate::cli) fn new(length: Length) -> Self {
+        Self { length, before: None }
+    }
+
+    /// Prints an entry.
+    pub(in crate::cli) fn print(&mut self, entry: &Entry, output: &mut Output) -> Result<(), Failure> {
+        let look = Look::of(entry);
+        self.heading(&look, output)?;
+        let text = self.below(&look, output.width());
+        if text.is_empty() {
+            return Ok(());
+        }
+        let text = output.paint(look.body_style, &text);
+        output.line(text)
+    }
+
+    /// Prints the heading, and leaves the line above it empty where there is text above or below.
+    pub(super) fn heading(&mut self, look: &Look, output: &mut Output) -> Result<(), Failure> {
+        let has_body = !look.body.is_empty();
+        if self.before.replace(has_body).is_some_and(|before| before || has_body) {
+            output.line("")?;
+        }
+        let name = output.paint(look.style, look.name);
+        if look.detail.is_empty() {
+            return output.line(name);
+        }
+        let column = look.name.width() + INDENT;
+        let mut detail = wrap(&Printable(&look.detail).to_string(), output.width(), INDENT, column);
+        if look.is_line
+            && let Some((first, _)) = detail.split_once('\n')
+        {
+            let mut first = first.to_owned();
+            first.pop();
+            detail = first + "…";
+        }
+        output.line(format_args!("{name}  {detail}"))
+    }
+
+    fn below(&self, look: &Look, width: usize) -> String {
+        let text = wrap(&look.body, width, INDENT, 0);
+        if self.length == Length::Full || !look.is_long {
+            return text;
+        }
+        let lines = text.lines().count();
+        if lines <= SHORT + 1 {
+            return text;
+        }
+        let first: Vec<&str> = text.lines().take(SHORT).collect();
+        format!("{}\n  … {} more lines: --full", first.join("\n"), lines - SHORT)
+    }
+}
+
+impl Look {
+    pub(super) fn of(entry: &Entry) -> Self {
+        let plain = |name, detail| Self {
+            name,
+            style: AnsiColor::Cyan.on_default(),
+            detail,
+            body: String::new(),
+            body_style: Style::new(),
+            is_long: false,
+            is_line: false,
+        };
+        match &entry.kind {
+            Kind::Message { role, text, .. } => Self {
+                name: match role {
+                    Role::User => "user",
+                    Role::Agent => "agent",
+                    Role::Thought => "thought",
+                },
+                style: match role {
+                    Role::User => AnsiColor::Green.on_default().bold(),
+                    Role::Agent => AnsiColor::Blue.on_default().bold(),
+                    Role::Thought => Style::new().dimmed(),
+                },
+                body: text.clone(),
+                body_style: match role {
+                    Role::Thought => Style::new().dimmed(),
+                    Role::User | Role::Agent => Style::new(),
+                },
+                ..plain(
+                    "",
+                    match role {
+                        Role::User => second(entry.created_at),
+                        Role::Agent | Role::Thought => String::new(),
+                    },
+                )
+            },
+            Kind::ToolCall(call) => Self {
+                style: match call.status.as_deref() {
+                    Some("failed") => AnsiColor::Red.on_default().bold(),
+                    _ => AnsiColor::Yellow.on_default().bold(),
+                },
+                body: of_tool(call),
+                is_long: true,
+                ..plain("tool", title_of_tool(call))
+            },
+            Kind::Permission {
+                title,
+                options,
+                outcome,
+                ..
+            } => {
+                let names: Vec<&str> = options.iter().map(|option| &*option.name).collect();
+                let answer = Entry::answer(options, outcome.as_ref()).map_or_else(
+                    || format!("{}?", names.join(" or ")),
+                    |answer| format!("answered: {answer}"),
+                );
+                Self {
+                    style: AnsiColor::Magenta.on_default().bold(),
+                    ..plain("permission", format!("{title} · {answer}"))
+                }
+            }
+            Kind::Plan { entries } => {
+                let line = |step: &super::entry::Step| {
+                    let mark = match &*step.status {
+                        "completed" => "[x]",
+                        "in_progress" => "[>]",
+                        _ => "[ ]",
+                    };
+                    format!("{mark} {}", step.content)
+                };
+                let body = entries.iter().map(line).collect::<Vec<_>>().join("\n");
+                Self {
+                    body,
+                    ..plain("plan", String::new())
+                }
+            }
+            Kind::Settings { settings } => plain("settings", settings::text(settings)),
+            Kind::End { stop_reason, tokens } => {
+                let tokens = tokens.map(|(used, size)| format!("{used} of {size} tokens in use"));
+                let reason = (stop_reason != "end_turn").then(|| stop_reason.replace('_', " "));
+                let detail: Vec<String> = reason.into_iter().chain(tokens).collect();
+                Self {
+                    style: Style::new().dimmed(),
+                    ..plain("end of turn", detail.join(" · "))
+                }
+            }
+            Kind::Error { method, code, message } => {
+                let method = method.as_ref().map(|method| format!("{method}: ")).unwrap_or_default();
+                let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+                Self {
+                    style: AnsiColor::Red.on_default().bold(),
+                    ..plain("error", format!("{method}{message}{code}"))
+                }
+            }
+            Kind::Note { sender, text } => Self {
+                style: Style::new().dimmed(),
+                is_line: true,
+                ..plain(sender, text.clone())
+            },
+        }
+    }
+}
+
+/// `Write hello.txt · edit · completed`
+fn title_of_tool(call: &ToolCall) -> String {
+    let title = call.title.as_ref().unwrap_or(&call.id);
+    let more = [&call.kind, &call.status].into_iter().flatten();
+    let more = more.map(|word| word.replace('_', " "));
+    std::iter::once(title.clone())
+        .chain(more)
+        .collect::<Vec<_>>()
+        .join(" · ")
+}
+
+/// What it was given and what it has brought.
+fn of_tool(call: &ToolCall) -> String {
+    let input = call
+        .raw_input
+        .as_ref()
+        .map(|input| format!("input: {}", content::value(input)));
+    let output = match (&call.raw_output, &*call.content) {
+        (Some(output), []) => Some(content::value(output)),
+        (_, []) => None,
+        (_, content) => Some(content::of_tool_call(content)),
+    };
+    input.into_iter().chain(output).collect::<Vec<_>>().join("\n")
+}
