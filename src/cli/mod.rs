@@ -71,8 +71,9 @@ pub fn run(arguments: &[String], stop: &Arc<Stop>) -> u8 {
         stop,
     };
     let done = run_command(&arguments.command, &mut context);
-    let done = done.and_then(|()| Ok(output.finish()?));
-    match done {
+    // What a command has printed comes before what it failed with.
+    let printed = output.finish().map_err(Failure::from);
+    match done.and(printed) {
         Ok(()) => 0,
         Err(failure) => failure.report(),
     }

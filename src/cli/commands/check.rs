@@ -44,7 +44,7 @@ pub(in crate::cli) fn run(_: &Arguments, context: &mut Context<'_>) -> Result<()
     match findings.iter().filter(is_error).count() {
         0 => Ok(()),
         errors => Err(Failure::Failed(format!(
-            "{} in {name}, of which events may be lost: each says what to do",
+            "{name} has {}: something is damaged, or events may be lost; each says what to do",
             counted(errors as u64, "error")
         ))),
     }
