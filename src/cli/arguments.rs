@@ -42,6 +42,8 @@ pub(super) enum Command {
     Tail(commands::tail::Arguments),
     /// Count what there is: totals, the largest sessions, events a day, bytes by kind of message
     Stats(commands::stats::Arguments),
+    /// Copy sessions from one store into another, of any kind
+    Copy(commands::copy::Arguments),
     /// Set, remove or list a session's labels
     Label(commands::label::Arguments),
     /// Copy a session under a new id

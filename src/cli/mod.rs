@@ -94,6 +94,7 @@ fn run_command(command: &Command, context: &mut Context<'_>) -> Result<(), Failu
         Command::Show(arguments) => commands::show::run(arguments, context),
         Command::Tail(arguments) => commands::tail::run(arguments, context),
         Command::Stats(arguments) => commands::stats::run(arguments, context),
+        Command::Copy(arguments) => commands::copy::run(arguments, context),
         Command::Label(arguments) => commands::label::run(arguments, context),
         Command::Fork(arguments) => commands::fork::run(arguments, context),
         Command::Delete(arguments) => commands::delete::run(arguments, context),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::calls::NoCaller;
 use super::failure::Failure;
 use crate::store::cap::Caps;
-use crate::store::error::{Quoted, StoreError};
+use crate::store::error::{ErrorKind, Quoted, StoreError};
 use crate::store::jobs::{JobStore, Recipient, deliver_to};
 use crate::store::message::StoreOption;
 use crate::store::postgres::{self, DEFAULT_SCHEMA, PostgresOptions, PostgresStore, take_parameter};
@@ -103,6 +103,36 @@ impl StoreArguments {
         Ok(store)
     }
 
+    /// Another store in the place of this one; its tables begin as this one's do, unless another prefix is given.
+    pub(super) fn at(&self, store: &str, table_prefix: Option<&str>) -> Self {
+        Self {
+            store: store.to_owned(),
+            table_prefix: table_prefix.unwrap_or(&self.table_prefix).to_owned(),
+        }
+    }
+
+    /// Opens the store, unless there is none, or it has no tables of ours at all.
+    pub(super) fn open_if_any(&self, access: Access) -> Result<Option<OpenStore>, Failure> {
+        match self.open(access) {
+            Ok(store) => Ok(Some(store)),
+            Err(Failure::NotFound(_)) => Ok(None),
+            Err(Failure::Store(error)) if error.kind == ErrorKind::NoTables => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// What the store is called beside others, which is no secret.
+    pub(super) fn name(&self) -> Result<String, Failure> {
+        Ok(match self.options(Access::Read)? {
+            StoreOptions::Sqlite(options) => options.target.location.name(),
+            StoreOptions::Postgres(options) => {
+                let (_, schema) = take_parameter(&self.store, "schema")?;
+                let schema = schema.map(|schema| format!(", schema {}", Quoted(&schema)));
+                format!("{}{}", options.target.name(), schema.unwrap_or_default())
+            }
+        })
+    }
+
     /// How the store is opened.
     pub(super) fn options(&self, access: Access) -> Result<StoreOptions, Failure> {
         if self.is_postgres() {
@@ -178,6 +208,26 @@ impl StoreArguments {
 }
 
 impl OpenStore {
+    /// A store with nothing in it, in the memory of this process: what a store would be that is not there yet.
+    pub(super) fn empty() -> Result<Self, Failure> {
+        let options = SqliteOptions {
+            target: sqlite::Target::new(Location::parse(Location::MEMORY)?),
+            tables: sqlite::Tables::with_prefix(&TablePrefix::default()),
+            index_conflict: IndexConflict::Reject,
+            caps: Caps::default(),
+        };
+        let name = options.target.location.name();
+        let store: Arc<dyn Store<_> + Send + Sync> =
+            Arc::new(SqliteStore::open(options, deliver_to(Arc::new(|_| {})))?);
+        let calls = JobStore::new(store);
+        calls.ready()?;
+        Ok(Self {
+            calls,
+            name,
+            sqlite: None,
+        })
+    }
+
     /// Fails if there is no record of the session.
     pub(super) fn check_has(&self, session_id: &str) -> Result<(), Failure> {
         let request = ReadRequest::GetSession {

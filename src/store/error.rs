@@ -20,6 +20,8 @@ pub enum ErrorKind {
     IndexConflict,
     /// The tables are of a version this release cannot use, or need a migration that was not allowed.
     Schema,
+    /// There are no tables of ours at all, and making them was not allowed.
+    NoTables,
     /// A table has the name of ours and is not ours.
     ForeignTable,
     /// There is no such session, or it was deleted.
@@ -48,7 +50,7 @@ impl ErrorKind {
             Self::InvalidArgument => "ERR_PERSIST_INVALID_ARGUMENT",
             Self::Closed => "ERR_PERSIST_CLOSED",
             Self::IndexConflict => "ERR_PERSIST_INDEX_CONFLICT",
-            Self::Schema => "ERR_PERSIST_SCHEMA",
+            Self::Schema | Self::NoTables => "ERR_PERSIST_SCHEMA",
             Self::ForeignTable => "ERR_PERSIST_FOREIGN_TABLE",
             Self::NotFound => "ERR_PERSIST_NOT_FOUND",
             Self::Busy => "ERR_PERSIST_BUSY",

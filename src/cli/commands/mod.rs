@@ -4,6 +4,7 @@ pub(super) mod backup;
 pub(super) mod check;
 pub(super) mod compact;
 pub(super) mod completions;
+pub(super) mod copy;
 pub(super) mod delete;
 pub(super) mod fork;
 pub(super) mod label;

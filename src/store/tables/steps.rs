@@ -59,8 +59,15 @@ pub fn list<S: Display>(steps: &[Step<S>]) -> String {
 /// The error of whoever finds something missing and must not add it; `and` says what there is to know beside the option.
 pub fn not_ready<S: Display>(database: &str, steps: &[Step<S>], and: impl Into<Message>) -> StoreError {
     let missing = list(steps);
+    let is_missing = |create: fn(&Step<S>) -> bool| steps.iter().any(create);
+    let has_none = is_missing(|step| matches!(step, Step::CreateSessions))
+        && is_missing(|step| matches!(step, Step::CreateEvents));
     StoreError::new(
-        ErrorKind::Schema,
+        if has_none {
+            ErrorKind::NoTables
+        } else {
+            ErrorKind::Schema
+        },
         message![
             format!("the tables of {database} are not ready. Missing: {missing}. Use "),
             StoreOption::Migrate,

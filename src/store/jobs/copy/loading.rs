@@ -23,6 +23,8 @@ pub(super) struct Loading {
     refused: Option<String>,
     /// The events of the session that goes on, as they were read back.
     read_back: Option<checksum::Events>,
+    /// What is being read back.
+    stored: Target,
     copied: Copied,
     checksum: checksum::Sessions,
 }
@@ -174,7 +176,6 @@ impl Loading {
         };
         let loads: Vec<(String, i64)> = sessions.iter().filter_map(loaded).collect();
         let mut loads = loads.iter().map(|(session_id, after)| (session_id.as_str(), *after));
-        let mut target = Target::default();
         for Sent { session_id, load, end } in sessions {
             let is_loaded = load.is_some();
             if let Some(SentLoad { before, after, events }) = load
@@ -183,12 +184,12 @@ impl Loading {
                 loads.next();
                 let mut read_back = before.or(self.read_back.take()).unwrap_or_default();
                 for _ in 0..events {
-                    let Some(event) = target.next(store, (&session_id, after), loads.clone())? else {
+                    let Some(event) = self.stored.next(store, (&session_id, after), loads.clone())? else {
                         break;
                     };
                     read_back.push(&event);
                 }
-                target.forget(&session_id);
+                self.stored.forget(&session_id);
                 self.read_back = Some(read_back);
             }
             let read_back = end.is_some().then(|| self.read_back.take()).flatten();
