@@ -12,7 +12,7 @@ import { startServer } from "./support/postgres/server.mts";
 import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 import { openPersist } from "./support/storage.mts";
 import { filled, type NewStore } from "./suites/cli/store.mts";
-import { copying } from "./suites/copying.mts";
+import { copying, endingCopies } from "./suites/copying.mts";
 
 const server = await startServer();
 after(server.cleanup);
@@ -36,6 +36,9 @@ copying("SQLite to SQLite", newFile, newFile);
 copying("SQLite to Postgres", newFile, newSchema);
 copying("Postgres to SQLite", newSchema, newFile);
 copying("Postgres to Postgres", newSchema, newSchema);
+
+endingCopies("SQLite to Postgres, ended", newFile, newSchema);
+endingCopies("Postgres to SQLite, ended", newSchema, newFile);
 
 for (const newStore of [newFile, newSchema]) {
   test(`a store is not copied into itself, with ${newStore.name}`, async (t) => {

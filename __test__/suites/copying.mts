@@ -171,7 +171,12 @@ export function copying(name: string, newSource: NewStore, newTarget: NewStore):
       assert.match(absent.stderr, /^error: there is no session "absent" in /);
       assert.equal(absent.code, 3);
     });
+  });
+}
 
+/** Copies that end in the middle. */
+export function endingCopies(name: string, newSource: NewStore, newTarget: NewStore): void {
+  describe(name, { concurrency: true }, () => {
     test("goes on where it was killed, and takes back what it was ended in the middle of", async (t) => {
       const source = await filled(t, newSource, large);
       const target = await newTarget(t);

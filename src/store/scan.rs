@@ -153,6 +153,12 @@ impl Runs {
         Scanned::Events(self.done)
     }
 
+    /// The last session has no more, and nobody has looked at those after it.
+    #[must_use]
+    pub fn so_far(self) -> Scanned {
+        Scanned::Events(self.done)
+    }
+
     /// The last session may have more, and nobody has looked at those after it.
     #[must_use]
     pub fn cut_off(mut self) -> Scanned {

@@ -100,7 +100,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     match copied.different {
         0 => Ok(()),
         count => Err(Failure::Failed(format!(
-            "{} different in {name}, and left as they are there: delete them there to copy them anew",
+            "{} different in {name}, and left as they are there: copy them into another store to have both",
             if count == 1 {
                 String::from("1 session is")
             } else {

@@ -62,7 +62,7 @@ fn events(connection: &Connection, tables: &Tables, scan: &EventScan) -> rusqlit
     let mut runs = Runs::default();
     for (place, start) in scan.starts.iter().enumerate() {
         if runs.are_full(scan) {
-            return Ok(runs.cut_off());
+            return Ok(runs.so_far());
         }
         runs.come_to(place);
         let mut rows = select.query((&start.session_id, start.after))?;

@@ -64,8 +64,7 @@ impl Difference {
             session_id: session_id.to_owned(),
             reason: Reason::OtherEvents,
             message: format!(
-                "{place} is another one in the store, or is not there: the session went on there by itself, or was compacted or pruned; \
-                 delete it there to copy it anew"
+                "{place} is another one in the store, or is not there: the session went on there by itself, or was compacted or pruned"
             ),
         }
     }
@@ -82,9 +81,7 @@ impl Difference {
         Self {
             session_id,
             reason: Reason::OtherRecord,
-            message: String::from(
-                "the store has the same events and another record, or other labels, which stay; delete the session there to copy it anew",
-            ),
+            message: String::from("the store has the same events and another record, or other labels, which stay"),
         }
     }
 }
