@@ -3,6 +3,7 @@ import { describe } from "node:test";
 
 import { interrupted } from "./cli/interrupted.mts";
 import { operate } from "./cli/operate.mts";
+import { archives } from "./cli/archive.mts";
 import { migrate } from "./cli/migrate.mts";
 import { sessions } from "./cli/sessions.mts";
 import { show } from "./cli/show.mts";
@@ -18,6 +19,7 @@ export function commandLine(name: string, newStore: NewStore): void {
     stats(newStore);
     operate(newStore);
     interrupted(newStore);
+    archives(newStore);
     migrate(newStore);
   });
 }

@@ -42,6 +42,10 @@ pub(super) enum Command {
     Tail(commands::tail::Arguments),
     /// Count what there is: totals, the largest sessions, events a day, bytes by kind of message
     Stats(commands::stats::Arguments),
+    /// Write sessions to a file, or to another program
+    Export(commands::export::Arguments),
+    /// Read sessions from a file that export has written
+    Import(commands::import::Arguments),
     /// Copy sessions from one store into another, of any kind
     Copy(commands::copy::Arguments),
     /// Set, remove or list a session's labels

@@ -1,10 +1,11 @@
 //! The command line: reads arguments, opens a store, and runs a command over it. `bindings::command_line` calls [`run`].
 //!
 //! [`arguments`] has all commands and their help, and [`commands`] a file for each. What they share stands beside it: which store
-//! ([`store`], [`schema`]), which sessions ([`filters`], [`conditions`]), calling it ([`calls`], [`reading`]), what is printed ([`output`],
+//! ([`store`], [`schema`]), which sessions ([`filters`], [`selection`], [`conditions`]), calling it ([`calls`], [`reading`]), what is printed ([`output`],
 //! [`stdout`], [`table`], [`bars`], [`transcript`], [`wrap`], [`text`], [`time`], [`numbers`]) and said beside it ([`stderr`]), asking before
 //! something is changed ([`confirm`]), and how a command ends ([`failure`], [`stop`]).
 
+mod archive;
 mod arguments;
 mod bars;
 mod calls;
@@ -17,6 +18,7 @@ mod numbers;
 mod output;
 mod reading;
 mod schema;
+mod selection;
 mod stderr;
 mod stdout;
 mod stop;
@@ -102,6 +104,8 @@ fn run_command(command: &Command, context: &mut Context<'_>) -> Result<(), Failu
         Command::Compact(arguments) => commands::compact::run(arguments, context),
         Command::Rebuild(arguments) => commands::rebuild::run(arguments, context),
         Command::Backup(arguments) => commands::backup::run(arguments, context),
+        Command::Export(arguments) => commands::export::run(arguments, context),
+        Command::Import(arguments) => commands::import::run(arguments, context),
         Command::Vacuum(arguments) => commands::vacuum::run(arguments, context),
         Command::Check(arguments) => commands::check::run(arguments, context),
         Command::Migrate(arguments) => commands::migrate::run(arguments, context),

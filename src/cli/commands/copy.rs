@@ -1,19 +1,15 @@
 //! `copy`: copies sessions from one store into another.
 
-use std::collections::HashSet;
-
 use crate::cli::Context;
 use crate::cli::calls::{HowFar, Unit, run_job};
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
-use crate::cli::filters::Filters;
+use crate::cli::numbers::{bytes, counted};
+use crate::cli::selection::Selected;
 use crate::cli::store::{Access, OpenStore};
 use crate::cli::text::Printable;
-use crate::store::error::Quoted;
-use crate::store::jobs::copy::{Copied, Copy, CopyOptions, Known, Selection, StoreSource, check_all_there, identity};
-use crate::store::list::SessionFilter;
+use crate::store::jobs::copy::{Copied, Copy, CopyOptions, Known, StoreSource, identity};
 use crate::store::mode::Mode;
-use crate::store::{Answer, ReadRequest};
 
 /// See the help.
 #[derive(Debug, clap::Args)]
@@ -36,12 +32,8 @@ pub(in crate::cli) struct Arguments {
     #[arg(value_name = "TO")]
     to: String,
 
-    /// The ids of sessions; without any, all that meet the filters
-    #[arg(value_name = "ID", conflicts_with = "Filters")]
-    ids: Vec<String>,
-
     #[command(flatten)]
-    filters: Filters,
+    selected: Selected,
 
     /// What the names of the tables of TO begin with, where that is not as in FROM
     #[arg(long, value_name = "PREFIX")]
@@ -60,7 +52,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     let from_name = from.name()?;
     let from = from.open(Access::Read)?;
     let to = context.store.at(&arguments.to, arguments.to_table_prefix.as_deref());
-    let what = arguments.select(&from)?;
+    let what = arguments.selected.choose(&from)?;
     let access = if arguments.dry_run { Access::Read } else { Access::Write };
     let store = to.open_if_any(access)?;
     if let Some(store) = &store {
@@ -93,62 +85,18 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
         done: so_far.events,
         total: what.events,
         unit: Unit::Things("events"),
-    })?;
-    from.close()?;
-    store.close()?;
+    });
+    let copied = from.close_after(store.close_after(copied))?;
     print(&copied, &name, context)?;
     match copied.different {
         0 => Ok(()),
         count => Err(Failure::Failed(format!(
             "{} different in {name}, and left as they are there: copy them into another store to have both",
-            if count == 1 {
-                String::from("1 session is")
-            } else {
-                format!("{count} sessions are")
+            match count {
+                1 => String::from("1 session is"),
+                count => format!("{} are", counted(count, "session")),
             }
         ))),
-    }
-}
-
-/// Which sessions are copied.
-struct What {
-    selection: Selection,
-    /// The same in words.
-    words: String,
-    /// How many events they have about, where that is known.
-    events: Option<u64>,
-}
-
-impl Arguments {
-    fn select(&self, from: &OpenStore) -> Result<What, Failure> {
-        if !self.ids.is_empty() {
-            let mut seen = HashSet::new();
-            let ids: Vec<String> = self.ids.iter().filter(|id| seen.insert(*id)).cloned().collect();
-            check_all_there(&from.calls, &ids, &from.name).map_err(|ended| Failure::of_job(ended, 0))?;
-            let quoted: Vec<String> = ids.iter().map(|id| Quoted(id).to_string()).collect();
-            return Ok(What {
-                words: format!("session {}", quoted.join(", ")),
-                selection: Selection::Ids(ids),
-                events: None,
-            });
-        }
-        let filter = self.filters.filter();
-        if filter != SessionFilter::default() {
-            return Ok(What {
-                selection: Selection::Filtered(filter),
-                words: String::from("the sessions that meet the filters"),
-                events: None,
-            });
-        }
-        let (sessions, events) = match from.calls.read(ReadRequest::Measure)? {
-            Answer::Measured(size) => (size.sessions, size.events),
-            _ => (0, 0),
-        };
-        Ok(What {
-            selection: Selection::All,
-            words: format!("all sessions (about {sessions}, with {events} events)"),
-            events: u64::try_from(events).ok(),
-        })
     }
 }
 
@@ -171,27 +119,26 @@ fn print(copied: &Copied, name: &str, context: &mut Context<'_>) -> Result<(), F
         let line = format!("different: {}: {}", difference.session_id, difference.message);
         context.output.line(Printable(&line))?;
     }
-    let Copied {
-        sessions,
-        events,
-        bytes,
-        unchanged,
-        ..
-    } = copied;
     let would_be = if copied.checksum.is_some() {
         "copied"
     } else {
         "would be copied"
     };
     context.output.line(format_args!(
-        "{sessions} sessions with {events} events ({bytes} bytes) {would_be} to {}; {unchanged} were there already",
-        Printable(name)
+        "{} with {} ({}) {would_be} to {}; {} were there already",
+        counted(copied.sessions, "session"),
+        counted(copied.events, "event"),
+        bytes(copied.bytes),
+        Printable(name),
+        copied.unchanged
     ))?;
     let Some(checksum) = &copied.checksum else {
         return Ok(());
     };
     context.output.line(format_args!(
-        "compared: {} sessions with {} events are the same in both, SHA-256 {}",
-        checksum.sessions, checksum.events, checksum.sha256
+        "compared: {} with {} are the same in both, SHA-256 {}",
+        counted(checksum.sessions, "session"),
+        counted(checksum.events, "event"),
+        checksum.sha256
     ))
 }

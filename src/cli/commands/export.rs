@@ -1,0 +1,84 @@
+//! `export`: writes sessions to a file, or to stdout.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::cli::Context;
+use crate::cli::archive::Total;
+use crate::cli::archive::compression::Compression;
+use crate::cli::archive::export::Export;
+use crate::cli::archive::output::{Output, Place};
+use crate::cli::calls::{HowFar, Unit, run_job};
+use crate::cli::failure::Failure;
+use crate::cli::numbers::counted;
+use crate::cli::selection::Selected;
+use crate::cli::store::Access;
+use crate::cli::text::Printable;
+use crate::store::jobs::copy::StoreSource;
+
+/// See the help.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The file is JSON Lines: one object a line, and each event the very text that the store has. `import` reads it into any other store.
+
+Examples:
+  sandbox-agent-persist export --output sessions.jsonl.zst
+  sandbox-agent-persist export --output one.jsonl 5f0c0a1e-6f0b-4c51-9d5e-9f1a6c1f7d52
+  sandbox-agent-persist export --agent claude --created-after 30d | grep -c '^{\"event\"'
+  sandbox-agent-persist export --compress gz | ssh other 'cat > sessions.jsonl.gz'")]
+pub(in crate::cli) struct Arguments {
+    /// Write to this file, compressed if it ends in .gz or .zst; only you may read it
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Replace the file, if there is one
+    #[arg(long, requires = "output")]
+    force: bool,
+
+    /// Compress what goes to stdout
+    #[arg(long, value_enum, conflicts_with = "output")]
+    compress: Option<Compression>,
+
+    #[command(flatten)]
+    selected: Selected,
+}
+
+/// What was exported.
+#[derive(Serialize)]
+struct Exported {
+    #[serde(flatten)]
+    total: Total,
+    file: String,
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
+    let store = context.store.open(Access::Read)?;
+    let chosen = arguments.selected.choose(&store)?;
+    let output = match &arguments.output {
+        Some(path) => Output::file(Place::of(path, arguments.force, Path::new(&store.name))?)?,
+        None => Output::stdout(arguments.compress)?,
+    };
+    let source = StoreSource::new(store.calls.clone(), chosen.selection);
+    let export = Export::new(Box::new(source), output);
+    let exported = run_job(&export, &store.calls, context.stop, &|events| HowFar {
+        done: *events,
+        total: chosen.events,
+        unit: Unit::Things("events"),
+    });
+    // Why writing has failed is to be told, and not that the job has ended for it.
+    let output = export.into_output()?;
+    let total = exported?;
+    store.close()?;
+    let file = output.name();
+    output.publish()?;
+    if arguments.output.is_none() {
+        return Ok(());
+    }
+    if context.output.is_json() {
+        return context.output.json(&Exported { total, file });
+    }
+    let (sessions, events) = (counted(total.sessions, "session"), counted(total.events, "event"));
+    let line = format!("{sessions} with {events} are in {file}");
+    context.output.line(Printable(&line))
+}

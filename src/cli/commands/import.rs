@@ -1,0 +1,156 @@
+//! `import`: reads sessions from a file that `export` has written.
+
+use std::path::PathBuf;
+
+use crate::cli::Context;
+use crate::cli::archive::check::{Checked, check};
+use crate::cli::archive::input::Input;
+use crate::cli::archive::source::ArchiveSource;
+use crate::cli::archive::{LineBound, Total};
+use crate::cli::calls::{HowFar, Unit, run_job};
+use crate::cli::confirm::Confirmation;
+use crate::cli::failure::Failure;
+use crate::cli::numbers::counted;
+use crate::cli::stderr::say;
+use crate::cli::store::{Access, OpenStore};
+use crate::cli::text::Printable;
+use crate::store::jobs::copy::{Copied, Copy, CopyOptions, Known};
+use crate::store::mode::Mode;
+
+/// See the help.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+All of the file is checked before anything is stored: a file with a line that is wrong changes nothing. Each session is stored whole or
+not at all. One that is in the store already with the same events stays as it is; one with other events stays too, is told of, and the
+exit code is 1. So an import that was ended goes on when it is run again. Tables are created where there are none.
+
+Examples:
+  sandbox-agent-persist import sessions.jsonl.zst
+  sandbox-agent-persist import --dry-run sessions.jsonl.zst
+  ssh other 'sandbox-agent-persist export --compress zst' | sandbox-agent-persist import --yes -")]
+pub(in crate::cli) struct Arguments {
+    /// The file, which may be compressed by gzip or zstd; - is stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Check the file, say what would be stored, and store nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// How long a line may be: an event that is larger takes as much memory
+    #[arg(long, value_name = "N", default_value_t, value_parser = LineBound::parse)]
+    max_line_bytes: LineBound,
+
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
+    let input = Input::open(&arguments.file, context.stop)?;
+    let checked = check(&input, arguments.max_line_bytes, context.stop)?;
+    let total = sound(&input, checked)?;
+    let access = if arguments.dry_run { Access::Read } else { Access::Write };
+    let name = context.store.name()?;
+    let store = match context.store.open_if_any(access)? {
+        store if arguments.dry_run => store.map_or_else(OpenStore::empty, Ok)?,
+        Some(store) => {
+            let change = change(&input, total, &name);
+            arguments.confirmation.ask(&change, context)?;
+            store
+        }
+        None => {
+            let change = format!("{}, and creates its tables", change(&input, total, &name));
+            arguments.confirmation.ask(&change, context)?;
+            context.store.open(Access::Migrate)?
+        }
+    };
+    let imported = load(arguments, &input, total, &store, context);
+    let imported = store.close_after(imported)?;
+    print(&imported, arguments.dry_run, &name, context)?;
+    match imported.different {
+        0 => Ok(()),
+        count => {
+            let sessions = counted(count, "session");
+            Err(Failure::Failed(format!(
+                "{sessions} of {} cannot be imported into {name}, which has others of the same ids: these stay as they are",
+                input.name()
+            )))
+        }
+    }
+}
+
+fn load(
+    arguments: &Arguments,
+    input: &Input,
+    total: Total,
+    store: &OpenStore,
+    context: &Context<'_>,
+) -> Result<Copied, Failure> {
+    let options = CopyOptions {
+        mode: if arguments.dry_run { Mode::DryRun } else { Mode::Run },
+        known: Known::Kept,
+    };
+    let source = ArchiveSource::of(input, arguments.max_line_bytes)?;
+    let copy = Copy::new(Box::new(source), options);
+    run_job(&copy, &store.calls, context.stop, &|so_far| HowFar {
+        done: so_far.events,
+        total: Some(total.events),
+        unit: Unit::Things("events"),
+    })
+}
+
+/// What will be changed, as it is asked.
+fn change(input: &Input, Total { sessions, events }: Total, store: &str) -> String {
+    format!(
+        "This imports {} with {} from {} into {store}",
+        counted(sessions, "session"),
+        counted(events, "event"),
+        input.name()
+    )
+}
+
+/// How much is in a file in which every line is as it must be. Else the first that are not are named.
+fn sound(input: &Input, checked: Checked) -> Result<Total, Failure> {
+    let Checked {
+        total,
+        wrong,
+        more_wrong,
+    } = checked;
+    if wrong.is_empty() {
+        return Ok(total);
+    }
+    for line in &wrong {
+        say(Printable(&line.to_string()));
+    }
+    if more_wrong > 0 {
+        say(format_args!("and {more_wrong} more"));
+    }
+    let lines = counted(wrong.len() as u64 + more_wrong, "wrong line");
+    Err(Failure::Failed(format!(
+        "{} cannot be imported, since it has {lines}; nothing was changed",
+        input.name()
+    )))
+}
+
+fn print(imported: &Copied, is_dry_run: bool, name: &str, context: &mut Context<'_>) -> Result<(), Failure> {
+    if context.output.is_json() {
+        return context.output.json(imported);
+    }
+    for difference in &imported.differences {
+        let line = format!("different: {}: {}", difference.session_id, difference.message);
+        context.output.line(Printable(&line))?;
+    }
+    let Copied {
+        sessions,
+        events,
+        unchanged,
+        ..
+    } = imported;
+    let done = if is_dry_run { "would be imported" } else { "imported" };
+    context.output.line(format_args!(
+        "{} with {} {done} into {}; {unchanged} were there already",
+        counted(*sessions, "session"),
+        counted(*events, "event"),
+        Printable(name)
+    ))
+}
