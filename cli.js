@@ -81,6 +81,7 @@ var init_channels = __esm({
       close: tracingOf("close"),
       compactSession: tracingOf("compactSession"),
       compactSessions: tracingOf("compactSessions"),
+      copySessions: tracingOf("copySessions"),
       deleteSession: tracingOf("deleteSession"),
       flush: tracingOf("flush"),
       forkSession: tracingOf("forkSession"),
@@ -140,6 +141,7 @@ var init_realm = __esm({
 var native_exports = {};
 __export(native_exports, {
   CommandLine: () => CommandLine,
+  Copying: () => Copying,
   Driver: () => Driver
 });
 function load() {
@@ -205,7 +207,7 @@ function libc() {
     return "";
   }
 }
-var NAME2, fitting, CommandLine, Driver;
+var NAME2, fitting, CommandLine, Copying, Driver;
 var init_native = __esm({
   "lib/native.ts"() {
     "use strict";
@@ -213,7 +215,7 @@ var init_native = __esm({
     init_realm();
     NAME2 = "sandbox-agent-persist";
     fitting = define_PLATFORMS_default.filter((platform) => `${platform}-`.startsWith(`${process.platform}-${process.arch}-`));
-    ({ CommandLine, Driver } = load());
+    ({ CommandLine, Copying, Driver } = load());
   }
 });
 

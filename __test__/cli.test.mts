@@ -1,21 +1,14 @@
 /** The command line on SQLite, and what it says of wrong arguments. */
 import assert from "node:assert/strict";
-import path from "node:path";
 import { test } from "node:test";
 
 import { run } from "./support/command-line.mts";
 import { directory } from "./support/directory.mts";
 import { asOwner } from "./support/sqlite/layouts.mts";
 import { commandLine } from "./suites/cli.mts";
+import { newFile } from "./suites/cli/store.mts";
 
-commandLine("SQLite", async (t) => {
-  const filename = path.join(directory(t), "store.db");
-  return {
-    storage: { driver: "SQLite", options: { filename } },
-    store: filename,
-    sql: async (text) => void asOwner(filename, (database) => database.exec(text)),
-  };
-});
+commandLine("SQLite", newFile);
 
 test("wrong use is an error of one line, and 2; a store that is not there is 3", async (t) => {
   const cwd = directory(t);

@@ -11,26 +11,13 @@ import { makeSchema } from "./support/postgres/schema.mts";
 import { startServer } from "./support/postgres/server.mts";
 import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 import { openPersist } from "./support/storage.mts";
-import { filled, type NewStore } from "./suites/cli/store.mts";
+import { filled, inSchema, newFile, newSchemaOf } from "./suites/cli/store.mts";
 import { copying, endingCopies } from "./suites/copying.mts";
 
 const server = await startServer();
 after(server.cleanup);
 
-const inSchema = (url: string, schema: string) => `${url}${url.includes("?") ? "&" : "?"}schema=${schema}`;
-
-const newFile: NewStore = async (t) => {
-  const filename = path.join(directory(t), "store.db");
-  return { storage: { driver: "SQLite", options: { filename } }, store: filename };
-};
-
-const newSchema: NewStore = async () => {
-  const schema = await makeSchema(server.url);
-  return {
-    storage: { driver: "Postgres", options: { connectionString: server.url, schema } },
-    store: inSchema(server.url, schema),
-  };
-};
+const newSchema = newSchemaOf(server.url);
 
 copying("SQLite to SQLite", newFile, newFile);
 copying("SQLite to Postgres", newFile, newSchema);

@@ -1,23 +1,16 @@
 /** The command line on Postgres. */
 import { after } from "node:test";
 
-import { makeSchema } from "./support/postgres/schema.mts";
-import { query, startServer } from "./support/postgres/server.mts";
+import { startServer } from "./support/postgres/server.mts";
 import { commandLine } from "./suites/cli.mts";
 import { administrator } from "./suites/cli/administrator.mts";
 import { secrets } from "./suites/cli/secrets.mts";
+import { newSchemaOf } from "./suites/cli/store.mts";
 
 const server = await startServer();
 after(server.cleanup);
 
-commandLine("Postgres", async () => {
-  const schema = await makeSchema(server.url);
-  return {
-    storage: { driver: "Postgres", options: { connectionString: server.url, schema } },
-    store: `${server.url}${server.url.includes("?") ? "&" : "?"}schema=${schema}`,
-    sql: async (text) => void (await query(server.url, `SET search_path = ${schema}; ${text}`)),
-  };
-});
+commandLine("Postgres", newSchemaOf(server.url));
 
 administrator(server);
 
