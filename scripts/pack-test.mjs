@@ -44,6 +44,7 @@ const FILES = [
   "docs/events.md",
   "docs/live.png",
   "docs/monitoring.md",
+  "docs/moving.md",
   "docs/operations.md",
   "docs/postgres.md",
   "docs/runtimes.md",
@@ -53,6 +54,8 @@ const FILES = [
   "docs/sqlite.md",
   "examples/conformance/driver.mts",
   "examples/conformance/driver.test.mts",
+  "examples/indexeddb/hand-over.mts",
+  "examples/indexeddb/receive.mts",
   "examples/live/page.html",
   "examples/live/server.mts",
   "examples/live/writer.mts",
@@ -80,6 +83,8 @@ try {
   say("run the ES module and the CommonJS module");
   node(project, "scripts/pack-test/esm.mjs");
   node(project, "scripts/pack-test/commonjs.cjs");
+  say("run the command line");
+  runCommandLine(project);
   for (const version of ["0.5.0", undefined]) installBesideSdk(tarballs, version);
   // The example for OpenTelemetry needs its API.
   install(project, pinned("typescript"), pinned("@types/node"), pinned("@opentelemetry/api"));
@@ -151,6 +156,20 @@ function checkInstalled(project) {
     FILES.filter((file) => file.endsWith(".md")),
   );
   check(links.length === 0, links.join("\n"));
+}
+
+/**
+ * What `npx` finds in the project.
+ *
+ * @param {string} project
+ */
+function runCommandLine(project) {
+  const npx = (/** @type {string[]} */ ...args) => command("npx", ["--no-install", manifest.name, ...args], project);
+  const version = npx("--version").trim();
+  check(version === `${manifest.name} ${manifest.version}`, `--version says ${version}.`);
+  npx("migrate", "--yes", "--store", "shell.db");
+  const sessions = npx("sessions", "--json", "--store", "shell.db");
+  check(sessions === "", `A new store has sessions: ${sessions}`);
 }
 
 /**

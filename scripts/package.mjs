@@ -91,7 +91,7 @@ export function pinned(name) {
 export function command(name, args, cwd, variables = {}) {
   const { NODE_PATH, NODE_OPTIONS, NAPI_RS_NATIVE_LIBRARY_PATH, ...inherited } = process.env;
   const env = { ...inherited, ...variables };
-  const shell = process.platform === "win32" && name === "npm";
+  const shell = process.platform === "win32" && ["npm", "npx"].includes(name);
   const result = spawnSync(name, args, { cwd, env, shell, encoding: "utf8", maxBuffer: 64 * 1024 * 1024 });
   if (result.error) throw result.error;
   check(result.status === 0, `${[name, ...args].join(" ")} failed:\n${result.stdout}${result.stderr}`);
