@@ -1,15 +1,16 @@
-/** What the pages show of a shell, word by word: README.md and docs/moving.md, from SQLite to Postgres and the other way round. */
+/** What the pages show of a shell, word by word: what README.md and docs/moving.md show of output too. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, test, type TestContext } from "node:test";
+import { after, before, describe, test, type TestContext } from "node:test";
 
 import { SQLiteSessionPersistDriver } from "../index.js";
 import { startServer as startAgentServer } from "./support/agent/server.mts";
 import { run } from "./support/command-line.mts";
 import { blocks, checkPrinted, commandsIn, printedBy, section } from "./support/console.mts";
 import { directory } from "./support/directory.mts";
-import { query, startServer as startPostgres } from "./support/postgres/server.mts";
+import { startServer as startPostgres } from "./support/postgres/server.mts";
 import { runQuickStart } from "./support/quick-start.mts";
 import { eventAt, sessionOf } from "./support/records.mts";
 import { asOwner, EVENTS_TEXT, SESSIONS_0_4 } from "./support/sqlite/layouts.mts";
@@ -17,6 +18,8 @@ import { openPersist, type Persist, type Storage } from "./support/storage.mts";
 import { path } from "./support/types/compiler.mts";
 
 const skip = process.platform === "win32" && "the pages show a Unix shell";
+const folder = mkdtempSync(join(tmpdir(), "shell-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
 const [agents, postgres] = await Promise.all([startAgentServer(), startPostgres()]);
 after(() => Promise.all([agents.cleanup(), postgres.cleanup()]));
 
@@ -38,24 +41,60 @@ function file(t: TestContext) {
   return { cwd, storage: { driver: "SQLite", options: { filename: join(cwd, "sandbox-agent.db") } } satisfies Storage };
 }
 
+/** The commands that a page does not show the output of. Those that hand it to other programs are not run. */
+function commandsOf(markdown: string): string[] {
+  return blocks(markdown, "sh")
+    .flatMap((block) => block.split("\n"))
+    .filter((line) => line.startsWith("npx sandbox-agent-persist ") && !line.includes("|"));
+}
+
+async function insert(driver: Persist, id: string, from: number, through: number): Promise<void> {
+  for (let index = from; index <= through; index += 1) await driver.insertEvent(id, eventAt(id, index));
+}
+
+/** What the pages take to be there. */
+async function fill(storage: Storage): Promise<void> {
+  const driver = openPersist(storage);
+  for (const [id, events] of [
+    ["my-session", 10],
+    ["earlier", 5],
+  ] as const) {
+    await driver.updateSession(sessionOf(id));
+    await insert(driver, id, 1, events);
+  }
+  await driver.close();
+}
+
+async function filled(t: TestContext) {
+  const made = file(t);
+  await fill(made.storage);
+  return made;
+}
+
 describe("README.md", { skip, concurrency: true }, () => {
   const readme = readFileSync(path("README.md"), "utf8");
   const [shown] = blocks(section(readme, "## From a shell"), "console").map(commandsIn);
-  /** It is 40 days ago that the quick start was run twice. */
-  const month = ["sessions", "events"].map((table) => `UPDATE ${table} SET created_at = created_at - 3456000000`);
+  /** What the quick start has left 40 days ago. */
+  const monthOld = join(folder, "month-old.db");
+
+  before(async () => {
+    const storage: Storage = { driver: "SQLite", options: { filename: monthOld } };
+    for (let run = 0; run < 2; run += 1) await runQuickStart({ storage, baseUrl: agents.baseUrl });
+    const back = ["sessions", "events"].map((table) => `UPDATE ${table} SET created_at = created_at - 3456000000`);
+    asOwner(monthOld, (database) => database.exec(back.join(";")));
+  });
 
   test("finds an old session in a file, reads it, moves it to Postgres and prunes it", async (t) => {
     const { cwd, storage } = file(t);
+    copyFileSync(monthOld, storage.options.filename);
     const { url, env } = await database();
-    for (let run = 0; run < 2; run += 1) await runQuickStart({ storage, baseUrl: agents.baseUrl });
-    asOwner(storage.options.filename, (database) => database.exec(month.join(";")));
     await checkPrinted(shown!, { cwd, env, instead: { "postgres://app@db.example.com/app": url } });
   });
 
   test("and the other way round", async (t) => {
-    const { storage, url, env } = await database();
-    for (let run = 0; run < 2; run += 1) await runQuickStart({ storage, baseUrl: agents.baseUrl });
-    await query(storage.options.connectionString!, month.join(";"));
+    const { url, env } = await database();
+    const filled = await run(["copy", monthOld, url, "--yes"], { env });
+    assert.equal(filled.code, 0, filled.stderr);
     await checkPrinted(shown!, {
       cwd: directory(t),
       env: { ...env, SANDBOX_AGENT_PERSIST_URL: url },
@@ -67,30 +106,7 @@ describe("README.md", { skip, concurrency: true }, () => {
 describe("docs/moving.md", { skip, concurrency: true }, () => {
   const page = readFileSync(path("docs/moving.md"), "utf8");
   const shownUnder = (heading: string) => blocks(section(page, heading), "console").map(commandsIn);
-  /** The commands that the page does not show the output of. Those of other programs are not run. */
-  const commandsUnder = (heading: string) =>
-    blocks(section(page, heading), "sh")
-      .flatMap((block) => block.split("\n"))
-      .filter((line) => line.startsWith("npx ") && !line.includes("|"));
-
-  async function insert(driver: Persist, id: string, from: number, through: number): Promise<void> {
-    for (let index = from; index <= through; index += 1) await driver.insertEvent(id, eventAt(id, index));
-  }
-
-  /** What the page begins with. */
-  async function filled(t: TestContext) {
-    const { cwd, storage } = file(t);
-    const driver = openPersist(storage);
-    for (const [id, events] of [
-      ["my-session", 10],
-      ["earlier", 5],
-    ] as const) {
-      await driver.updateSession(sessionOf(id));
-      await insert(driver, id, 1, events);
-    }
-    await driver.close();
-    return { cwd, storage };
-  }
+  const commandsUnder = (heading: string) => commandsOf(section(page, heading));
 
   async function changed(storage: Storage, change: (driver: Persist) => Promise<void>): Promise<void> {
     const driver = openPersist(storage);
@@ -148,5 +164,33 @@ describe("docs/moving.md", { skip, concurrency: true }, () => {
     const driver = new SQLiteSessionPersistDriver({ filename, migrate: false });
     await driver.ready();
     await driver.close();
+  });
+});
+
+describe("other pages", { skip, concurrency: true }, () => {
+  const asks = / (label|fork|delete|prune|compact|vacuum|migrate)(?!.* --(yes|dry-run|plan|sql))/;
+
+  for (const name of ["sessions", "operations", "postgres"]) {
+    test(`the commands of docs/${name}.md do what they are there for`, async (t) => {
+      const { cwd } = await filled(t);
+      const { storage, url, env: login } = await database();
+      await fill(storage);
+      const env = { ...login, ...(name === "postgres" && { SANDBOX_AGENT_PERSIST_URL: url }) };
+      const commands = commandsOf(readFileSync(path(`docs/${name}.md`), "utf8"))
+        // It goes on as long as its session.
+        .filter((command) => !/ tail /.test(command))
+        // There is nobody here to be asked.
+        .map((command) => (asks.test(command) ? command.replace(asks, "$& --yes") : command));
+      assert.ok(commands.length >= 3);
+      const printed = await printedBy(
+        commands.map((command) => `${command.split(" #")[0]}\necho "exit code $?"`),
+        { cwd, env },
+      );
+      for (const [at, text] of printed.entries()) assert.match(text, /exit code 0$/, `${commands[at]}\n${text}`);
+    });
+  }
+  test("errors are as docs/errors.md shows one", async (t) => {
+    const { cwd } = await filled(t);
+    await checkPrinted(commandsIn(blocks(readFileSync(path("docs/errors.md"), "utf8"), "console")[0]!), { cwd });
   });
 });
