@@ -5,7 +5,13 @@ import { describe, test, type TestContext } from "node:test";
 
 import { InMemorySessionPersistDriver, type SessionEvent, type SessionPersistDriver } from "sandbox-agent";
 
-import { copySessions, SQLiteSessionPersistDriver, type SessionSource, type TracedCall } from "../../index.js";
+import {
+  copySessions,
+  type CopySessionsOptions,
+  SQLiteSessionPersistDriver,
+  type SessionSource,
+  type TracedCall,
+} from "../../index.js";
 import { otherDrivers } from "../support/drivers/all.mts";
 import { generated, generatedEvent } from "../support/drivers/generated.mts";
 import { start } from "../support/process.mts";
@@ -124,6 +130,43 @@ export function copies(name: string, newStorage: (t: TestContext) => Promise<Sto
         throw refusal;
       };
       await assert.rejects(copySessions(generated({ sessions: 9, events: 900 }), target, { onProgress }), refusal);
+    });
+
+    /** Sessions of one or two steps, of events that are a step each. Of the last one the source never says which events it has. */
+    const silent = (target: Persist, steps: number, options?: CopySessionsOptions) => {
+      const source = generated({ sessions: 2, events: 0 });
+      const items = Array.from({ length: steps }, (_, index) => largeEventAt("s0", index + 1, 1_100_000));
+      const listEvents: SessionSource["listEvents"] = async ({ sessionId }) =>
+        sessionId === "s0" ? { items } : new Promise<never>(() => {});
+      return copySessions({ ...source, listEvents }, target, options);
+    };
+
+    test("a session that fits into a step is there together with its record, whatever comes after it", async (t) => {
+      const target = await open(t);
+      const stopping = new AbortController();
+      const copying = silent(target, 1, { signal: stopping.signal });
+      while ((await target.listEvents({ sessionId: "s0", limit: 1 })).items.length === 0);
+      assert.ok(await target.getSession("s0"));
+      stopping.abort();
+      await assert.rejects(copying, { name: "AbortError" });
+      assert.equal((await allEvents(target, "s0")).length, 1);
+    });
+
+    test("ended while the last events of a longer session are stored: it stays whole", async (t) => {
+      const target = await open(t);
+      const stopping = new AbortController();
+      const copying = silent(target, 2, { signal: stopping.signal });
+      while (!(await target.getSession("s0")));
+      stopping.abort();
+      await assert.rejects(copying, { name: "AbortError" });
+      assert.equal((await allEvents(target, "s0")).length, 2);
+    });
+
+    test("closing the target ends it, also while the source says nothing", async (t) => {
+      const target = await open(t);
+      const copying = silent(target, 1);
+      while (!(await target.getSession("s0")));
+      await Promise.all([assert.rejects(copying, { code: "ERR_PERSIST_CLOSED" }), target.close()]);
     });
 
     test("what the source throws is what it rejects with, and it goes on when it is called again", async (t) => {

@@ -62,6 +62,8 @@ pub struct TakeBack {
     pub session_id: String,
     /// The highest index that stays.
     pub after_index: i64,
+    /// The index of the session's last event: where it is stored, the session is whole, and nothing is removed.
+    pub unless_index: Option<i64>,
 }
 
 /// What came of taking back some.

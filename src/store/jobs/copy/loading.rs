@@ -4,7 +4,7 @@ use std::mem;
 
 use super::checksum;
 use super::compare::{Compared, End, Load};
-use super::difference::Difference;
+use super::difference::{Difference, index_of};
 use super::target::Target;
 use super::{Copied, MOST_DIFFERENCES};
 use crate::store::answer::Answer;
@@ -36,6 +36,8 @@ struct UnderWay {
     sessions: Vec<Sent>,
     /// What is half loaded once it is done.
     half: Option<TakeBack>,
+    /// The index of the last event of the session that was half loaded before and is whole with it.
+    last_index: Option<i64>,
 }
 
 /// What was sent of a session.
@@ -81,18 +83,15 @@ impl Loading {
 
     /// Ends in the middle: what is half loaded of a new session does not stay.
     pub(super) fn give_up<P>(mut self, store: &dyn Calls<P>) -> Result<(), Ended> {
-        if let Some(UnderWay { answer, half, .. }) = self.under_way.take() {
-            // It may be stored, whatever the answer is.
-            let _ = answer.wait();
-            self.half.extend(half);
-        }
+        // The step that is under way may make one whole. Why it fails, if it does, is not what ends the copy.
+        let _ = self.answered();
         let mut halves = self.half.iter();
         halves.try_for_each(|half| take_back(half, |request| store.clean_up(request)))
     }
 
     fn send<P>(&mut self, store: &dyn Calls<P>, compared: Vec<Compared>) -> Result<Vec<Sent>, Ended> {
         let mut step = LoadStep::default();
-        let mut half = None;
+        let (mut half, mut last_index) = (None, None);
         let mut sessions = Vec::with_capacity(compared.len());
         for Compared { session_id, load, end } in compared {
             if self.refused.as_ref() == Some(&session_id) {
@@ -101,6 +100,10 @@ impl Loading {
             self.refused = None;
             let load = load.map(|load| {
                 half = self.half_after(&load);
+                if load.part.end.is_some() && self.half.iter().any(|half| half.session_id == session_id) {
+                    let last = load.part.events.last();
+                    last_index = last.and_then(|event| index_of(&session_id, event));
+                }
                 let Load {
                     part, before, after, ..
                 } = load;
@@ -114,7 +117,12 @@ impl Loading {
             return Ok(sessions);
         }
         let answer = store.begin(UpkeepRequest::Load(step).into())?;
-        self.under_way = Some(UnderWay { answer, sessions, half });
+        self.under_way = Some(UnderWay {
+            answer,
+            sessions,
+            half,
+            last_index,
+        });
         Ok(Vec::new())
     }
 
@@ -127,36 +135,21 @@ impl Loading {
         Some(goes_on.cloned().unwrap_or_else(|| TakeBack {
             session_id: load.part.session_id.clone(),
             after_index: load.after,
+            unless_index: None,
         }))
     }
 
     /// Waits for the step that is under way, and gives back what it stored.
     fn settle<P>(&mut self, store: &dyn Calls<P>) -> Result<Vec<Sent>, Ended> {
-        let Some(UnderWay {
-            answer,
-            mut sessions,
-            half,
-        }) = self.under_way.take()
-        else {
+        let Some((mut sessions, Loaded { parts, took })) = self.answered()? else {
             return Ok(Vec::new());
         };
-        let loaded = match answer.wait() {
-            Ok(Answer::OfJob(JobAnswer::Loaded(loaded))) => loaded,
-            ended => {
-                self.half.extend(half);
-                return Err(ended.map_or_else(Ended::Failed, |answer| Ended::unexpected(&answer)));
-            }
-        };
-        let Loaded { parts, took } = loaded;
-        let before = mem::replace(&mut self.half, Vec::from_iter(half));
         let with_parts = sessions.iter_mut().filter(|sent| sent.load.is_some());
         for (sent, result) in with_parts.zip(parts) {
             let Err(error) = result else { continue };
-            self.half.retain(|half| half.session_id != sent.session_id);
-            // What others have written since is not ours to remove.
-            if !matches!(error.kind, ErrorKind::IndexConflict | ErrorKind::NotFound) {
-                let mut ours = before.iter().filter(|half| half.session_id == sent.session_id);
-                ours.try_for_each(|half| take_back(half, |request| store.write(request.into())))?;
+            if let Some(position) = self.half.iter().position(|half| half.session_id == sent.session_id) {
+                take_back(&self.half[position], |request| store.write(request.into()))?;
+                self.half.remove(position);
             }
             if sent.end.is_none() {
                 self.refused = Some(sent.session_id.clone());
@@ -166,6 +159,43 @@ impl Loading {
         }
         turns::leave_one(took);
         Ok(sessions)
+    }
+
+    /// Waits for the step that is under way, and notes what is half loaded now.
+    fn answered(&mut self) -> Result<Option<(Vec<Sent>, Loaded)>, Ended> {
+        let Some(under_way) = self.under_way.take() else {
+            return Ok(None);
+        };
+        let UnderWay {
+            answer,
+            sessions,
+            half,
+            last_index,
+        } = under_way;
+        let loaded = match answer.wait() {
+            Ok(Answer::OfJob(JobAnswer::Loaded(loaded))) => loaded,
+            ended => {
+                // It may be stored all the same: then this one is whole.
+                for before in &mut self.half {
+                    before.unless_index = last_index;
+                }
+                let is_new = |half: &TakeBack| self.half.iter().all(|before| before.session_id != half.session_id);
+                self.half.extend(half.filter(is_new));
+                return Err(ended.map_or_else(Ended::Failed, |answer| Ended::unexpected(&answer)));
+            }
+        };
+        let before = mem::replace(&mut self.half, half.into_iter().collect());
+        let with_parts = sessions.iter().filter(|sent| sent.load.is_some());
+        for (sent, result) in with_parts.zip(&loaded.parts) {
+            let Err(error) = result else { continue };
+            self.half.retain(|half| half.session_id != sent.session_id);
+            // What others have written since is not ours to remove.
+            if !matches!(error.kind, ErrorKind::IndexConflict | ErrorKind::NotFound) {
+                let ours = before.iter().filter(|half| half.session_id == sent.session_id);
+                self.half.extend(ours.cloned());
+            }
+        }
+        Ok(Some((sessions, loaded)))
     }
 
     /// Reads back what was stored of these sessions.

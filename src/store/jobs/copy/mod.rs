@@ -17,16 +17,15 @@ pub use difference::{Difference, Reason};
 pub use source::{BYTES_AT_ONCE, EVENTS_AT_ONCE, Source, SourceSession};
 pub use store::{Selection, StoreSource, check_all_there, identity};
 
-use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use serde::Serialize;
 
 use self::compare::Comparison;
 use self::loading::Loading;
-use self::packs::{Pack, read_ahead};
+use self::packs::Packs;
 use super::{Calls, Ended, Job};
+use crate::store::error::StoreError;
 use crate::store::mode::Mode;
 
 /// How many differences a copy tells of at most; it counts all.
@@ -34,7 +33,8 @@ pub const MOST_DIFFERENCES: usize = 1_000;
 
 /// See the module's description.
 pub struct Copy {
-    source: Mutex<Box<dyn Source>>,
+    /// Until it is run: it is read once.
+    source: Mutex<Option<Box<dyn Source>>>,
     options: CopyOptions,
 }
 
@@ -109,7 +109,7 @@ impl Copy {
     #[must_use]
     pub fn new(source: Box<dyn Source>, options: CopyOptions) -> Self {
         Self {
-            source: Mutex::new(source),
+            source: Mutex::new(Some(source)),
             options,
         }
     }
@@ -120,40 +120,32 @@ impl Job for Copy {
     type Result = Copied;
 
     fn run(&self, store: &dyn Calls<CopyProgress>) -> Result<Copied, Ended> {
-        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let source = source.ok_or_else(|| StoreError::internal("a copy was run twice"))?;
         store.ready()?;
-        thread::scope(|scope| {
-            let packs = read_ahead(scope, &mut **source)?;
-            self.copy(store, packs)
-        })
-    }
-}
-
-impl Copy {
-    /// Nobody listens to the source any more once it is over.
-    fn copy(&self, store: &dyn Calls<CopyProgress>, packs: Receiver<Result<Pack, Ended>>) -> Result<Copied, Ended> {
         let mut loading = Loading::default();
-        let copied = self.all_of(store, packs, &mut loading);
+        let copied = self.all_of(store, Packs::of(source)?, &mut loading);
         if copied.is_err() {
             // Where not even that can be done, the next copy goes on there.
             let _ = loading.give_up(store);
         }
         copied
     }
+}
 
+impl Copy {
     fn all_of(
         &self,
         store: &dyn Calls<CopyProgress>,
-        packs: Receiver<Result<Pack, Ended>>,
+        mut packs: Packs,
         loading: &mut Loading,
     ) -> Result<Copied, Ended> {
         let CopyOptions { mode, known } = self.options;
         let mut comparison = Comparison::new(known);
         let mut so_far = CopyProgress::default();
-        for pack in packs {
-            let pack = pack?;
-            so_far.events += pack.events as u64;
-            so_far.bytes += pack.bytes as u64;
+        while let Some(pack) = packs.next(|| store.ready())? {
+            so_far.events += pack.size.events as u64;
+            so_far.bytes += pack.size.bytes as u64;
             so_far.sessions += pack.pieces.iter().filter(|piece| piece.ends).count() as u64;
             let compared = comparison.compare(store, pack)?;
             match mode {

@@ -2,8 +2,10 @@
 //! one.
 
 use std::mem;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{self, Scope};
+use std::ops::AddAssign;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::source::{BYTES_AT_ONCE, EVENTS_AT_ONCE, Source, SourceSession};
 use crate::store::error::{ErrorKind, StoreError};
@@ -15,11 +17,21 @@ const MOST_PIECES: usize = 500;
 /// How many packs may wait.
 const AHEAD: usize = 2;
 
+/// For how long a source may be silent before somebody looks at whether the copy is to go on.
+const SILENCE: Duration = Duration::from_millis(250);
+
 /// What is dealt with at once: pieces of sessions, in their order, each of another session.
 #[derive(Debug, Default)]
 pub(super) struct Pack {
     pub(super) pieces: Vec<Piece>,
-    /// How many events they have.
+    /// How much they are together.
+    pub(super) size: Size,
+}
+
+/// How much text of events.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Size {
+    /// How many events.
     pub(super) events: usize,
     /// How many bytes of JSON text these are.
     pub(super) bytes: usize,
@@ -43,37 +55,86 @@ impl Piece {
 }
 
 impl Pack {
+    fn push(&mut self, piece: Piece, size: Size) {
+        self.pieces.push(piece);
+        self.size += size;
+    }
+
     fn is_full(&self) -> bool {
-        self.events >= EVENTS_AT_ONCE || self.bytes >= BYTES_AT_ONCE || self.pieces.len() >= MOST_PIECES
+        self.size.is_full() || self.pieces.len() >= MOST_PIECES
     }
 }
 
-/// Begins to read the source. The packs end after an error.
-pub(super) fn read_ahead<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    source: &'scope mut dyn Source,
-) -> Result<Receiver<Result<Pack, Ended>>, StoreError> {
-    let (sender, packs) = sync_channel(AHEAD);
-    let read = move || {
-        let mut reading = Reading {
-            pack: Pack::default(),
-            sender,
-        };
-        if let Err(ended) = reading.all_of(source) {
-            // Whoever does not listen any more needs no reason.
-            let _ = reading.sender.send(Err(ended));
+impl Size {
+    fn of(events: &[String]) -> Self {
+        Self {
+            events: events.len(),
+            bytes: events.iter().map(String::len).sum(),
         }
-    };
-    thread::Builder::new()
-        .name(String::from("persist-source"))
-        .spawn_scoped(scope, read)
-        .map_err(|error| {
+    }
+
+    fn is_full(self) -> bool {
+        self.events >= EVENTS_AT_ONCE || self.bytes >= BYTES_AT_ONCE
+    }
+}
+
+impl AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        self.events += other.events;
+        self.bytes += other.bytes;
+    }
+}
+
+/// The packs of a source, in their order.
+pub(super) struct Packs {
+    packs: Receiver<Result<Pack, Ended>>,
+    /// Reads the source. Nobody waits for it unless it has come to an end: a call of the source may take for ever.
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Packs {
+    /// Begins to read the source.
+    pub(super) fn of(mut source: Box<dyn Source>) -> Result<Self, StoreError> {
+        let (sender, packs) = sync_channel(AHEAD);
+        let read = move || {
+            let mut reading = Reading {
+                pack: Pack::default(),
+                sender,
+            };
+            if let Err(ended) = reading.all_of(&mut *source) {
+                // Nobody may listen any more.
+                let _ = reading.sender.send(Err(ended));
+            }
+        };
+        let reader = thread::Builder::new().name(String::from("persist-source")).spawn(read);
+        let reader = reader.map_err(|error| {
             StoreError::new(
                 ErrorKind::Unavailable,
                 format!("starting a thread failed: {error}; close drivers that are not used"),
             )
         })?;
-    Ok(packs)
+        Ok(Self {
+            packs,
+            reader: Some(reader),
+        })
+    }
+
+    /// Waits for the next pack; there is none after the last one. While the source is silent, looks at whether the copy is to go on.
+    pub(super) fn next(&mut self, goes_on: impl Fn() -> Result<(), Ended>) -> Result<Option<Pack>, Ended> {
+        loop {
+            match self.packs.recv_timeout(SILENCE) {
+                Ok(pack) => return pack.map(Some),
+                Err(RecvTimeoutError::Timeout) => goes_on()?,
+                Err(RecvTimeoutError::Disconnected) => {
+                    let ended = self.reader.take().map_or(Ok(()), JoinHandle::join);
+                    // What was read of it is not all.
+                    return ended
+                        .map(|()| None)
+                        .map_err(|_| StoreError::internal("reading the source of a copy panicked").into());
+                }
+            }
+        }
+    }
 }
 
 struct Reading {
@@ -84,46 +145,62 @@ struct Reading {
 impl Reading {
     fn all_of(&mut self, source: &mut dyn Source) -> Result<(), Ended> {
         while let Some(session) = source.next_session()? {
-            let mut piece = Piece {
-                begins: Some(session),
-                events: Vec::new(),
-                ends: false,
-            };
-            loop {
-                let mut events = source.next_events()?;
-                if events.is_empty() {
-                    break;
-                }
-                self.pack.events += events.len();
-                self.pack.bytes += events.iter().map(String::len).sum::<usize>();
-                if piece.events.is_empty() {
-                    piece.events = events;
-                } else {
-                    piece.events.append(&mut events);
-                }
-                if self.pack.is_full() {
-                    let next = Piece {
-                        begins: None,
-                        events: Vec::new(),
-                        ends: false,
-                    };
-                    self.pack.pieces.push(mem::replace(&mut piece, next));
-                    self.send()?;
-                }
-            }
-            piece.ends = true;
-            self.pack.pieces.push(piece);
-            if self.pack.is_full() {
-                self.send()?;
-            }
-        }
-        if self.pack.pieces.is_empty() {
-            return Ok(());
+            self.session(session, source)?;
         }
         self.send()
     }
 
+    /// Adds a session. Whether it goes on is known before any of it is sent: one that fits into a pack is not cut, and is stored
+    /// together with its record.
+    fn session(&mut self, session: SourceSession, source: &mut dyn Source) -> Result<(), Ended> {
+        let mut begins = Some(session);
+        let mut events = source.next_events()?;
+        let mut size = Size::of(&events);
+        while !events.is_empty() {
+            let mut next = source.next_events()?;
+            if next.is_empty() {
+                break;
+            }
+            if size.is_full() {
+                self.send()?;
+                let events = mem::take(&mut events);
+                let begins = begins.take();
+                self.pack.push(
+                    Piece {
+                        begins,
+                        events,
+                        ends: false,
+                    },
+                    mem::take(&mut size),
+                );
+                self.send()?;
+            }
+            size += Size::of(&next);
+            events.append(&mut next);
+        }
+        // One that is nearly a pack by itself does not make another one twice as large.
+        if size.events > EVENTS_AT_ONCE / 2 || size.bytes > BYTES_AT_ONCE / 2 {
+            self.send()?;
+        }
+        self.pack.push(
+            Piece {
+                begins,
+                events,
+                ends: true,
+            },
+            size,
+        );
+        if self.pack.is_full() {
+            self.send()?;
+        }
+        Ok(())
+    }
+
+    /// Sends what there is.
     fn send(&mut self) -> Result<(), Ended> {
+        if self.pack.pieces.is_empty() {
+            return Ok(());
+        }
         self.sender
             .send(Ok(mem::take(&mut self.pack)))
             .map_err(|_| Ended::Stopped)

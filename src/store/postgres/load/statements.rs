@@ -65,7 +65,8 @@ impl Statements {
             remove_newest: format!(
                 "DELETE FROM {events} WHERE session_id = $1 AND event_index IN (\
                    SELECT event_index FROM {events} WHERE session_id = $1 AND event_index > $2 \
-                   ORDER BY event_index DESC LIMIT (SELECT $3))"
+                   ORDER BY event_index DESC LIMIT (SELECT $3)) \
+                 AND NOT EXISTS (SELECT 1 FROM {events} WHERE session_id = $1 AND event_index = $4)"
             ),
         }
     }
@@ -151,10 +152,11 @@ impl Statements {
 
     /// Removes some of the newest events of a session. Says how many, and whether there may be others.
     pub(super) async fn remove_newest(&self, client: &Client, request: &TakeBack) -> Result<(u64, bool), Failure> {
-        let parameters: [Parameter<'_>; 3] = [
+        let parameters: [Parameter<'_>; 4] = [
             (&request.session_id, Type::TEXT),
             (&request.after_index, Type::INT8),
             (&REMOVED_AT_ONCE, Type::INT8),
+            (&request.unless_index, Type::INT8),
         ];
         let removed = client.execute_typed(&self.remove_newest, &parameters).await;
         let removed = removed.map_err(|error| Failure::of_writing(&error, Table::Events))?;

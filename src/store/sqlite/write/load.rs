@@ -180,7 +180,12 @@ impl Writer {
             took: Duration::ZERO,
         };
         while taken.is_more && began.elapsed() < TIME {
-            let removed = remove.execute(params![request.session_id, request.after_index, EVENTS_AT_ONCE])?;
+            let removed = remove.execute(params![
+                request.session_id,
+                request.after_index,
+                EVENTS_AT_ONCE,
+                request.unless_index
+            ])?;
             taken.events += removed as u64;
             taken.is_more = i64::try_from(removed).is_ok_and(|removed| removed >= EVENTS_AT_ONCE);
         }

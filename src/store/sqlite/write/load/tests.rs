@@ -77,6 +77,7 @@ impl Fixture {
         let request = UpkeepRequest::TakeBack(TakeBack {
             session_id,
             after_index,
+            unless_index: None,
         });
         let Answer::OfJob(JobAnswer::TakenBack(taken)) = self.jobs.write(request.into()).unwrap() else {
             panic!("taking back is answered with how much that was");
