@@ -102,6 +102,23 @@ describe("at a terminal", { skip: noTerminal, concurrency: true }, () => {
     assert.deepEqual(await left(filename), WHOLE);
   });
 
+  test("the name of a file does nothing to a terminal", async (t) => {
+    const filename = path.join(directory(t), "a\x1b[31m\x9b2J.db");
+    const commands = [
+      ["migrate", "--yes"],
+      ["migrate", "--plan"],
+      ["prune", "--idle-before", "1d", "--dry-run"],
+      ["compact", "--dry-run"],
+      ["sessions"],
+    ];
+    for (const command of commands) {
+      const terminal = atTerminal(t, [...command, "--store", filename]);
+      assert.equal(await terminal.ended, 0);
+      assert.match(terminal.shown(), /a\ufffd\[31m\ufffd2J\.db/);
+      assert.doesNotMatch(terminal.shown(), /[\x1b\x9b]/);
+    }
+  });
+
   test("help has colours, and none with NO_COLOR", async (t) => {
     const help = atTerminal(t, ["prune", "--help"]);
     assert.equal(await help.ended, 0);

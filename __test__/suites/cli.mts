@@ -10,6 +10,7 @@ import { show } from "./cli/show.mts";
 import { stats } from "./cli/stats.mts";
 import type { NewStore } from "./cli/store.mts";
 import { tail } from "./cli/tail.mts";
+import { texts } from "./cli/texts.mts";
 
 export function commandLine(name: string, newStore: NewStore): void {
   describe(name, { concurrency: true }, () => {
@@ -21,5 +22,6 @@ export function commandLine(name: string, newStore: NewStore): void {
     interrupted(newStore);
     archives(newStore);
     migrate(newStore);
+    texts(newStore);
   });
 }

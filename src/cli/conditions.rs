@@ -1,7 +1,7 @@
 //! Which sessions `prune` and `compact` work on: the conditions of `pruneSessions` and `compactSessions`, as flags.
 
 use super::failure::Failure;
-use super::filters::label;
+use super::filters::{by_name, label};
 use super::time;
 use crate::store::find::SessionConditions;
 use crate::store::labels::check_wanted;
@@ -17,7 +17,7 @@ pub(super) struct Conditions {
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     idle_before: Option<i64>,
 
-    /// Only sessions with this label; may be given several times
+    /// Only sessions with this label; several may be given, and sessions have all of them
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
 }
@@ -29,7 +29,7 @@ impl Conditions {
         Ok(SessionConditions {
             destroyed_before: self.destroyed_before,
             idle_before: self.idle_before,
-            labels: self.labels.iter().cloned().collect(),
+            labels: by_name(&self.labels)?,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+use clap::error::ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand};
 use thiserror::Error;
 
 use super::stderr::say;
@@ -45,14 +45,20 @@ pub(super) enum Failure {
 
 /// Says in one line what is wrong with these arguments, and returns the exit code.
 pub(super) fn wrong_use(error: &clap::Error, arguments: &[String]) -> u8 {
-    if error.kind() == DisplayHelpOnMissingArgumentOrSubcommand {
+    if matches!(
+        error.kind(),
+        DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand
+    ) {
         say("error: there is no command to run (--help lists all commands)");
         return WRONG_USE;
     }
     let text = without_urls(error.render().to_string(), arguments);
-    let problem = text.split("\n\nUsage:").next().unwrap_or(&text);
-    let words: Vec<&str> = problem.split_whitespace().collect();
-    say(format_args!("{} (--help says more)", Printable(&words.join(" "))));
+    let problems = text
+        .split("\n\n")
+        .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "))
+        .take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more information"));
+    let problems: Vec<String> = problems.collect();
+    say(format_args!("{} (--help says more)", Printable(&problems.join("; "))));
     WRONG_USE
 }
 

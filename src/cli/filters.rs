@@ -1,6 +1,10 @@
 //! Which sessions a command is about: the filters of `listSessions`, as flags.
 
+use std::collections::BTreeMap;
+
+use super::failure::Failure;
 use super::time;
+use crate::store::error::Quoted;
 use crate::store::labels;
 use crate::store::list::SessionFilter;
 
@@ -31,23 +35,37 @@ pub(super) struct Filters {
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     created_before: Option<i64>,
 
-    /// Only sessions with this label; may be given several times
+    /// Only sessions with this label; several may be given, and sessions have all of them
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
 }
 
 impl Filters {
     /// The filters, as lists take them.
-    pub(super) fn filter(&self) -> SessionFilter {
-        SessionFilter {
+    pub(super) fn filter(&self) -> Result<SessionFilter, Failure> {
+        Ok(SessionFilter {
             agent: self.agent.clone(),
             sandbox_id: self.sandbox.clone(),
             destroyed: (self.destroyed || self.alive).then_some(self.destroyed),
             created_after: self.created_after,
             created_before: self.created_before,
-            labels: self.labels.iter().cloned().collect(),
+            labels: by_name(&self.labels)?,
+        })
+    }
+}
+
+/// Labels by name, or what becomes of them. A name has one value: of two nobody knows which is meant.
+pub(super) fn by_name<V: Clone>(labels: &[(String, V)]) -> Result<BTreeMap<String, V>, Failure> {
+    let mut by_name = BTreeMap::new();
+    for (name, value) in labels {
+        if by_name.insert(name.clone(), value.clone()).is_some() {
+            return Err(Failure::Usage(format!(
+                "the label {} is given twice, and a session has one value of it: give it once",
+                Quoted(name)
+            )));
         }
     }
+    Ok(by_name)
 }
 
 /// A label that is an argument: `name=value`.

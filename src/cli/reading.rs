@@ -85,6 +85,9 @@ impl<'a> Reading<'a> {
 
     /// The index after which the session's last `count` events come; nothing, if it has no more than those.
     pub(super) fn before_last(&self, id: &str, count: u32) -> Result<Option<i64>, Failure> {
+        if count == 0 {
+            return self.newest_index(id);
+        }
         let request = ReadRequest::OldestOfNewest {
             session_id: id.to_owned(),
             count: count.into(),

@@ -1,7 +1,7 @@
 //! What the tables of the store lack, and the SQL of it, without opening the store. `migrate` calls it.
 
 use super::failure::Failure;
-use super::store::{Access, StoreArguments, StoreOptions};
+use super::store::{Access, StoreArguments, StoreOptions, name_of};
 use crate::store::error::StoreError;
 use crate::store::postgres::{self, Role};
 use crate::store::sqlite;
@@ -21,7 +21,7 @@ impl StoreArguments {
         let (store, plan) = match self.options(Access::Read)? {
             StoreOptions::Sqlite(options) => {
                 let plan = sqlite::plan(&options.target, &options.tables)?;
-                (options.target.location.name(), plan)
+                (name_of(&options), plan)
             }
             StoreOptions::Postgres(options) => (options.target.name().to_owned(), postgres::plan(options)?),
         };

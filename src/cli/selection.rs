@@ -44,7 +44,7 @@ impl Selected {
                 events: None,
             });
         }
-        let filter = self.filters.filter();
+        let filter = self.filters.filter()?;
         if filter != SessionFilter::default() {
             return Ok(Chosen {
                 selection: Selection::Filtered(filter),

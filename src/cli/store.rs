@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::calls::NoCaller;
 use super::failure::Failure;
+use super::text::Printable;
 use crate::store::cap::Caps;
 use crate::store::error::{ErrorKind, Quoted, StoreError};
 use crate::store::jobs::{JobStore, Recipient, deliver_to};
@@ -66,7 +67,7 @@ pub(super) enum StoreOptions {
 pub(super) struct OpenStore {
     /// The store, as jobs call it.
     pub(super) calls: JobStore<NoCaller>,
-    /// What it is called in messages, which is no secret.
+    /// What it is called in messages, which is no secret and does nothing to a terminal.
     pub(super) name: String,
     /// The store, where it is one of SQLite, for what only that can do.
     pub(super) sqlite: Option<Arc<SqliteStore<Recipient<NoCaller>>>>,
@@ -84,7 +85,7 @@ impl StoreArguments {
                 {
                     check_is_there(path)?;
                 }
-                let name = options.target.location.name();
+                let name = name_of(&options);
                 let store = Arc::new(SqliteStore::open(options, deliver)?);
                 sqlite = Some(Arc::clone(&store));
                 (store, name)
@@ -121,10 +122,10 @@ impl StoreArguments {
         }
     }
 
-    /// What the store is called beside others, which is no secret.
+    /// What the store is called beside others, which is no secret and does nothing to a terminal.
     pub(super) fn name(&self) -> Result<String, Failure> {
         Ok(match self.options(Access::Read)? {
-            StoreOptions::Sqlite(options) => options.target.location.name(),
+            StoreOptions::Sqlite(options) => name_of(&options),
             StoreOptions::Postgres(options) => {
                 let (_, schema) = take_parameter(&self.store, "schema")?;
                 let schema = schema.map(|schema| format!(", schema {}", Quoted(&schema)));
@@ -270,7 +271,18 @@ impl OpenStore {
     }
 }
 
+/// What a file is called in messages: its name may have any characters.
+pub(super) fn name_of(file: &SqliteOptions) -> String {
+    Printable(&file.target.location.name()).to_string()
+}
+
 fn check_is_there(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        return Err(Failure::NotFound(format!(
+            "{} is a directory: name the file of a store in it with --store, or with SANDBOX_AGENT_PERSIST_URL",
+            path.display()
+        )));
+    }
     if path.exists() {
         return Ok(());
     }

@@ -38,7 +38,7 @@ export function sessions(newStore: NewStore): void {
 
     const first = await run(["sessions", "--json", "--limit", "1"], { env });
     assert.deepEqual(objects(first), [recent]);
-    const cursor = /^there are more: go on with --cursor '(.*)', or with a larger --limit\n$/.exec(first.stderr)![1]!;
+    const cursor = /^there are more: go on with --cursor (\S+), or with a larger --limit\n$/.exec(first.stderr)![1]!;
     const second = await run(["sessions", "--json", "--limit", "1", "--cursor", cursor], { env });
     assert.deepEqual([objects(second), second.stderr], [[old], ""]);
   });

@@ -211,6 +211,14 @@ end of turn
     assert.equal(texts[1].payload.params.update.content.text, evil);
   });
 
+  test("show: the last 0 are none, as events too", async (t) => {
+    const env = await storeOf(t, newStore, [asks(1, "x"), says("y")]);
+    const none = await run(["show", "s", "--raw", "--last", "0"], { env });
+    assert.deepEqual(none, { code: 0, stdout: "", stderr: "" });
+    const one = await run(["show", "s", "--raw", "--last", "1"], { env });
+    assert.equal(objects(one).length, 1);
+  });
+
   test("show: halves of surrogate pairs and what is no message are shown", async (t) => {
     const env = await storeOf(t, newStore, [asks(1, "x"), says("a\ud83d"), says("\\ud83d \ude00b")]);
     const { stdout } = await run(["show", "s", "--last", "1"], { env });

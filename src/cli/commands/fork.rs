@@ -43,7 +43,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     let done = fork(arguments, &store, context);
     let record = store.close_after(done)?;
     if context.output.is_json() {
-        return context.output.line(record);
+        return context.output.json_text(&record);
     }
     let id = SessionRecord::parse(&record)?.id;
     context.output.line(Printable(&id))

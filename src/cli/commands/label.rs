@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::cli::Context;
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
+use crate::cli::filters::by_name;
 use crate::cli::store::{Access, OpenStore};
 use crate::cli::text::Printable;
 use crate::store::error::{Quoted, StoreError};
@@ -42,7 +43,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     let done = label(arguments, &store, context);
     let labels = store.close_after(done)?;
     if context.output.is_json() {
-        return context.output.line(labels);
+        return context.output.json_text(&labels);
     }
     let labels: Map<String, Value> = serde_json::from_str(&labels)
         .map_err(|error| StoreError::internal(&format!("labels could not be read: {error}")))?;
@@ -59,8 +60,8 @@ fn label(arguments: &Arguments, store: &OpenStore, context: &Context<'_>) -> Res
     store.check_has(&arguments.id)?;
     if !arguments.changes.is_empty() {
         let mut changes = LabelChanges::default();
-        for (name, value) in &arguments.changes {
-            changes.push(name.clone(), value.clone())?;
+        for (name, value) in by_name(&arguments.changes)? {
+            changes.push(name, value)?;
         }
         let change = format!(
             "This {} of session {} in {}",

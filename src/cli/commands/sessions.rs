@@ -1,5 +1,8 @@
 //! `sessions`: lists sessions.
 
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::cli::Context;
@@ -54,14 +57,15 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     let store = context.store.open(Access::Read)?;
     let reading = Reading::of(&store, context.stop);
     let list = SessionList {
-        filter: arguments.filters.filter(),
+        filter: arguments.filters.filter()?,
         order: match arguments.first {
             First::Newest => Order::Descending,
             First::Oldest => Order::Ascending,
         },
     };
     let size = PageSize::items(arguments.limit);
-    let request = ListRequest::new(list, arguments.cursor.as_deref(), size)?;
+    let cursor = arguments.cursor.as_deref().map(written_cursor).transpose()?;
+    let request = ListRequest::new(list, cursor.as_deref(), size)?;
     let Answer::Json(page) = reading.read(request.into())? else {
         return Err(StoreError::internal("a list was answered with no page").into());
     };
@@ -81,10 +85,24 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     if let Some(cursor) = next_cursor(&page)? {
         context.output.flush()?;
         stderr::say(format_args!(
-            "there are more: go on with --cursor '{cursor}', or with a larger --limit"
+            "there are more: go on with --cursor {}, or with a larger --limit",
+            utf8_percent_encode(&cursor, IN_CURSORS)
         ));
     }
     Ok(store.close()?)
+}
+
+/// What is percent-encoded in a cursor. The id of a session is in it, which may hold what a shell or a terminal acts on.
+const IN_CURSORS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b':').remove(b'_');
+
+/// The cursor that was written so.
+fn written_cursor(text: &str) -> Result<Cow<'_, str>, Failure> {
+    let cursor = percent_decode_str(text).decode_utf8();
+    cursor.map_err(|_| {
+        Failure::Usage(String::from(
+            "the cursor is not one that `sessions` has told: copy it unchanged",
+        ))
+    })
 }
 
 /// In order of their worth.

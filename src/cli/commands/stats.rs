@@ -67,7 +67,7 @@ struct Size {
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
-    let filter = arguments.filters.filter();
+    let filter = arguments.filters.filter()?;
     if arguments.totals && filter != SessionFilter::default() {
         return Err(Failure::Usage(String::from(
             "--totals reads no sessions to filter: leave it out, or the filter",
