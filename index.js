@@ -946,10 +946,16 @@ var LIMIT = 500;
 var MOST_EMPTY_PAGES = 1e3;
 async function* sessionsOf(source) {
   let first;
+  const seen = /* @__PURE__ */ new Set();
   for await (const items of pagesOf((page) => source.listSessions(page), "listSessions")) {
     if (first !== void 0 && items[0]?.id === first) throw endless("listSessions");
     first = items[0]?.id;
-    yield* items;
+    for (const record of items) {
+      const { id } = record;
+      if (seen.has(id)) continue;
+      seen.add(id);
+      yield record;
+    }
   }
 }
 async function* sessionsByIds(source, ids) {
@@ -982,7 +988,7 @@ async function* pagesOf(list, method) {
   for (let pages = 1; ; pages += 1) {
     const page = await list({ limit: LIMIT, ...cursor !== void 0 && { cursor } });
     const items = page?.items;
-    if (!isArray(items) || !items.every((item) => typeof item === "object" && item !== null)) {
+    if (!isPage(items)) {
       throw createError(
         "ERR_PERSIST_INVALID_ARGUMENT",
         `${method} of the source resolved to something else than a page`
@@ -995,6 +1001,9 @@ async function* pagesOf(list, method) {
     if (cursor === remembered || empty > MOST_EMPTY_PAGES) throw endless(method);
     if ((pages & pages - 1) === 0) remembered = cursor;
   }
+}
+function isPage(items) {
+  return isArray(items) && Array.from(items).every((item) => typeof item === "object" && item !== null);
 }
 var { isArray } = Array;
 function endless(method) {

@@ -15,14 +15,21 @@ const LIMIT = 500;
 /** How many pages in a row may be empty and say that there are more. */
 const MOST_EMPTY_PAGES = 1_000;
 
-/** Its sessions, in its order. */
+/** Its sessions, in its order, each once. */
 export async function* sessionsOf(source: SessionSource): AsyncGenerator<SessionRecord> {
   let first: unknown;
+  const seen = new Set<unknown>();
   for await (const items of pagesOf((page) => source.listSessions(page), "listSessions")) {
     // A driver that does not look at the cursor would go on for ever.
     if (first !== undefined && items[0]?.id === first) throw endless("listSessions");
     first = items[0]?.id;
-    yield* items;
+    for (const record of items) {
+      const { id } = record;
+      // A page by number has some again where others were inserted before them, or have moved there.
+      if (seen.has(id)) continue;
+      seen.add(id);
+      yield record;
+    }
   }
 }
 
@@ -70,7 +77,7 @@ async function* pagesOf<Item>(
   for (let pages = 1; ; pages += 1) {
     const page = await list({ limit: LIMIT, ...(cursor !== undefined && { cursor }) });
     const items: unknown = page?.items;
-    if (!isArray(items) || !items.every((item) => typeof item === "object" && item !== null)) {
+    if (!isPage(items)) {
       throw createError(
         "ERR_PERSIST_INVALID_ARGUMENT",
         `${method} of the source resolved to something else than a page`,
@@ -84,6 +91,11 @@ async function* pagesOf<Item>(
     if (cursor === remembered || empty > MOST_EMPTY_PAGES) throw endless(method);
     if ((pages & (pages - 1)) === 0) remembered = cursor;
   }
+}
+
+/** Whether these are the items of a page. An array with holes has none there. */
+function isPage(items: unknown): items is object[] {
+  return isArray(items) && Array.from(items).every((item) => typeof item === "object" && item !== null);
 }
 
 const { isArray } = Array;

@@ -296,6 +296,7 @@ export function copies(name: string, newStorage: (t: TestContext) => Promise<Sto
         ],
         [{ listEvents: async () => undefined as never }, /something else than a page/],
         [{ listEvents: async () => ({ items: [1 as never] }) }, /something else than a page/],
+        [{ listEvents: async () => ({ items: new Array<never>(3) }) }, /something else than a page/],
         [{ listSessions: async () => ({ items: [{} as never] }) }, /session\.id must be a string/],
         [
           { listEvents: async () => ({ items: [{ ...generatedEvent(0, 1), payload: 1n as never }] }) },
@@ -325,6 +326,22 @@ export function copies(name: string, newStorage: (t: TestContext) => Promise<Sto
         },
       };
       assert.deepEqual(await copySessions(growing, target), { sessions: 1, events: 1_300 });
+      assert.deepEqual(await contents(target), await contents(source));
+    });
+
+    test("sessions that move to a later page while they are read are copied once", async (t) => {
+      const target = await open(t);
+      const source = generated({ sessions: 7, events: 2 });
+      const { items } = await source.listSessions({ limit: 7 });
+      const pages = [items.slice(0, 4), items.slice(2, 6), items.slice(3, 7)];
+      const moving: SessionSource = {
+        ...source,
+        listSessions: async ({ cursor = "0" } = {}) => {
+          const page = Number(cursor);
+          return { items: pages[page]!, ...(page < 2 && { nextCursor: `${page + 1}` }) };
+        },
+      };
+      assert.deepEqual(await copySessions(moving, target), { sessions: 7, events: 14 });
       assert.deepEqual(await contents(target), await contents(source));
     });
 
