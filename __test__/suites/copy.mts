@@ -345,6 +345,16 @@ export function copies(name: string, newStorage: (t: TestContext) => Promise<Sto
       assert.deepEqual(await contents(target), await contents(source));
     });
 
+    test("closing the target ends a copy whose source says nothing more", async (t) => {
+      const target = await open(t);
+      const source = generated({ sessions: 3, events: 2 });
+      let closed: Promise<void> | undefined;
+      const silent = async () => ((closed = target.close()), new Promise<never>(() => {}));
+      const failure = { code: "ERR_PERSIST_CLOSED" };
+      await assert.rejects(copySessions({ ...source, listEvents: silent }, target), failure);
+      await closed;
+    });
+
     test("`sessions` chooses; one that is not there is an error before anything is copied", async (t) => {
       const target = await open(t);
       const source = generated({ sessions: 9, events: 2 });

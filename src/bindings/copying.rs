@@ -75,7 +75,7 @@ impl Copying {
     /// Begins to copy what is handed over with the methods below. Throws when the options are wrong, or the target closed.
     #[napi(factory, catch_unwind)]
     pub fn of(env: Env, target: &Driver, options: Option<Unknown>) -> Result<Self> {
-        let handover = Handover::new(Arc::clone(&target.open.deliver));
+        let handover = target.open.handover();
         let source = Arc::clone(&handover).source();
         Self::begin(&env, target, options, handover, || source)
     }
@@ -89,7 +89,7 @@ impl Copying {
         options: Option<Unknown>,
         ids: Option<Vec<String>>,
     ) -> Result<Self> {
-        let handover = Handover::new(Arc::clone(&target.open.deliver));
+        let handover = target.open.handover();
         Self::begin(&env, target, options, handover, || {
             StoreSource::new(
                 JobCalls::of_source(&source.open),

@@ -37,6 +37,8 @@ enum State {
     Finished,
     /// Nobody wants it to go on.
     Ended,
+    /// The driver that is copied into was closed.
+    Closed,
 }
 
 /// The side that takes: a source of sessions.
@@ -70,7 +72,7 @@ impl Handover {
                 *state = State::Full(handed, ticket);
                 self.changed.notify_one();
             }
-            State::Finished | State::Ended => {
+            State::Finished | State::Ended | State::Closed => {
                 drop(state);
                 self.answer(ticket, Ok(Answer::Done));
             }
@@ -86,7 +88,23 @@ impl Handover {
 
     /// Ends the source: whoever waits for it is told so, and so is whoever waits to be taken from.
     pub(super) fn end(&self) {
-        let before = mem::replace(&mut *self.state(), State::Ended);
+        self.come_to(State::Ended);
+    }
+
+    /// The driver that is copied into is closed. A source that says nothing more would keep the copy waiting, which learns of it
+    /// here.
+    pub(super) fn close(&self) {
+        self.come_to(State::Closed);
+    }
+
+    fn come_to(&self, end: State) {
+        let before = {
+            let mut state = self.state();
+            if matches!(*state, State::Ended | State::Closed) {
+                return;
+            }
+            mem::replace(&mut *state, end)
+        };
         self.changed.notify_one();
         if let State::Full(_, ticket) = before {
             self.answer(ticket, Ok(Answer::Done));
@@ -110,6 +128,7 @@ impl Handover {
                 State::Empty => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 State::Finished => return Ok(None),
                 State::Ended => return Err(Ended::Stopped),
+                State::Closed => return Err(StoreError::closed().into()),
                 State::Full(ref handed, _) if !wanted(handed) => return Ok(None),
                 State::Full(..) => {
                     let State::Full(handed, ticket) = mem::replace(&mut *state, State::Empty) else {

@@ -1,9 +1,11 @@
 //! What a native driver holds, and its followers with it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::{Arc, Weak};
 
 use super::environment::Release;
+use super::handover::Handover;
 use super::outgoing::Outgoing;
 use super::promises::{Promises, Ticket};
 use super::realm::Realm;
@@ -19,6 +21,8 @@ pub(super) struct Open {
     pub(super) deliver: Deliver<Ticket>,
     pub(super) store: Outgoing,
     followers: Cell<u64>,
+    /// Those of the copies into it.
+    handovers: RefCell<Vec<Weak<Handover>>>,
     is_closed: Cell<bool>,
 }
 
@@ -30,6 +34,7 @@ impl Open {
             deliver,
             store,
             followers: Cell::new(0),
+            handovers: RefCell::default(),
             is_closed: Cell::new(false),
         }
     }
@@ -47,8 +52,26 @@ impl Open {
         Ok(())
     }
 
+    /// A handover of a copy into it, which is told when it is closed.
+    pub(super) fn handover(&self) -> Arc<Handover> {
+        let handover = Handover::new(Arc::clone(&self.deliver));
+        let mut handovers = self.handovers.borrow_mut();
+        handovers.retain(|other| other.strong_count() > 0);
+        handovers.push(Arc::downgrade(&handover));
+        handover
+    }
+
+    fn close_handovers(&self) {
+        let handovers = self.handovers.take();
+        handovers
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|handover| handover.close());
+    }
+
     pub(super) fn close(&self, ticket: Ticket) {
         self.is_closed.set(true);
+        self.close_handovers();
         self.store.close(Some(ticket));
     }
 }
@@ -56,6 +79,7 @@ impl Open {
 impl Release for Open {
     fn release(&self) {
         self.promises.abandon();
+        self.close_handovers();
         self.store.close(None);
     }
 }
