@@ -177,7 +177,7 @@ export function copying(name: string, newSource: NewStore, newTarget: NewStore):
 /** Copies that end in the middle. */
 export function endingCopies(name: string, newSource: NewStore, newTarget: NewStore): void {
   describe(name, { concurrency: true }, () => {
-    test("goes on where it was killed, and takes back what it was ended in the middle of", async (t) => {
+    test("goes on where it was killed, and leaves whole sessions where it was ended", async (t) => {
       const source = await filled(t, newSource, large);
       const target = await newTarget(t);
       const command = ["copy", source.store, target.store, "--yes", "--json"];
@@ -203,7 +203,13 @@ export function endingCopies(name: string, newSource: NewStore, newTarget: NewSt
         await Promise.race([arrived(other.storage, 1), running.ended]);
         running.kill("SIGINT");
         ({ code } = await running.ended);
-        if (code === 130) assert.deepEqual(await eventsOf(other.storage, "large"), []);
+        if (code === 130) {
+          // The step that was under way may have been the last.
+          const reader = openReader(other.storage);
+          const isThere = (await reader.getSession("large")) !== undefined;
+          await reader.close();
+          assert.equal((await eventsOf(other.storage, "large")).length, isThere ? LARGE : 0);
+        }
         copied(await copy(source.store, other.store));
         assert.deepEqual(await contents(other.storage), await contents(source.storage));
       }
