@@ -151,3 +151,6 @@ fn identity(target: &Target, tables: &Tables) -> String {
     };
     format!("sqlite {place} {}", tables.events)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use super::checksum::{self, SessionSum};
 use super::source::{BYTES_AT_ONCE, EVENTS_AT_ONCE, Source, SourceSession};
 use crate::store::ReadRequest;
 use crate::store::answer::Answer;
@@ -36,9 +37,23 @@ pub struct StoreSource {
     queue: VecDeque<SourceSession>,
     /// Events of the session that was given last, and of those that come next, as far as they are read.
     read: VecDeque<(String, Run)>,
-    /// The session that was given last, and the index of the last event that was given of it.
-    given: Option<(String, i64)>,
+    /// The session that was given last, if it may have more events.
+    given: Option<Given>,
     size: EventSize,
+}
+
+/// A session, as far as its events were given.
+struct Given {
+    session_id: String,
+    /// The last event that was.
+    last: Option<Boundary>,
+}
+
+/// The last event of a page. As long as it stays, the page after it goes with those before it: what joins events of both, or removes
+/// them, changes it or removes it too, and nothing brings it back.
+struct Boundary {
+    event_index: i64,
+    sum: SessionSum,
 }
 
 /// Which sessions of a store are copied.
@@ -137,6 +152,25 @@ impl StoreSource {
         self.read = starts.into_iter().map(|start| start.session_id).zip(runs).collect();
         Ok(())
     }
+
+    /// Refuses to go on in a session whose pages do not go together.
+    fn check_unchanged(&self, session_id: &str, last: &Boundary) -> Result<(), Ended> {
+        let start = Start::new(session_id, last.event_index.saturating_sub(1));
+        // Of one event, however short it is.
+        let runs = events(&*self.store, &[start], &mut EventSize(BYTES_AT_ONCE))?;
+        let event = runs.first().and_then(|run| run.events.first());
+        if event.is_some_and(|event| sum_of(event) == last.sum) {
+            return Ok(());
+        }
+        Err(StoreError::new(
+            ErrorKind::Unavailable,
+            format!(
+                "session {} was compacted, pruned or deleted while it was read: do the same again",
+                Quoted(session_id)
+            ),
+        )
+        .into())
+    }
 }
 
 impl Source for StoreSource {
@@ -148,29 +182,49 @@ impl Source for StoreSource {
             self.next_page()?;
         }
         let session = self.queue.pop_front();
-        self.given = session.as_ref().map(|session| (session.id.clone(), i64::MIN));
+        self.given = session.as_ref().map(|session| Given {
+            session_id: session.id.clone(),
+            last: None,
+        });
         Ok(session)
     }
 
     fn next_events(&mut self) -> Result<Vec<String>, Ended> {
-        let Some((id, after)) = self.given.take() else {
+        let Some(Given { session_id, last }) = self.given.take() else {
             return Ok(Vec::new());
         };
         // What is read of sessions before it is not wanted any more.
-        while self.read.front().is_some_and(|(read, _)| *read != id) {
+        while self.read.front().is_some_and(|(read, _)| *read != session_id) {
             self.read.pop_front();
         }
         if self.read.is_empty() {
-            self.read_on(&id, after)?;
+            let after = last.as_ref().map_or(i64::MIN, |last| last.event_index);
+            self.read_on(&session_id, after)?;
+            if let Some(last) = last {
+                self.check_unchanged(&session_id, &last)?;
+            }
         }
         let Some((_, run)) = self.read.pop_front() else {
             return Ok(Vec::new());
         };
-        if run.is_more {
-            self.given = Some((id, run.last.unwrap_or(after)));
+        if let (true, Some(event_index), Some(event)) = (run.is_more, run.last, run.events.last()) {
+            self.given = Some(Given {
+                session_id,
+                last: Some(Boundary {
+                    event_index,
+                    sum: sum_of(event),
+                }),
+            });
         }
         Ok(run.events)
     }
+}
+
+/// The checksum of one event.
+fn sum_of(event: &str) -> SessionSum {
+    let mut sum = checksum::Events::default();
+    sum.push(event);
+    sum.sum()
 }
 
 /// Reads events of these sessions, as many as are about [`BYTES_AT_ONCE`] long.
