@@ -18,6 +18,7 @@ import { root, ROUNDS } from "./measure.mts";
 import { benchNetworkReading } from "./network-reading.mts";
 import { benchNetwork } from "./network.mts";
 import { benchOperations } from "./operations.mts";
+import { benchPortability } from "./portability.mts";
 import { benchPostgres } from "./postgres.mts";
 import { page, say, versionIn } from "./report.mts";
 import { benchSessions } from "./sessions.mts";
@@ -34,6 +35,7 @@ const parts = {
   following: benchFollowing,
   sessions: benchSessions,
   operations: benchOperations,
+  portability: benchPortability,
 };
 type Part = keyof typeof parts;
 const names = Object.keys(parts) as Part[];
