@@ -10,6 +10,7 @@ import { objects, type Outcome, program, run } from "../../support/command-line.
 import { directory } from "../../support/directory.mts";
 import { eventAt, sessionOf } from "../../support/records.mts";
 import { openReader } from "../../support/storage.mts";
+import { slowDown } from "./slow.mts";
 import { filled, type NewStore, type TestStore } from "./store.mts";
 
 /** Sessions with whatever makes a text hard to keep. */
@@ -122,7 +123,8 @@ export function archives(newStore: NewStore): void {
     ["SIGINT", 130],
   ] as const) {
     test(`import: after ${signal} in the middle a second run finishes`, async (t) => {
-      const made = await newStore(t);
+      const made = await filled(t, newStore, (driver) => driver.ready());
+      const undo = await slowDown(made, "INSERT");
       const text = archive(many(40, 250));
       const file = path.join(directory(t), "many.jsonl");
       writeFileSync(file, text);
@@ -133,6 +135,7 @@ export function archives(newStore: NewStore): void {
       await firstSession(made);
       child.kill(signal);
       assert.deepEqual(await ended, [code, code === null ? signal : null]);
+      await undo();
       // All there is of it is whole sessions, since each fits into a step: only the last line may be another, which counts them.
       const lines = new Set(text.split("\n"));
       const strange = (await exported(made)).split("\n").filter((line) => !lines.has(line));
@@ -146,17 +149,7 @@ export function archives(newStore: NewStore): void {
 
 /** Waits until a session is in the store. */
 async function firstSession({ storage }: TestStore): Promise<void> {
-  for (;;) {
-    try {
-      const reader = openReader(storage);
-      try {
-        while ((await reader.listSessions({ limit: 1 })).items.length === 0);
-        return;
-      } finally {
-        await reader.close();
-      }
-    } catch {
-      // The tables are not there yet.
-    }
-  }
+  const reader = openReader(storage);
+  while ((await reader.listSessions({ limit: 1 })).items.length === 0);
+  await reader.close();
 }
