@@ -221,6 +221,13 @@ var init_native = __esm({
 
 // lib/cli.ts
 init_define_PLATFORMS();
+var import_node_tty = require("node:tty");
+var terminals = [0, 1, 2].filter((descriptor) => (0, import_node_tty.isatty)(descriptor));
+function end(code, exit) {
+  if (terminals.every((descriptor) => (0, import_node_tty.isatty)(descriptor))) return exit(code);
+  process.removeAllListeners("SIGHUP");
+  process.kill(process.pid, "SIGHUP");
+}
 function run({ CommandLine: CommandLine2 }) {
   const commandLine = new CommandLine2();
   for (const [signal, code] of [
@@ -229,14 +236,16 @@ function run({ CommandLine: CommandLine2 }) {
     ["SIGHUP", 129]
   ]) {
     process.on(signal, () => {
-      if (commandLine.stop(code)) process.exit(code);
+      if (commandLine.stop(code)) end(code, process.exit);
     });
   }
   return commandLine.run(process.argv.slice(2));
 }
 Promise.resolve().then(() => (init_native(), native_exports)).then(run).then(
   (code) => {
-    process.exitCode = code;
+    end(code, () => {
+      process.exitCode = code;
+    });
   },
   (error) => {
     process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}

@@ -1,11 +1,15 @@
 /** The command line at a terminal: what it asks, how answers and Ctrl-C are taken, how far it is, and colours. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { constants } from "node:os";
 import path from "node:path";
 import { describe, test, type TestContext } from "node:test";
+import { promisify } from "node:util";
 
 import Database from "better-sqlite3";
 
 import { SQLiteSessionPersistDriver } from "../index.js";
+import { program } from "./support/command-line.mts";
 import { countOf, fill, NOTHING } from "./support/deletion.mts";
 import { directory } from "./support/directory.mts";
 import { asOwner } from "./support/sqlite/layouts.mts";
@@ -119,6 +123,20 @@ describe("at a terminal", { skip: noTerminal, concurrency: true }, () => {
     }
   });
 
+  test("a terminal that goes away ends what asks, and what follows, without a crash", async (t) => {
+    const filename = await filled(t, 3);
+    for (const [command, shown] of [
+      ["delete", "Go on?"],
+      ["tail", "chunk 3"],
+    ] as const) {
+      const arguments_ = [process.execPath, program, command, "a", "--store", filename];
+      // What the signal of a terminal that has gone leaves as an exit code, where Python ends the terminal.
+      const { stdout } = await promisify(execFile)("python3", ["-c", GONE, shown, ...arguments_]);
+      assert.equal(Number(stdout), -constants.signals.SIGHUP, command);
+    }
+    assert.deepEqual(await left(filename), WHOLE);
+  });
+
   test("help has colours, and none with NO_COLOR", async (t) => {
     const help = atTerminal(t, ["prune", "--help"]);
     assert.equal(await help.ended, 0);
@@ -128,5 +146,18 @@ describe("at a terminal", { skip: noTerminal, concurrency: true }, () => {
     assert.doesNotMatch(plain.shown(), COLOUR);
   });
 });
+
+/** Runs a program at a terminal until that shows a text, closes it, and prints how the program has ended. */
+const GONE = `
+import os, pty, sys
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(sys.argv[2], sys.argv[2:])
+shown = b""
+while sys.argv[1].encode() not in shown:
+    shown += os.read(terminal, 4096)
+os.close(terminal)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+`;
 
 const COLOUR = /\x1b\[[0-9;]*m/;

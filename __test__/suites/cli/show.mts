@@ -219,6 +219,24 @@ end of turn
     assert.equal(objects(one).length, 1);
   });
 
+  test("show: what it cannot understand is cut where the line ends, and not before", async (t) => {
+    let deep: Record<string, unknown> = {};
+    for (let level = 0; level < 300; level += 1) deep = { deep };
+    const env = await storeOf(t, newStore, [["agent", deep]]);
+    const { stdout } = await run(["show", "s"], { env });
+    assert.match(stdout, /\nagent {2}\{"jsonrpc":"2\.0",("deep":\{)+.*…\n$/);
+    assert.equal(stdout.split("\n").at(-2)!.length, 100);
+  });
+
+  test("show: the last entries, where there are more than can be read from the end", async (t) => {
+    const calls = Array.from({ length: 20_300 }, (_, n): Said => ["agent", { method: `m${n}` }]);
+    const env = await storeOf(t, newStore, calls);
+    const last = await run(["show", "s", "--json", "--last", "20250"], { env });
+    const { length } = objects(last);
+    assert.ok(length >= 20_000 && length < 20_250);
+    assert.match(last.stderr, new RegExp(`^these are the last ${length} entries alone: `));
+  });
+
   test("show: halves of surrogate pairs and what is no message are shown", async (t) => {
     const env = await storeOf(t, newStore, [asks(1, "x"), says("a\ud83d"), says("\\ud83d \ude00b")]);
     const { stdout } = await run(["show", "s", "--last", "1"], { env });

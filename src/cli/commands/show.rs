@@ -4,6 +4,7 @@ use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::reading::Reading;
+use crate::cli::stderr;
 use crate::cli::store::Access;
 use crate::cli::text::Printable;
 use crate::cli::time::minute;
@@ -66,6 +67,13 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
                         .line("… there is more before: without --last all of it is shown\n")?;
                 }
                 view.print(&entries, context.output)?;
+                if are_cut && entries.len() < usize::try_from(count).unwrap_or(usize::MAX) {
+                    context.output.flush()?;
+                    stderr::say(format_args!(
+                        "these are the last {} entries alone: more cannot be read from the end; without --last all are shown",
+                        entries.len()
+                    ));
+                }
             }
             None => all(&reading, &arguments.id, &mut view, context.output)?,
         }

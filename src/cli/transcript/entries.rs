@@ -14,6 +14,12 @@ use crate::store::model::SessionEvent;
 /// How much text is held before all of it is given, though its turn is not over.
 const MOST_BYTES: usize = 16 << 20;
 
+/// What an entry takes in memory beside the texts of its event, about.
+const ENTRY_BYTES: usize = 512;
+
+/// How many requests are remembered that have no answer. Of more, the answers are shown as ones that nobody asked for.
+const MOST_ASKED: usize = 10_000;
+
 /// Takes events in their order, and gives entries when nothing more can come to them: when the next turn begins.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Transcript {
@@ -76,7 +82,7 @@ impl Transcript {
             index: envelope.index,
             created_at: envelope.created_at,
         };
-        self.held_bytes += event.payload.len();
+        self.held_bytes += event.payload.len() + ENTRY_BYTES;
         let Envelope {
             sender, connection_id, ..
         } = envelope;
@@ -92,6 +98,9 @@ impl Transcript {
                         Change::Added(number) => Some(number),
                         _ => None,
                     };
+                    if self.asked.len() >= MOST_ASKED {
+                        self.asked.clear();
+                    }
                     self.asked.insert((sender, connection_id, id), Asked { method, entry });
                 }
                 change

@@ -64,7 +64,7 @@ pub(in crate::cli) fn last(reading: &Reading<'_>, session_id: &str, count: u32) 
             entries.drain(..more);
             return Ok(Last {
                 entries,
-                are_cut: more > 0 || !is_all,
+                are_cut: more > 0 || (!is_all && reading.page(&mut pages)?.is_some()),
             });
         }
     }

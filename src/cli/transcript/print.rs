@@ -1,7 +1,7 @@
 //! Prints entries for people: a heading, and below it, indented, what it is about.
 
 use anstyle::{AnsiColor, Style};
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::content;
 use super::entry::{Entry, Kind, Role, ToolCall};
@@ -14,6 +14,9 @@ use crate::cli::wrap::wrap;
 
 /// How far the text below a heading is indented.
 pub(super) const INDENT: usize = 2;
+
+/// How many columns a heading that is one line has at least for its text.
+const LEAST: usize = 10;
 
 /// How many lines there are of what a tool has printed.
 const SHORT: usize = 12;
@@ -79,14 +82,12 @@ impl Printer {
             return output.line(name);
         }
         let column = look.name.width() + INDENT;
-        let mut detail = wrap(&Printable(&look.detail).to_string(), output.width(), INDENT, column);
-        if look.is_line
-            && let Some((first, _)) = detail.split_once('\n')
-        {
-            let mut first = first.to_owned();
-            first.pop();
-            detail = first + "…";
-        }
+        let detail = Printable(&look.detail).to_string();
+        let detail = if look.is_line {
+            cut(&detail, output.width().saturating_sub(column))
+        } else {
+            wrap(&detail, output.width(), INDENT, column)
+        };
         output.line(format_args!("{name}  {detail}"))
     }
 
@@ -205,6 +206,24 @@ impl Look {
             },
         }
     }
+}
+
+/// The text, or so much of its beginning as `columns` have room for, wherever its words end.
+fn cut(text: &str, columns: usize) -> String {
+    let columns = columns.max(LEAST);
+    let mut taken = 0;
+    let mut end = 0;
+    for (at, character) in text.char_indices() {
+        taken += character.width().unwrap_or(0);
+        if taken > columns {
+            return format!("{}…", &text[..end]);
+        }
+        // The last column is for what says that it was cut.
+        if taken < columns {
+            end = at + character.len_utf8();
+        }
+    }
+    text.to_owned()
 }
 
 /// `Write hello.txt · edit · completed`
