@@ -41,6 +41,9 @@ pub(super) enum Failure {
     /// The user has ended it; with this exit code.
     #[error("ended")]
     Stopped(u8),
+    /// The user has ended what only reads, with this exit code: there is nothing that could be half done.
+    #[error("ended")]
+    StoppedReading(u8),
 }
 
 /// Says in one line what is wrong with these arguments, and returns the exit code.
@@ -92,7 +95,7 @@ impl Failure {
             Self::NotFound(_) => NOT_FOUND,
             Self::Failed(_) => FAILED,
             Self::NobodyReads => 0,
-            Self::Stopped(code) => *code,
+            Self::Stopped(code) | Self::StoppedReading(code) => *code,
         }
     }
 
@@ -100,6 +103,7 @@ impl Failure {
     pub(super) fn report(&self) -> u8 {
         match self {
             Self::NobodyReads => {}
+            Self::StoppedReading(_) => say("ended"),
             Self::Stopped(_) => say("ended; nothing is half done, run it again to go on"),
             failure => say(format_args!("error: {}", Printable(&failure.to_string()))),
         }

@@ -116,7 +116,7 @@ impl<'a> Reading<'a> {
     /// Ends the command, if the user wants that.
     pub(super) fn check(&self) -> Result<(), Failure> {
         if self.stop.is_requested() {
-            return Err(Failure::Stopped(self.stop.code()));
+            return Err(Failure::StoppedReading(self.stop.code()));
         }
         Ok(())
     }

@@ -150,7 +150,7 @@ impl StoreArguments {
 
     fn sqlite_options(&self, access: Access) -> Result<SqliteOptions, Failure> {
         // What looks like another way to say where a server is, is never taken for a path: an error would show the password in it.
-        if self.store.contains("://") || self.store.contains("password=") {
+        if is_like_a_server(&self.store) && !Path::new(&self.store).exists() {
             return Err(Failure::Usage(String::from(
                 "--store must be the path of a file, or a URL that begins with postgres:// or postgresql://",
             )));
@@ -274,6 +274,18 @@ impl OpenStore {
 /// What a file is called in messages: its name may have any characters.
 pub(super) fn name_of(file: &SqliteOptions) -> String {
     Printable(&file.target.location.name()).to_string()
+}
+
+/// Whether it says where a server is, in whatever way, or is meant to: a password may be in it.
+fn is_like_a_server(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let has_login = || text.split_once('@').is_some_and(|(login, _)| login.contains(':'));
+    let has_word = || text.contains("password") && text.contains('=');
+    text.contains("://")
+        || text.starts_with("postgres:")
+        || text.starts_with("postgresql:")
+        || has_word()
+        || has_login()
 }
 
 fn check_is_there(path: &Path) -> Result<(), Failure> {

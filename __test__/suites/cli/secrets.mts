@@ -49,6 +49,11 @@ export function secrets(url: string): void {
       `postgres://keeper:${SECRET}`,
       `mysql://keeper:${SECRET}@localhost/database`,
       `host=localhost password=${SECRET}`,
+      `host=localhost PASSWORD = '${SECRET}'`,
+      `PGPASSWORD=${SECRET}`,
+      `postgres:/keeper:${SECRET}@${host}${pathname}`,
+      `POSTGRES:keeper:${SECRET}@${host}${pathname}`,
+      `keeper:${SECRET}@${host}${pathname}`,
     ];
     const cwd = directory(t);
     const runs = [
