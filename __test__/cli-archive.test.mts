@@ -1,6 +1,15 @@
 /** `export` and `import`: hostile files, and where files are put. */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -169,8 +178,12 @@ test("export: a file is whole, private and nobody's else, and never put through 
     assert.match(outcome.stderr, message);
     assert.deepEqual([outcome.code, outcome.stdout], [code, ""]);
   }
-  const over = await run(["export", "--force", "--output", "./store.db", "--store", store], { cwd });
-  assert.match(over.stderr, /^error: --output .* is the store itself/);
+  writeFileSync(path.join(cwd, "store.db-journal"), "");
+  for (const file of ["./store.db", "store.db-journal"]) {
+    const over = await run(["export", "--force", "--output", file, "--store", store], { cwd });
+    assert.match(over.stderr, /^error: --output .* is the store itself/);
+  }
+  rmSync(path.join(cwd, "store.db-journal"));
 
   const replaced = await run(["export", "--force", "--output", "link", "--store", store], { cwd });
   assert.deepEqual([replaced.code, replaced.stderr], [0, ""]);

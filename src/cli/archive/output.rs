@@ -41,8 +41,7 @@ impl Place {
         if path.file_name().is_none() || path.is_dir() {
             return Err(Failure::Usage(format!("--output {} is no file", path.display())));
         }
-        let is_store = matches!((path.canonicalize(), store.canonicalize()), (Ok(one), Ok(other)) if one == other);
-        if is_store {
+        if is_of_store(path, store) {
             let path = path.display();
             return Err(Failure::Usage(format!(
                 "--output {path} is the store itself: choose another file"
@@ -71,6 +70,17 @@ impl Place {
             self.path.display()
         ))
     }
+}
+
+/// Whether this is the file of a store, or one that SQLite keeps beside it: what is in the log is nowhere else.
+fn is_of_store(path: &Path, store: &Path) -> bool {
+    let is_same = |path: &Path, other: &Path| matches!((path.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other);
+    let beside = ["", "-wal", "-shm", "-journal"].map(|suffix| {
+        let mut name = store.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    });
+    beside.iter().any(|file| is_same(path, file))
 }
 
 impl Output {
