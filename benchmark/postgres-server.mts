@@ -1,7 +1,7 @@
 /** The Postgres server of the bench, and what the bench does on it itself. */
 import { Client } from "pg";
 
-import { startPostgres, type Postgres } from "../__test__/support/postgres/embedded.mts";
+import { startPostgres, type Postgres, type PostgresOptions } from "../__test__/support/postgres/embedded.mts";
 import type { ServerEnvironment } from "./delay.mts";
 import { eventAt, histories } from "./event.mts";
 import { runSide, type Figures } from "./measure.mts";
@@ -18,8 +18,8 @@ export interface Bench {
 }
 
 /** Runs `work` with a server that is there for it only. */
-export async function withServer<R>(work: (bench: Bench) => Promise<R>): Promise<R> {
-  const postgres = await startPostgres();
+export async function withServer<R>(work: (bench: Bench) => Promise<R>, options?: PostgresOptions): Promise<R> {
+  const postgres = await startPostgres(options);
   const client = new Client({ connectionString: postgres.url });
   try {
     await client.connect();
