@@ -30,17 +30,16 @@ type WithStore = <R>(work: (store: string) => Promise<R>) => Promise<R>;
 /** What is moved, and where to. */
 interface Moving {
   bench: Bench;
-  /** The same sessions three times: in an SQLite file, in a schema, and in an archive. */
+  /** As many sessions in an SQLite file, in a schema, and in an archive of the file. */
   file: string;
   schema: string;
   archive: string;
   events: number;
 }
 
-const withEmptyFile: WithStore = (work) => withFile(work);
-const withEmptySchema = (bench: Bench): WithStore => {
+function withEmptySchema(bench: Bench): WithStore {
   return (work) => withSchema(bench, (schema) => work(urlOf(schema)));
-};
+}
 
 /** What was written before does not slow down what is measured next, which may use the same disk. */
 async function writeBack({ client }: Bench): Promise<void> {
@@ -73,13 +72,13 @@ function commands({ bench, file, schema, archive, events }: Moving) {
   const out = (store: string) =>
     withFile((target) => run("export", "--store", store, "--output", target.replace(/\.db$/, ".jsonl")));
   return {
-    "import into SQLite": () => into(withEmptyFile),
+    "import into SQLite": () => into(withFile),
     "import into Postgres": () => into(withEmptySchema(bench)),
     "export from SQLite": () => out(file),
     "export from Postgres": () => out(urlOf(schema)),
-    "copy from SQLite to SQLite": () => copy(file, withEmptyFile),
+    "copy from SQLite to SQLite": () => copy(file, withFile),
     "copy from SQLite to Postgres": () => copy(file, withEmptySchema(bench)),
-    "copy from Postgres to SQLite": () => copy(urlOf(schema), withEmptyFile),
+    "copy from Postgres to SQLite": () => copy(urlOf(schema), withFile),
   };
 }
 
