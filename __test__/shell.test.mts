@@ -136,9 +136,9 @@ describe("docs/moving.md", { skip, concurrency: true }, () => {
     assert.equal(printed.length, 3);
     assert.match(printed[2]!, /^1 sessions? with 15 events .* copied to /);
     const again = await printedBy([whileItRuns![1]!.command], surroundings);
-    assert.match(again[0]!, /^0 sessions with 0 events .*; 2 were there already\n/);
+    assert.match(again[0]!, /^0 sessions with 0 events .*; already there: 2\n/);
     const [some] = await printedBy(commandsUnder("### What it does"), surroundings);
-    assert.match(some!, / copied to .*claude\.db; 0 were there already\n/);
+    assert.match(some!, / copied to .*claude\.db; already there: 0\n/);
   });
 
   test("exports and imports, the very file that it shows too, and names a line that was changed", async (t) => {

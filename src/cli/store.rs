@@ -91,7 +91,7 @@ impl StoreArguments {
                 (store, name)
             }
             StoreOptions::Postgres(options) => {
-                let name = options.target.name().to_owned();
+                let name = self.name()?;
                 (Arc::new(PostgresStore::open(options, deliver)?), name)
             }
         };

@@ -91,7 +91,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     match copied.different {
         0 => Ok(()),
         count => Err(Failure::Failed(format!(
-            "{} different in {name}, and left as they are there: copy them into another store to have both",
+            "{} different in {name}, and unchanged there: copy into another store to have both",
             match count {
                 1 => String::from("1 session is"),
                 count => format!("{} are", counted(count, "session")),
@@ -125,7 +125,7 @@ fn print(copied: &Copied, name: &str, context: &mut Context<'_>) -> Result<(), F
         "would be copied"
     };
     context.output.line(format_args!(
-        "{} with {} ({}) {would_be} to {}; {} were there already",
+        "{} with {} ({}) {would_be} to {}; already there: {}",
         counted(copied.sessions, "session"),
         counted(copied.events, "event"),
         bytes(copied.bytes),

@@ -79,6 +79,6 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
         return context.output.json(&Exported { total, file });
     }
     let (sessions, events) = (counted(total.sessions, "session"), counted(total.events, "event"));
-    let line = format!("{sessions} with {events} are in {file}");
+    let line = format!("{sessions} with {events} written to {file}");
     context.output.line(Printable(&line))
 }

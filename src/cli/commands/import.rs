@@ -148,7 +148,7 @@ fn print(imported: &Copied, is_dry_run: bool, name: &str, context: &mut Context<
     } = imported;
     let done = if is_dry_run { "would be imported" } else { "imported" };
     context.output.line(format_args!(
-        "{} with {} {done} into {}; {unchanged} were there already",
+        "{} with {} {done} into {}; already there: {unchanged}",
         counted(*sessions, "session"),
         counted(*events, "event"),
         Printable(name)
