@@ -60,16 +60,17 @@ async function hasExactly(target: PostgresSessionPersistDriver, ids: string[], f
 
 test("a place that somebody takes meanwhile refuses its session, and no other", async (t) => {
   const target = await ready(t);
-  const other = eventAt("s0", 3, { id: "of another" });
-  const large = [1, 2, 3].map((index) => largeEventAt("s0", index, 1_100_000));
+  const other = eventAt("s0", 6, { id: "of another" });
+  // Four fill a step.
+  const large = [1, 2, 3, 4, 5, 6].map((index) => largeEventAt("s0", index, 1_100_000));
   const growing: SessionSource = {
     ...source,
     listEvents: async (request) => {
       if (request.sessionId !== "s0") return source.listEvents(request);
-      if (request.cursor === undefined) return { items: large.slice(0, 2), nextCursor: "2" };
+      if (request.cursor === undefined) return { items: large.slice(0, 5), nextCursor: "5" };
       while ((await target.listEvents({ sessionId: "s0", limit: 1 })).items.length === 0);
       await target.insertEvent("s0", other);
-      return { items: large.slice(2) };
+      return { items: large.slice(5) };
     },
   };
   assert.deepEqual(await left(growing, target), ["s0 otherEvents"]);

@@ -132,10 +132,10 @@ export function copies(name: string, newStorage: (t: TestContext) => Promise<Sto
       await assert.rejects(copySessions(generated({ sessions: 9, events: 900 }), target, { onProgress }), refusal);
     });
 
-    /** Sessions of one or two steps, of events that are a step each. Of the last one the source never says which events it has. */
-    const silent = (target: Persist, steps: number, options?: CopySessionsOptions) => {
+    /** A session of so many events, of which four fill a step, and one of which the source never says which events it has. */
+    const silent = (target: Persist, length: number, options?: CopySessionsOptions) => {
       const source = generated({ sessions: 2, events: 0 });
-      const items = Array.from({ length: steps }, (_, index) => largeEventAt("s0", index + 1, 1_100_000));
+      const items = Array.from({ length }, (_, index) => largeEventAt("s0", index + 1, 1_100_000));
       const listEvents: SessionSource["listEvents"] = async ({ sessionId }) =>
         sessionId === "s0" ? { items } : new Promise<never>(() => {});
       return copySessions({ ...source, listEvents }, target, options);
@@ -144,27 +144,27 @@ export function copies(name: string, newStorage: (t: TestContext) => Promise<Sto
     test("a session that fits into a step is there together with its record, whatever comes after it", async (t) => {
       const target = await open(t);
       const stopping = new AbortController();
-      const copying = silent(target, 1, { signal: stopping.signal });
+      const copying = silent(target, 4, { signal: stopping.signal });
       while ((await target.listEvents({ sessionId: "s0", limit: 1 })).items.length === 0);
       assert.ok(await target.getSession("s0"));
       stopping.abort();
       await assert.rejects(copying, { name: "AbortError" });
-      assert.equal((await allEvents(target, "s0")).length, 1);
+      assert.equal((await allEvents(target, "s0")).length, 4);
     });
 
     test("ended while the last events of a longer session are stored: it stays whole", async (t) => {
       const target = await open(t);
       const stopping = new AbortController();
-      const copying = silent(target, 2, { signal: stopping.signal });
+      const copying = silent(target, 8, { signal: stopping.signal });
       while (!(await target.getSession("s0")));
       stopping.abort();
       await assert.rejects(copying, { name: "AbortError" });
-      assert.equal((await allEvents(target, "s0")).length, 2);
+      assert.equal((await allEvents(target, "s0")).length, 8);
     });
 
     test("closing the target ends it, also while the source says nothing", async (t) => {
       const target = await open(t);
-      const copying = silent(target, 1);
+      const copying = silent(target, 4);
       while (!(await target.getSession("s0")));
       await Promise.all([assert.rejects(copying, { code: "ERR_PERSIST_CLOSED" }), target.close()]);
     });

@@ -36,10 +36,12 @@ impl Turns {
     }
 }
 
-/// A step is done that took so long, and whose caller had something else to do meanwhile: lets one of another process begin.
-pub fn leave_one(took: Duration) {
+/// A step is done that took so long, and whose caller had something else to do meanwhile: lets one of another process begin, unless
+/// there was time for that since the step was called.
+pub fn leave_one(called: Duration, took: Duration) {
+    let free = called.saturating_sub(took);
     if took > SHORTEST {
-        thread::sleep(SHORTEST);
+        thread::sleep(SHORTEST.saturating_sub(free));
     }
 }
 

@@ -1,6 +1,9 @@
-//! Loads what the target lacks, one step while the next is compared, and reads it back.
+//! Loads what the target lacks, one step while the next is compared, and reads it back. Where a step keeps nobody out there are two
+//! under way, of different sessions.
 
+use std::collections::VecDeque;
 use std::mem;
+use std::time::{Duration, Instant};
 
 use super::checksum;
 use super::compare::{Compared, End, Load};
@@ -10,13 +13,19 @@ use super::{Copied, MOST_DIFFERENCES};
 use crate::store::answer::Answer;
 use crate::store::error::ErrorKind;
 use crate::store::jobs::{Calls, Ended, JobAnswer, Pending, turns};
-use crate::store::load::{LoadStep, Loaded, TakeBack, TakenBack};
+use crate::store::load::{LoadStep, Loaded, PartResult, TakeBack, TakenBack};
 use crate::store::upkeep::UpkeepRequest;
+
+/// How many steps are under way at most.
+const MOST_UNDER_WAY: usize = 2;
 
 /// See the module's description.
 #[derive(Default)]
 pub(super) struct Loading {
-    under_way: Option<UnderWay>,
+    /// The oldest first.
+    under_way: VecDeque<UnderWay>,
+    /// Whether others could write during the last step.
+    is_shared: bool,
     /// New sessions of which some events are stored, and not the last ones: one at most, unless nobody knows what is.
     half: Vec<TakeBack>,
     /// The session that goes on and is not to be loaded any more.
@@ -31,13 +40,23 @@ pub(super) struct Loading {
 
 /// A step that is under way.
 struct UnderWay {
-    answer: Pending,
+    /// Nothing, where there is nothing to load.
+    answer: Option<Pending>,
+    began: Instant,
     /// Its sessions, and those between them that need nothing.
     sessions: Vec<Sent>,
     /// What is half loaded once it is done.
     half: Option<TakeBack>,
     /// The index of the last event of the session that was half loaded before and is whole with it.
     last_index: Option<i64>,
+}
+
+/// What a step was answered.
+#[derive(Default)]
+struct Answered {
+    sessions: Vec<Sent>,
+    /// What came of those that were to be loaded.
+    parts: Vec<PartResult>,
 }
 
 /// What was sent of a session.
@@ -54,12 +73,21 @@ struct SentLoad {
 }
 
 impl Loading {
-    /// Sends what is to be loaded of the next sessions, once the step before is stored; and reads that one back meanwhile.
+    /// Sends what is to be loaded of the next sessions, once a step before is stored; and reads that one back meanwhile.
     pub(super) fn load<P>(&mut self, store: &dyn Calls<P>, compared: Vec<Compared>) -> Result<(), Ended> {
-        let stored = self.settle(store)?;
-        let needs_nothing = self.send(store, compared)?;
-        self.verify(store, stored)?;
-        self.verify(store, needs_nothing)
+        let mut stored = Vec::new();
+        while self.is_busy() {
+            stored.extend(self.settle(store)?);
+        }
+        self.send(store, compared)?;
+        self.verify(store, stored)
+    }
+
+    /// Whether the next step must wait for one before it. What goes on in it is not to be stored first.
+    fn is_busy(&self) -> bool {
+        let goes_on = |step: &UnderWay| step.sessions.last().is_some_and(|sent| sent.end.is_none());
+        let most = if self.is_shared { MOST_UNDER_WAY } else { 1 };
+        self.under_way.len() >= most || self.under_way.back().is_some_and(goes_on)
     }
 
     /// Counts what would be loaded.
@@ -71,8 +99,10 @@ impl Loading {
 
     /// Waits for the last step, reads it back, and tells what was copied.
     pub(super) fn finish<P>(&mut self, store: &dyn Calls<P>) -> Result<(Copied, checksum::Sessions), Ended> {
-        let stored = self.settle(store)?;
-        self.verify(store, stored)?;
+        while !self.under_way.is_empty() {
+            let stored = self.settle(store)?;
+            self.verify(store, stored)?;
+        }
         Ok((mem::take(&mut self.copied), mem::take(&mut self.checksum)))
     }
 
@@ -84,12 +114,14 @@ impl Loading {
     /// Ends in the middle: what is half loaded of a new session does not stay.
     pub(super) fn give_up<P>(mut self, store: &dyn Calls<P>) -> Result<(), Ended> {
         // The step that is under way may make one whole. Why it fails, if it does, is not what ends the copy.
-        let _ = self.answered();
+        while !self.under_way.is_empty() {
+            let _ = self.answered();
+        }
         let mut halves = self.half.iter();
         halves.try_for_each(|half| take_back(half, |request| store.clean_up(request)))
     }
 
-    fn send<P>(&mut self, store: &dyn Calls<P>, compared: Vec<Compared>) -> Result<Vec<Sent>, Ended> {
+    fn send<P>(&mut self, store: &dyn Calls<P>, compared: Vec<Compared>) -> Result<(), Ended> {
         let mut step = LoadStep::default();
         let (mut half, mut last_index) = (None, None);
         let mut sessions = Vec::with_capacity(compared.len());
@@ -113,17 +145,19 @@ impl Loading {
             });
             sessions.push(Sent { session_id, load, end });
         }
-        if step.parts.is_empty() {
-            return Ok(sessions);
-        }
-        let answer = store.begin(UpkeepRequest::Load(step).into())?;
-        self.under_way = Some(UnderWay {
+        let answer = if step.parts.is_empty() {
+            None
+        } else {
+            Some(store.begin(UpkeepRequest::Load(step).into())?)
+        };
+        self.under_way.push_back(UnderWay {
             answer,
+            began: Instant::now(),
             sessions,
             half,
             last_index,
         });
-        Ok(Vec::new())
+        Ok(())
     }
 
     /// What is to be taken back of a session once this is loaded and nothing follows.
@@ -139,11 +173,9 @@ impl Loading {
         }))
     }
 
-    /// Waits for the step that is under way, and gives back what it stored.
+    /// Waits for the oldest step that is under way, and gives back what it stored.
     fn settle<P>(&mut self, store: &dyn Calls<P>) -> Result<Vec<Sent>, Ended> {
-        let Some((mut sessions, Loaded { parts, took })) = self.answered()? else {
-            return Ok(Vec::new());
-        };
+        let Answered { mut sessions, parts } = self.answered()?;
         let with_parts = sessions.iter_mut().filter(|sent| sent.load.is_some());
         for (sent, result) in with_parts.zip(parts) {
             let Err(error) = result else { continue };
@@ -157,22 +189,28 @@ impl Loading {
             sent.load = None;
             sent.end = Some(End::Different(Difference::refused(&sent.session_id, &error)));
         }
-        turns::leave_one(took);
         Ok(sessions)
     }
 
-    /// Waits for the step that is under way, and notes what is half loaded now.
-    fn answered(&mut self) -> Result<Option<(Vec<Sent>, Loaded)>, Ended> {
-        let Some(under_way) = self.under_way.take() else {
-            return Ok(None);
+    /// Waits for the oldest step that is under way, and notes what is half loaded now.
+    fn answered(&mut self) -> Result<Answered, Ended> {
+        let Some(under_way) = self.under_way.pop_front() else {
+            return Ok(Answered::default());
         };
         let UnderWay {
             answer,
+            began,
             sessions,
             half,
             last_index,
         } = under_way;
-        let loaded = match answer.wait() {
+        let Some(answer) = answer else {
+            return Ok(Answered {
+                sessions,
+                parts: Vec::new(),
+            });
+        };
+        let Loaded { parts, took } = match answer.wait() {
             Ok(Answer::OfJob(JobAnswer::Loaded(loaded))) => loaded,
             ended => {
                 // It may be stored all the same: then this one is whole.
@@ -186,7 +224,7 @@ impl Loading {
         };
         let before = mem::replace(&mut self.half, half.into_iter().collect());
         let with_parts = sessions.iter().filter(|sent| sent.load.is_some());
-        for (sent, result) in with_parts.zip(&loaded.parts) {
+        for (sent, result) in with_parts.zip(&parts) {
             let Err(error) = result else { continue };
             self.half.retain(|half| half.session_id != sent.session_id);
             // What others have written since is not ours to remove.
@@ -195,7 +233,9 @@ impl Loading {
                 self.half.extend(ours.cloned());
             }
         }
-        Ok(Some((sessions, loaded)))
+        self.is_shared = took == Duration::ZERO;
+        turns::leave_one(began.elapsed(), took);
+        Ok(Answered { sessions, parts })
     }
 
     /// Reads back what was stored of these sessions.
@@ -255,12 +295,13 @@ impl Loading {
 
 fn take_back(half: &TakeBack, call: impl Fn(UpkeepRequest) -> Result<Answer, Ended>) -> Result<(), Ended> {
     loop {
+        let began = Instant::now();
         match call(UpkeepRequest::TakeBack(half.clone()))? {
             Answer::OfJob(JobAnswer::TakenBack(TakenBack { is_more, took, .. })) => {
                 if !is_more {
                     return Ok(());
                 }
-                turns::leave_one(took);
+                turns::leave_one(began.elapsed(), took);
             }
             answer => return Err(Ended::unexpected(&answer)),
         }

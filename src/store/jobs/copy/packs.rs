@@ -7,15 +7,18 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::source::{BYTES_AT_ONCE, EVENTS_AT_ONCE, Source, SourceSession};
+use super::source::{EVENTS_AT_ONCE, Source, SourceSession};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::jobs::Ended;
 
 /// Of how many sessions there are events in one pack at most.
 const MOST_PIECES: usize = 500;
 
+/// How much text is in one about: several of what a source hands over, since a transaction of each is synced.
+const BYTES: usize = 4 << 20;
+
 /// How many packs may wait.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 
 /// For how long a source may be silent before somebody looks at whether the copy is to go on.
 const SILENCE: Duration = Duration::from_millis(250);
@@ -74,7 +77,7 @@ impl Size {
     }
 
     fn is_full(self) -> bool {
-        self.events >= EVENTS_AT_ONCE || self.bytes >= BYTES_AT_ONCE
+        self.events >= EVENTS_AT_ONCE || self.bytes >= BYTES
     }
 }
 
@@ -179,7 +182,7 @@ impl Reading {
             events.append(&mut next);
         }
         // One that is nearly a pack by itself does not make another one twice as large.
-        if size.events > EVENTS_AT_ONCE / 2 || size.bytes > BYTES_AT_ONCE / 2 {
+        if size.events > EVENTS_AT_ONCE / 2 || size.bytes > BYTES / 2 {
             self.send()?;
         }
         self.pack.push(
