@@ -97,9 +97,12 @@ describe("at a terminal", { skip: noTerminal, concurrency: true }, () => {
     await terminal.until(/Go on\?/);
     terminal.type("y\r");
     await terminal.until(/Go on\? \[y\/N\] y\r\n/);
-    terminal.type(CTRL_C + CTRL_C);
+    // Two that come at once may be one signal: as people do, it goes on until it is heard.
+    const typing = setInterval(() => terminal.type(CTRL_C), 20);
+    const code = await terminal.ended;
+    clearInterval(typing);
     // Else it would wait for the lock, and say that others have it.
-    assert.equal(await terminal.ended, 130);
+    assert.equal(code, 130);
     assert.doesNotMatch(terminal.shown(), /error:/);
     other.exec("ROLLBACK");
     other.close();
