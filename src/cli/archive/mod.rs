@@ -13,7 +13,7 @@
 //! Where events are all there is of a session its first line is `{"session":null,"id":"..."}`. Nothing in a file says when it was
 //! written: two exports of one store are equal to the byte. Whether it is compressed, its first bytes say.
 //!
-//! [`format`](self::format) has the lines, [`writer`] writes them and [`reader`] reads them one by one; it is the only judge of what
+//! [`mod@format`] has the lines, [`writer`] writes them and [`reader`] reads them one by one; it is the only judge of what
 //! is wrong with one ([`problem`]). [`export`] is the job that reads a store, [`check`] goes through a file and collects what is wrong,
 //! and [`source`] hands a file to a copy.
 //! [`input`], [`output`], [`lines`] and [`compression`] are about bytes.

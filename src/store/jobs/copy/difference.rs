@@ -25,7 +25,7 @@ pub enum Reason {
     HasMore,
     /// At some place it has another event than the source, or none: it went on by itself, or was compacted or pruned.
     OtherEvents,
-    /// It has the same events, and another record or other labels, which stay ([`Known::Kept`]).
+    /// It has the same events, and another record or other labels, which stay ([`Known::Kept`](super::Known::Kept)).
     OtherRecord,
     /// The store refuses what the source has, as it does for the id of a session that was deleted lately.
     Refused,

@@ -1,6 +1,6 @@
 //! Goes through all sessions and events once, and says how many there are, which are the largest, and of which days and kinds.
 //!
-//! The store reads while another thread counts what was read before ([`counts`]).
+//! The store reads while another thread counts what was read before (`counts`).
 
 mod counts;
 
