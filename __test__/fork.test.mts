@@ -91,7 +91,8 @@ test("forks beside a process that writes to the source have its first events, wi
   while (through.length < 5 || through.at(-1) === through[0]) {
     while (!Array.isArray(await writer.next()));
     const { id } = await driver.forkSession("session-0", { id: `copy-${through.length}` });
-    through.push(Number((await driver.getLabels(id))["forkedThrough"]));
+    // What was stored first may be of another session.
+    through.push(Number((await driver.getLabels(id))["forkedThrough"] ?? 0));
   }
   writer.kill("SIGKILL");
   await writer.ended;

@@ -159,7 +159,7 @@ test("a session's later writes have their own time when the server is away at th
   t.after(() => proxy.close());
   for (const contested of [false, true]) {
     const session = `contested-${contested}`;
-    const driver = open(t, proxy.urlOf(url), { queryTimeoutMs: 3_000 });
+    const driver = open(t, proxy.urlOf(url), { queryTimeoutMs: 4_000 });
     await driver.updateSession(sessionOf(session));
     if (contested) {
       await query(url, INSERT, [session, 1]);
@@ -171,7 +171,7 @@ test("a session's later writes have their own time when the server is away at th
     const early = driver.updateSession(sessionOf(session, { agent: "early" }));
     await other.isInTheWayOf(1);
     // So much more time the later one has.
-    await delay(1_000);
+    await delay(2_000);
     const later = driver.updateSession(sessionOf(session, { agent: "later" }));
     proxy.refuse();
     proxy.cut();
