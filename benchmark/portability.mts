@@ -120,7 +120,7 @@ async function moving(bench: Bench): Promise<void> {
     "*import* checks the whole file before it stores anything; *import* and *copy* read back what they have stored, and",
   );
   say(
-    "compare. They write about a megabyte in a transaction, so that others may write meanwhile, and each is durable.",
+    "compare. They write at most four megabytes in a transaction, so that others may write meanwhile, and each is durable.",
   );
   say("Beside them the same rows as CSV are loaded into the same tables with the same indexes, as durably (WAL and");
   say(
