@@ -22,6 +22,12 @@ pub(super) struct Column {
     pub(super) fit: Fit,
 }
 
+impl Column {
+    pub(super) const fn new(header: &'static str, fit: Fit) -> Self {
+        Self { header, fit }
+    }
+}
+
 /// What becomes of a column where there is little room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fit {

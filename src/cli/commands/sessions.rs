@@ -107,18 +107,14 @@ fn written_cursor(text: &str) -> Result<Cow<'_, str>, Failure> {
 
 /// In order of their worth.
 const COLUMNS: [Column; 7] = [
-    column("id", Fit::Needed),
-    column("agent", Fit::Needed),
-    column("last event (UTC)", Fit::Needed),
-    column("created (UTC)", Fit::Wanted),
-    column("labels", Fit::Breaks),
-    column("destroyed (UTC)", Fit::Wanted),
-    column("sandbox", Fit::Wanted),
+    Column::new("id", Fit::Needed),
+    Column::new("agent", Fit::Needed),
+    Column::new("last event (UTC)", Fit::Needed),
+    Column::new("created (UTC)", Fit::Wanted),
+    Column::new("labels", Fit::Breaks),
+    Column::new("destroyed (UTC)", Fit::Wanted),
+    Column::new("sandbox", Fit::Wanted),
 ];
-
-const fn column(header: &'static str, fit: Fit) -> Column {
-    Column { header, fit }
-}
 
 fn rows(reading: &Reading<'_>, records: &[&str]) -> Result<Vec<[String; 7]>, Failure> {
     let records = records.iter().map(|text| SessionRecord::parse(text));

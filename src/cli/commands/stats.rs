@@ -188,11 +188,11 @@ fn print_largest(counted: &Surveyed, output: &mut Output) -> Result<(), Failure>
     });
     output.line(Listing {
         columns: [
-            column("id", Fit::Breaks),
-            column("agent", Fit::Wanted),
-            column("created (UTC)", Fit::Wanted),
-            column("events", Fit::Needed),
-            column("bytes", Fit::Needed),
+            Column::new("id", Fit::Breaks),
+            Column::new("agent", Fit::Wanted),
+            Column::new("created (UTC)", Fit::Wanted),
+            Column::new("events", Fit::Needed),
+            Column::new("bytes", Fit::Needed),
         ],
         rows: rows.collect(),
         room: output.room(),
@@ -231,18 +231,14 @@ fn print_kinds(counted: &Surveyed, output: &mut Output) -> Result<(), Failure> {
     });
     output.line(Listing {
         columns: [
-            column("kind", Fit::Breaks),
-            column("events", Fit::Needed),
-            column("bytes", Fit::Needed),
-            column("share", Fit::Wanted),
+            Column::new("kind", Fit::Breaks),
+            Column::new("events", Fit::Needed),
+            Column::new("bytes", Fit::Needed),
+            Column::new("share", Fit::Wanted),
         ],
         rows: rows.collect(),
         room: output.room(),
     })
-}
-
-fn column(header: &'static str, fit: Fit) -> Column {
-    Column { header, fit }
 }
 
 fn kind_name(kind: &CountedKind) -> &str {
