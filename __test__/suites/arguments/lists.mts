@@ -81,7 +81,10 @@ export function lists({ opened }: Drivers): void {
       await refused(list({ tenant: `${SECRET}\ud800` }), /^request\.labels\["tenant"\] must be well-formed Unicode/);
       await refused(list({ "\ud800": "a" }), /^the name of a label must be well-formed Unicode/);
       const many = Object.fromEntries(Array.from({ length: 65 }, (_, n) => [`label-${n}`, SECRET]));
-      await refused(list(many), /^sessions can be found by 64 labels at most, which is what a session may have; there are 65$/);
+      await refused(
+        list(many),
+        /^sessions can be found by 64 labels at most, which is what a session may have; there are 65$/,
+      );
       const { "label-0": _, ...most } = many;
       assert.deepEqual(await driver.listSessions({ labels: most }), { items: [] });
     });
