@@ -187,6 +187,13 @@ impl EventCap {
         }
     }
 
+    /// A session that was taken was not looked at. What is remembered of it may be older than some of its events: those that were
+    /// stored while another look at a session of which nothing was known was under way.
+    pub fn look_again(&mut self, session_id: &str) {
+        self.forget(session_id);
+        insert(&mut self.unlooked, session_id);
+    }
+
     /// A session that was taken is seen to the next time as well, if it has, or may have, too many.
     pub fn put_back(&mut self, session_id: &str) {
         match self.tallies.get(session_id) {
@@ -305,6 +312,21 @@ mod tests {
         assert!(caps.is_due());
         assert_eq!(caps.take(Extent::Due), ["many"].map(Box::from));
         assert_eq!(caps.take(Extent::All), ["few"].map(Box::from));
+    }
+
+    #[test]
+    fn a_look_that_fails_is_made_again_whatever_the_look_before_it_has_found() {
+        let mut caps = capped(10);
+        caps.stored("s", None);
+        assert_eq!(caps.take(Extent::Due), ["s"].map(Box::from));
+        // More is stored before the first look is answered, which has not seen it.
+        caps.stored("s", None);
+        caps.counted("s", 10, None);
+        caps.put_back("s");
+        assert_eq!(caps.take(Extent::Due), ["s"].map(Box::from));
+        caps.look_again("s");
+        assert!(caps.is_due());
+        assert_eq!(caps.take(Extent::Due), ["s"].map(Box::from));
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl Trimming {
                     Err(failure) => {
                         let mut events = events.borrow_mut();
                         for session_id in chunk.iter().chain(rest.flatten()) {
-                            events.put_back(session_id);
+                            events.look_again(session_id);
                         }
                         return Err(self.in_the_way(failure, "removing what is over the caps from"));
                     }
@@ -258,7 +258,7 @@ impl Trimming {
                 Err(failure) if failure.remedy == Remedy::AnotherTime => {
                     is_locked = true;
                     self.pace.note_failure(&failure);
-                    caps.borrow_mut().put_back(session_id);
+                    caps.borrow_mut().look_again(session_id);
                 }
                 Err(failure) => self.refused_events(session_id, failure),
             }
