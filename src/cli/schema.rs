@@ -1,7 +1,8 @@
 //! What the tables of the store lack, and the SQL of it, without opening the store. `migrate` calls it.
 
 use super::failure::Failure;
-use super::store::{Access, StoreArguments, StoreOptions, name_of};
+use super::store::{StoreArguments, StoreOptions, name_of};
+use crate::store::access::Access;
 use crate::store::error::StoreError;
 use crate::store::postgres::{self, Role};
 use crate::store::sqlite;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::calls::NoCaller;
 use super::failure::Failure;
 use super::text::Printable;
+use crate::store::access::Access;
 use crate::store::cap::Caps;
 use crate::store::error::{ErrorKind, Quoted, StoreError};
 use crate::store::jobs::{JobStore, Recipient, deliver_to};
@@ -44,17 +45,6 @@ pub(super) struct StoreArguments {
         hide_default_value = true
     )]
     table_prefix: String,
-}
-
-/// What a command may do with a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    /// Read what is there.
-    Read,
-    /// Change what is there, but not the tables.
-    Write,
-    /// Create the tables, and bring older ones up to date.
-    Migrate,
 }
 
 /// How a store of either kind is opened.
@@ -163,11 +153,7 @@ impl StoreArguments {
         }
         Ok(SqliteOptions {
             target: sqlite::Target {
-                access: match access {
-                    Access::Read => sqlite::Access::Read,
-                    Access::Write => sqlite::Access::Write,
-                    Access::Migrate => sqlite::Access::Migrate,
-                },
+                access,
                 ..sqlite::Target::new(location)
             },
             tables: self.sqlite_tables()?,
@@ -184,11 +170,7 @@ impl StoreArguments {
         };
         let target = postgres::Target::parse(connection, &postgres::Environment::of_process())?;
         Ok(PostgresOptions {
-            access: match access {
-                Access::Read => postgres::Access::Read,
-                Access::Write => postgres::Access::Write,
-                Access::Migrate => postgres::Access::Migrate,
-            },
+            access,
             index_conflict: IndexConflict::Reject,
             max_connections: 4,
             ..PostgresOptions::new(target, self.postgres_tables()?)

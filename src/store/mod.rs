@@ -3,6 +3,7 @@
 //! What every backend shares stands in this folder, and each file says what it is for: ARCHITECTURE.md has the list. A backend adds
 //! its SQL and its connections in a folder of its own, and is a [`Store`].
 
+pub mod access;
 pub mod address;
 mod answer;
 pub mod backlog;

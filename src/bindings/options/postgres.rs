@@ -14,10 +14,10 @@ use crate::bindings::error::Failure;
 use crate::bindings::fields::Fields;
 use crate::bindings::password::PasswordFunction;
 use crate::bindings::realm::Realm;
+use crate::store::access::Access;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::postgres::{
-    Access, ConnectionOptions, DEFAULT_SCHEMA, Environment, Password, PostgresOptions, SslMode, SslOptions, Tables,
-    Target,
+    ConnectionOptions, DEFAULT_SCHEMA, Environment, Password, PostgresOptions, SslMode, SslOptions, Tables, Target,
 };
 
 pub(super) const NAMES: Names = Names {

@@ -5,8 +5,9 @@ use napi::bindgen_prelude::Unknown;
 use super::unknown::Names;
 use super::{Parsed, postgres};
 use crate::bindings::error::Failure;
+use crate::store::access::Access;
 use crate::store::error::StoreError;
-use crate::store::sqlite::{Access, Checkpoints, Durability, Location, SqliteOptions, Tables, Target};
+use crate::store::sqlite::{Checkpoints, Durability, Location, SqliteOptions, Tables, Target};
 
 pub(super) const NAMES: Names = Names {
     class: "SQLiteSessionPersistDriver",

@@ -6,8 +6,9 @@ use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
 use crate::cli::numbers::{bytes, counted};
 use crate::cli::selection::Selected;
-use crate::cli::store::{Access, OpenStore};
+use crate::cli::store::OpenStore;
 use crate::cli::text::Printable;
+use crate::store::access::Access;
 use crate::store::jobs::copy::{Copied, Copy, CopyOptions, Known, StoreSource, identity};
 use crate::store::mode::Mode;
 

@@ -13,8 +13,8 @@ use crate::cli::calls::{HowFar, Unit, run_job};
 use crate::cli::failure::Failure;
 use crate::cli::numbers::counted;
 use crate::cli::selection::Selected;
-use crate::cli::store::Access;
 use crate::cli::text::Printable;
+use crate::store::access::Access;
 use crate::store::jobs::copy::StoreSource;
 
 /// See the help.

@@ -12,8 +12,9 @@ use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
 use crate::cli::numbers::counted;
 use crate::cli::stderr::say;
-use crate::cli::store::{Access, OpenStore};
+use crate::cli::store::OpenStore;
 use crate::cli::text::Printable;
+use crate::store::access::Access;
 use crate::store::jobs::copy::{Copied, Copy, CopyOptions, Known};
 use crate::store::mode::Mode;
 

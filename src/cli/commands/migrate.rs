@@ -6,8 +6,8 @@ use crate::cli::Context;
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
 use crate::cli::schema::Lacking;
-use crate::cli::store::Access;
 use crate::cli::text::Printable;
+use crate::store::access::Access;
 use crate::store::postgres::Role;
 use crate::store::tables::plan::{MigrationPlan, Others, PlannedStep, SqlStep, Work};
 

@@ -6,7 +6,8 @@ use crate::cli::conditions::Conditions;
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
 use crate::cli::numbers::{bytes, counted};
-use crate::cli::store::{Access, OpenStore};
+use crate::cli::store::OpenStore;
+use crate::store::access::Access;
 use crate::store::jobs::prune::{Kept, Prune, Removed};
 use crate::store::mode::Mode;
 

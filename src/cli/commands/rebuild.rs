@@ -7,7 +7,8 @@ use crate::cli::calls::{HowFar, Unit, run_job};
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
 use crate::cli::numbers::{bytes, counted};
-use crate::cli::store::{Access, OpenStore};
+use crate::cli::store::OpenStore;
+use crate::store::access::Access;
 use crate::store::jobs::rebuild::{Copied, Rebuild};
 use crate::store::tables::layout::Layout;
 

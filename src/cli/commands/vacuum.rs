@@ -5,7 +5,8 @@ use crate::cli::calls::{HowFar, Unit, run_job};
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
 use crate::cli::numbers::bytes;
-use crate::cli::store::{Access, OpenStore};
+use crate::cli::store::OpenStore;
+use crate::store::access::Access;
 use crate::store::jobs::vacuum::{Freed, Vacuum};
 
 /// See the help.

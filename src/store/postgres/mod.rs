@@ -52,11 +52,12 @@ use tokio::sync::mpsc;
 pub use login::{
     ConnectionOptions, Environment, Password, PasswordSource, SslMode, SslOptions, Target, take_parameter,
 };
-pub use options::{Access, PostgresOptions};
+pub use options::PostgresOptions;
 pub use tables::{DEFAULT_SCHEMA, Role, Tables, creation, grants, plan};
 
 use serve::{Call, refuse, run};
 
+use super::access::Access;
 use super::address::StoreAddress;
 use super::backlog::Backlog;
 use super::error::{ErrorKind, StoreError};

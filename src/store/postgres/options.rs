@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::login::Target;
 use super::tables::Tables;
 use crate::store::IndexConflict;
+use crate::store::access::Access;
 use crate::store::cap::Caps;
 
 /// How a store is opened.
@@ -14,7 +15,7 @@ pub struct PostgresOptions {
     pub target: Target,
     /// What its tables are called.
     pub tables: Tables,
-    /// Whether the tables may be created and changed.
+    /// What may be done with it.
     pub access: Access,
     /// What to do with an event whose place is taken.
     pub index_conflict: IndexConflict,
@@ -30,17 +31,6 @@ pub struct PostgresOptions {
     pub idle_timeout: Option<Duration>,
     /// How long a connection is kept at all; always, if none.
     pub max_lifetime: Option<Duration>,
-}
-
-/// What a driver may do to the tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Create them, and bring older ones up to date.
-    Migrate,
-    /// Use them as they are.
-    Write,
-    /// Read them as they are.
-    Read,
 }
 
 impl PostgresOptions {

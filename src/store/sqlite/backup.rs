@@ -15,9 +15,10 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use serde::Serialize;
 
 use super::checkpoints::{self, Checkpoints};
-use super::connection::{Access, Location, Target};
+use super::connection::{Location, Target};
 use super::error::store_error;
 use super::shared::{Shared, Stay};
+use crate::store::access::Access;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::jobs::{Calls, Ended, Job};
 use place::{Partial, Place};

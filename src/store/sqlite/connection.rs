@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::checkpoints::{self, Checkpoints};
 use super::error::{is_busy, kind_of_file_error, store_error};
+use crate::store::access::Access;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::message::{StoreOption, message};
 use crate::store::partial_file::private_file;
@@ -30,17 +31,6 @@ pub enum Durability {
     Full,
     /// It survives the end of the process; a power cut may take the last transactions, never the database.
     Normal,
-}
-
-/// What a driver may do with a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Read and write; create the file and change its tables as needed.
-    Migrate,
-    /// Read and write a file whose tables are ready.
-    Write,
-    /// Read a file whose tables are ready.
-    Read,
 }
 
 /// Where the database is.

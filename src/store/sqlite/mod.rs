@@ -35,7 +35,7 @@ use std::time::Instant;
 
 pub use backup::{Backup, BackupRequest, Copied};
 pub use checkpoints::Checkpoints;
-pub use connection::{Access, Durability, Location, Target};
+pub use connection::{Durability, Location, Target};
 pub use tables::{Tables, creation, plan};
 
 use ahead::ReaderAhead;
@@ -47,6 +47,7 @@ use readers::{ReaderId, ReaderTask};
 use shared::{Shared, WriterTask};
 use write::Writer;
 
+use super::access::Access;
 use super::address::{StoreAddress, System};
 use super::cap::{Caps, Extent};
 use super::commit::commit_batch;
