@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::open::Open;
 use super::promises::Ticket;
-use crate::store::error::{ErrorKind, StoreError, catching};
+use crate::store::error::{StoreError, catching};
 use crate::store::jobs::{self, Calls, Ended, JobStore, Pending};
 use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::WriteRequest;
@@ -68,12 +68,7 @@ impl Job {
             calls.news.say(done, true);
         };
         let begun = thread::Builder::new().name(String::from("persist-job")).spawn(run);
-        begun.map_err(|error| {
-            StoreError::new(
-                ErrorKind::Unavailable,
-                format!("starting a thread failed: {error}; close drivers that are not used"),
-            )
-        })?;
+        begun.map_err(|error| StoreError::no_thread(&error))?;
         Ok(Self {
             open: Rc::clone(open),
             news,

@@ -1,6 +1,7 @@
 //! The one error type of the store. `bindings` turns it into a JavaScript error.
 
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -189,6 +190,15 @@ impl StoreError {
         Self::new(
             ErrorKind::Internal,
             format!("{what}: this is a mistake of sandbox-agent-persist; please report it"),
+        )
+    }
+
+    /// The system has no thread for us.
+    #[must_use]
+    pub fn no_thread(error: &io::Error) -> Self {
+        Self::new(
+            ErrorKind::Unavailable,
+            format!("starting a thread failed: {error}; close drivers that are not used, or end other programs"),
         )
     }
 

@@ -60,7 +60,7 @@ use serve::{Call, refuse, run};
 use super::access::Access;
 use super::address::StoreAddress;
 use super::backlog::Backlog;
-use super::error::{ErrorKind, StoreError};
+use super::error::StoreError;
 use super::follow::FollowerId;
 use super::statistics::Statistics;
 use super::write::WriteRequest;
@@ -81,12 +81,7 @@ pub struct PostgresStore<T: Send + 'static> {
 impl<T: Send + 'static> PostgresStore<T> {
     /// Begins to connect.
     pub fn open(options: PostgresOptions, deliver: Deliver<T>) -> Result<Self, StoreError> {
-        let not_started = |error: std::io::Error| {
-            StoreError::new(
-                ErrorKind::Unavailable,
-                format!("starting a thread failed: {error}; close drivers that are not used"),
-            )
-        };
+        let not_started = |error: std::io::Error| StoreError::no_thread(&error);
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()

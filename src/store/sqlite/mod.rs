@@ -51,7 +51,7 @@ use super::access::Access;
 use super::address::{StoreAddress, System};
 use super::cap::{Caps, Extent};
 use super::commit::commit_batch;
-use super::error::{ErrorKind, StoreError, catching};
+use super::error::{StoreError, catching};
 use super::follow::{FollowerId, Look};
 use super::statistics::{Held, Statistics};
 use super::write::WriteRequest;
@@ -167,12 +167,7 @@ fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), S
         .name(name.to_owned())
         .spawn(run)
         .map(drop)
-        .map_err(|error| {
-            StoreError::new(
-                ErrorKind::Unavailable,
-                format!("starting a thread failed: {error}; close drivers that are not used"),
-            )
-        })
+        .map_err(|error| StoreError::no_thread(&error))
 }
 
 /// The writer thread: opens the database, commits batch after batch, and closes it last.

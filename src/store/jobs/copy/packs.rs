@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::source::{EVENTS_AT_ONCE, Source, SourceSession};
-use crate::store::error::{ErrorKind, StoreError};
+use crate::store::error::StoreError;
 use crate::store::jobs::Ended;
 
 /// Of how many sessions there are events in one pack at most.
@@ -110,15 +110,9 @@ impl Packs {
             }
         };
         let reader = thread::Builder::new().name(String::from("persist-source")).spawn(read);
-        let reader = reader.map_err(|error| {
-            StoreError::new(
-                ErrorKind::Unavailable,
-                format!("starting a thread failed: {error}; close drivers that are not used"),
-            )
-        })?;
         Ok(Self {
             packs,
-            reader: Some(reader),
+            reader: Some(reader.map_err(|error| StoreError::no_thread(&error))?),
         })
     }
 

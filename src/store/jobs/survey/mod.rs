@@ -16,7 +16,7 @@ use super::pages::Pages;
 use super::{Calls, Ended, Job, JobAnswer};
 use crate::store::ReadRequest;
 use crate::store::answer::Answer;
-use crate::store::error::{ErrorKind, StoreError};
+use crate::store::error::StoreError;
 use crate::store::list::{Order, SessionFilter, SessionList};
 use crate::store::model::SessionRecord;
 use crate::store::page::items;
@@ -75,12 +75,7 @@ impl Job for Survey {
             let counting = thread::Builder::new()
                 .name(String::from("persist-survey"))
                 .spawn_scoped(scope, || count(pieces, self.largest))
-                .map_err(|error| {
-                    StoreError::new(
-                        ErrorKind::Unavailable,
-                        format!("starting a thread failed: {error}; end programs that are not used"),
-                    )
-                })?;
+                .map_err(|error| StoreError::no_thread(&error))?;
             let mut reading = Reading {
                 store,
                 sender,
