@@ -78,7 +78,7 @@ pub(super) fn run_job<J: Job>(
     if let Some(progress) = &calls.progress {
         progress.bar.finish_and_clear();
     }
-    done.map_err(|ended| Failure::of_job(ended, stop.code()))
+    done.map_err(|ended| Failure::of_job(ended, stop))
 }
 
 impl<'a, P> Progress<'a, P> {

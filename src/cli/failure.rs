@@ -6,6 +6,7 @@ use clap::error::ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingSu
 use thiserror::Error;
 
 use super::stderr::say;
+use super::stop::Stop;
 use super::store::option_name;
 use super::text::Printable;
 use crate::store::error::{ErrorKind, StoreError};
@@ -76,11 +77,11 @@ fn without_urls(text: String, arguments: &[String]) -> String {
 }
 
 impl Failure {
-    /// What a job ended with, where `code` is the exit code of a command that the user ends.
-    pub(super) fn of_job(ended: Ended, code: u8) -> Self {
+    /// What a job ended with.
+    pub(super) fn of_job(ended: Ended, stop: &Stop) -> Self {
         match ended {
             Ended::Failed(error) => Self::Store(error),
-            Ended::Stopped => Self::Stopped(code),
+            Ended::Stopped => Self::Stopped(stop.code()),
         }
     }
 

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::calls::NoCaller;
 use super::failure::Failure;
 use super::stop::Stop;
 use super::store::OpenStore;
-use crate::store::error::{Quoted, StoreError};
+use crate::store::error::StoreError;
 use crate::store::jobs::pages::Pages;
-use crate::store::jobs::{Ended, JobAnswer, JobStore};
+use crate::store::jobs::{Ended, JobAnswer};
 use crate::store::list::{EventList, List, ListRequest, Order};
 use crate::store::model::SessionEvent;
 use crate::store::page::{PageSize, items};
@@ -17,25 +16,19 @@ use crate::store::{Answer, ReadRequest};
 
 /// See the module's description.
 pub(super) struct Reading<'a> {
-    store: &'a JobStore<NoCaller>,
-    /// What the store is called.
-    name: &'a str,
+    store: &'a OpenStore,
     stop: &'a Arc<Stop>,
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn of(store: &'a OpenStore, stop: &'a Arc<Stop>) -> Self {
-        Self {
-            store: &store.calls,
-            name: &store.name,
-            stop,
-        }
+        Self { store, stop }
     }
 
     /// Waits for what the store reads.
     pub(super) fn read(&self, request: ReadRequest) -> Result<Answer, Failure> {
         self.check()?;
-        Ok(self.store.read(request)?)
+        Ok(self.store.calls.read(request)?)
     }
 
     /// The next page; nothing after the last one.
@@ -45,27 +38,23 @@ impl<'a> Reading<'a> {
     {
         self.check()?;
         pages
-            .next(self.store)
-            .map_err(|ended| Failure::of_job(ended, self.stop.code()))
+            .next(&self.store.calls)
+            .map_err(|ended| Failure::of_job(ended, self.stop))
     }
 
     /// The answers to several reads, which the store does at once where it can.
     pub(super) fn read_all(&self, requests: Vec<ReadRequest>) -> Result<Vec<Answer>, Failure> {
         self.check()?;
-        Ok(self.store.read_all(requests)?)
+        Ok(self.store.calls.read_all(requests)?)
     }
 
-    /// The JSON text of a session's record.
+    /// The JSON text of a session's record; nothing where events are all there is of it so far. Fails if there is nothing at all.
     pub(super) fn session(&self, id: &str) -> Result<Option<String>, Failure> {
         match self.read(ReadRequest::GetSession { id: id.to_owned() })? {
             Answer::Json(record) => Ok(Some(record)),
-            _ => Ok(None),
+            _ if self.newest_index(id)?.is_some() => Ok(None),
+            _ => Err(self.store.has_no(id)),
         }
-    }
-
-    /// Whether the session has events. One that is new has some before its record is written.
-    pub(super) fn has_events(&self, id: &str) -> Result<bool, Failure> {
-        Ok(self.newest_index(id)?.is_some())
     }
 
     /// The index of the session's newest event.
@@ -94,7 +83,7 @@ impl<'a> Reading<'a> {
         };
         match self.read(request)? {
             Answer::OfJob(JobAnswer::OldestOfNewest(index)) => Ok(index.map(|index| index - 1)),
-            answer => Err(Failure::of_job(Ended::unexpected(&answer), self.stop.code())),
+            answer => Err(Failure::of_job(Ended::unexpected(&answer), self.stop)),
         }
     }
 
@@ -102,15 +91,6 @@ impl<'a> Reading<'a> {
     pub(super) fn labels(&self, id: &str) -> Result<BTreeMap<String, String>, Failure> {
         let session_id = id.to_owned();
         Ok(labels_of(&self.read(ReadRequest::GetLabels { session_id })?)?)
-    }
-
-    /// How a command ends that was given the id of a session that there is not.
-    pub(super) fn no_session(&self, id: &str) -> Failure {
-        Failure::NotFound(format!(
-            "there is no session {} in {}: `sandbox-agent-persist sessions` lists those that there are",
-            Quoted(id),
-            self.name
-        ))
     }
 
     /// Ends the command, if the user wants that.

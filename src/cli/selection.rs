@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use super::failure::Failure;
 use super::filters::Filters;
 use super::numbers::counted;
+use super::stop::Stop;
 use super::store::OpenStore;
 use crate::store::error::Quoted;
-use crate::store::jobs::copy::{Selection, check_all_there};
+use crate::store::jobs::copy::{Selection, first_absent};
 use crate::store::list::SessionFilter;
 
 /// The arguments that say which.
@@ -32,11 +33,13 @@ pub(super) struct Chosen {
 
 impl Selected {
     /// The sessions of this store that are meant. An id that is not there is an error.
-    pub(super) fn choose(&self, store: &OpenStore) -> Result<Chosen, Failure> {
+    pub(super) fn choose(&self, store: &OpenStore, stop: &Stop) -> Result<Chosen, Failure> {
         if !self.ids.is_empty() {
             let mut seen = HashSet::new();
             let ids: Vec<String> = self.ids.iter().filter(|id| seen.insert(*id)).cloned().collect();
-            check_all_there(&store.calls, &ids, &store.name).map_err(|ended| Failure::of_job(ended, 0))?;
+            if let Some(absent) = first_absent(&store.calls, &ids).map_err(|ended| Failure::of_job(ended, stop))? {
+                return Err(store.has_no(absent));
+            }
             let quoted: Vec<String> = ids.iter().map(|id| Quoted(id).to_string()).collect();
             return Ok(Chosen {
                 words: format!("session {}", quoted.join(", ")),

@@ -222,10 +222,10 @@ impl OpenStore {
         }
     }
 
-    /// There is no such session.
+    /// How a command ends that was given the id of a session that there is not.
     pub(super) fn has_no(&self, session_id: &str) -> Failure {
         Failure::NotFound(format!(
-            "there is no session {} in {}: `sessions` lists those that there are",
+            "there is no session {} in {}: `sandbox-agent-persist sessions` lists those that there are",
             Quoted(session_id),
             self.name
         ))

@@ -19,7 +19,7 @@ export function operate(newStore: NewStore): void {
     assert.deepEqual([listed.code, objects(listed)], [0, [{ project: "x = y" }]]);
     const unknown = await run(["label", "b", "c=d", "--yes"], { env });
     assert.equal(unknown.code, 3);
-    assert.match(unknown.stderr, /^error: there is no session "b" in .*`sessions` lists .*\n$/);
+    assert.match(unknown.stderr, /^error: there is no session "b" in .*`sandbox-agent-persist sessions` lists .*\n$/);
     const wrong = await run(["label", "a", "c"], { env });
     assert.match(wrong.stderr, /^error: invalid value 'c' .*: write NAME=VALUE, or NAME= to remove it .*\n$/);
     assert.equal(wrong.code, 2);

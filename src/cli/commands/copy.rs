@@ -6,6 +6,7 @@ use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
 use crate::cli::numbers::{bytes, counted};
 use crate::cli::selection::Selected;
+use crate::cli::stop::Stop;
 use crate::cli::store::OpenStore;
 use crate::cli::text::Printable;
 use crate::store::access::Access;
@@ -53,11 +54,11 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     let from_name = from.name()?;
     let from = from.open(Access::Read)?;
     let to = context.store.at(&arguments.to, arguments.to_table_prefix.as_deref());
-    let what = arguments.selected.choose(&from)?;
+    let what = arguments.selected.choose(&from, context.stop)?;
     let access = if arguments.dry_run { Access::Read } else { Access::Write };
     let store = to.open_if_any(access)?;
     if let Some(store) = &store {
-        refuse_itself(&from, store)?;
+        refuse_itself(&from, store, context.stop)?;
     }
     let name = to.name()?;
     let store = match store {
@@ -101,8 +102,8 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     }
 }
 
-fn refuse_itself(from: &OpenStore, to: &OpenStore) -> Result<(), Failure> {
-    let identity = |store: &OpenStore| identity(&store.calls).map_err(|ended| Failure::of_job(ended, 0));
+fn refuse_itself(from: &OpenStore, to: &OpenStore, stop: &Stop) -> Result<(), Failure> {
+    let identity = |store: &OpenStore| identity(&store.calls).map_err(|ended| Failure::of_job(ended, stop));
     if identity(from)? != identity(to)? {
         return Ok(());
     }

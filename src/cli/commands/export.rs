@@ -54,7 +54,7 @@ struct Exported {
 
 pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let store = context.store.open(Access::Read)?;
-    let chosen = arguments.selected.choose(&store)?;
+    let chosen = arguments.selected.choose(&store, context.stop)?;
     let output = match &arguments.output {
         Some(path) => Output::file(Place::of(path, arguments.force, Path::new(&store.name))?)?,
         None => Output::stdout(arguments.compress)?,

@@ -1,18 +1,19 @@
 //! `label`: sets, removes and lists a session's labels.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 use crate::cli::Context;
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
 use crate::cli::filters::by_name;
+use crate::cli::reading::labels_of;
 use crate::cli::store::OpenStore;
 use crate::cli::text::Printable;
+use crate::store::ReadRequest;
 use crate::store::access::Access;
-use crate::store::error::{Quoted, StoreError};
+use crate::store::error::Quoted;
 use crate::store::labels::{self, LabelChanges};
 use crate::store::single::SingleRequest;
-use crate::store::{Answer, ReadRequest};
 
 /// See the help.
 #[derive(Debug, clap::Args)]
@@ -44,12 +45,9 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     let done = label(arguments, &store, context);
     let labels = store.close_after(done)?;
     if context.output.is_json() {
-        return context.output.json_text(&labels);
+        return context.output.json(&labels);
     }
-    let labels: Map<String, Value> = serde_json::from_str(&labels)
-        .map_err(|error| StoreError::internal(&format!("labels could not be read: {error}")))?;
     labels.iter().try_for_each(|(name, value)| {
-        let value = value.as_str().unwrap_or_default();
         context
             .output
             .line(format_args!("{}={}", Printable(name), Printable(value)))
@@ -57,7 +55,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
 }
 
 /// Changes labels, and comes back with all of them.
-fn label(arguments: &Arguments, store: &OpenStore, context: &Context<'_>) -> Result<String, Failure> {
+fn label(arguments: &Arguments, store: &OpenStore, context: &Context<'_>) -> Result<BTreeMap<String, String>, Failure> {
     store.check_has(&arguments.id)?;
     if !arguments.changes.is_empty() {
         let mut changes = LabelChanges::default();
@@ -79,10 +77,7 @@ fn label(arguments: &Arguments, store: &OpenStore, context: &Context<'_>) -> Res
     let request = ReadRequest::GetLabels {
         session_id: arguments.id.clone(),
     };
-    match store.calls.read(request)? {
-        Answer::Json(labels) => Ok(labels),
-        answer => Err(StoreError::internal(&format!("labels were answered with {answer:?}")).into()),
-    }
+    Ok(labels_of(&store.calls.read(request)?)?)
 }
 
 /// `sets the labels a=1, b=2 and removes the label c`

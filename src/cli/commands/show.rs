@@ -44,9 +44,6 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     let store = context.store.open(Access::Read)?;
     let reading = Reading::of(&store, context.stop);
     let record = reading.session(&arguments.id)?;
-    if record.is_none() && !reading.has_events(&arguments.id)? {
-        return Err(reading.no_session(&arguments.id));
-    }
     if arguments.raw {
         raw(&reading, arguments, context.output)?;
     } else {

@@ -47,9 +47,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     let store = context.store.open(Access::Read)?;
     let reading = Reading::of(&store, context.stop);
     let id = &arguments.id;
-    if reading.session(id)?.is_none() && !reading.has_events(id)? {
-        return Err(reading.no_session(id));
-    }
+    reading.session(id)?;
     let after = match arguments.after {
         Some(index) => index,
         None => begin(&reading, id, arguments.last.unwrap_or(LAST), context.output.is_json())?,

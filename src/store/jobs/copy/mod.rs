@@ -15,7 +15,7 @@ mod target;
 
 pub use difference::{Difference, Reason};
 pub use source::{BYTES_AT_ONCE, EVENTS_AT_ONCE, Source, SourceSession};
-pub use store::{Selection, StoreSource, check_all_there, identity};
+pub use store::{Selection, StoreSource, first_absent, identity};
 
 use std::sync::{Mutex, PoisonError};
 

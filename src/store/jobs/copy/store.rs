@@ -264,26 +264,19 @@ pub fn identity<P>(store: &dyn Calls<P>) -> Result<String, Ended> {
     }
 }
 
-/// Refuses ids of sessions of which there is nothing.
-pub fn check_all_there<P>(store: &dyn Calls<P>, ids: &[String], name: &str) -> Result<(), Ended> {
+/// The first of these ids that is that of a session of which there is nothing.
+pub fn first_absent<'a, P>(store: &dyn Calls<P>, ids: &'a [String]) -> Result<Option<&'a str>, Ended> {
     for some in ids.chunks(SESSIONS_AT_ONCE) {
         let heads = heads(store, some)?;
         let without = some.iter().zip(heads).filter(|(_, head)| head.record.is_none());
         for (id, _) in without {
             let runs = events(store, &[Start::new(id, i64::MIN)], &mut EventSize(BYTES_AT_ONCE))?;
             if runs.iter().all(|run| run.events.is_empty()) {
-                return Err(StoreError::new(
-                    ErrorKind::NotFound,
-                    format!(
-                        "there is no session {} in {name}: `sessions` lists those that there are",
-                        Quoted(id)
-                    ),
-                )
-                .into());
+                return Ok(Some(id));
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn scan<P>(store: &dyn Calls<P>, scan: Scan) -> Result<Scanned, Ended> {
