@@ -24,8 +24,5 @@ pub(super) fn conditions(options: &Fields<'_>) -> Result<SessionConditions, Fail
 
 /// Whether they ask for a dry run.
 pub(super) fn mode(options: &Fields<'_>) -> Result<Mode, Failure> {
-    Ok(match options.boolean("dryRun")? {
-        Some(true) => Mode::DryRun,
-        Some(false) | None => Mode::Run,
-    })
+    Ok(Mode::of(options.boolean("dryRun")?.unwrap_or(false)))
 }

@@ -1,7 +1,7 @@
 //! The command line: reads arguments, opens a store, and runs a command over it. `bindings::command_line` calls [`run`].
 //!
 //! [`arguments`] has all commands and their help, and [`commands`] a file for each. What they share stands beside it: which store
-//! ([`store`], [`schema`]), which sessions ([`filters`], [`selection`], [`conditions`]), calling it ([`calls`], [`reading`]), what is printed ([`output`],
+//! ([`store`], [`schema`]), which sessions ([`filters`], [`selection`], [`conditions`], [`incoming`]), calling it ([`calls`], [`reading`]), what is printed ([`output`],
 //! [`stdout`], [`table`], [`bars`], [`transcript`], [`wrap`], [`text`], [`time`], [`numbers`]) and said beside it ([`stderr`]), asking before
 //! something is changed ([`confirm`]), and how a command ends ([`failure`], [`stop`]).
 
@@ -14,6 +14,7 @@ mod conditions;
 mod confirm;
 mod failure;
 mod filters;
+mod incoming;
 mod numbers;
 mod output;
 mod reading;

@@ -1,4 +1,4 @@
-//! Whether a job does its work, or only counts what there is to do. `bindings` asks for either, and `jobs` and their steps heed it.
+//! Whether a job does its work, or only counts what there is to do. Callers ask for either, and `jobs` and their steps heed it.
 
 /// See the module's description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,4 +7,12 @@ pub enum Mode {
     Run,
     /// It is counted, and everything stays as it is.
     DryRun,
+}
+
+impl Mode {
+    /// That of a caller who has asked for a dry run, or has not.
+    #[must_use]
+    pub fn of(dry_run: bool) -> Self {
+        if dry_run { Self::DryRun } else { Self::Run }
+    }
 }

@@ -4,6 +4,7 @@ use crate::cli::Context;
 use crate::cli::calls::{HowFar, Unit, run_job};
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
+use crate::cli::incoming::{Incoming, print_differences};
 use crate::cli::numbers::{bytes, counted};
 use crate::cli::selection::Selected;
 use crate::cli::stop::Stop;
@@ -50,35 +51,24 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
-    let from = context.store.at(&arguments.from, None);
-    let from_name = from.name()?;
-    let from = from.open(Access::Read)?;
+    let from = context.store.at(&arguments.from, None).open(Access::Read)?;
     let to = context.store.at(&arguments.to, arguments.to_table_prefix.as_deref());
     let what = arguments.selected.choose(&from, context.stop)?;
-    let access = if arguments.dry_run { Access::Read } else { Access::Write };
-    let store = to.open_if_any(access)?;
-    if let Some(store) = &store {
+    let mode = Mode::of(arguments.dry_run);
+    let incoming = Incoming {
+        store: &to,
+        mode,
+        confirmation: &arguments.confirmation,
+    };
+    let found = incoming.find()?;
+    if let Some(store) = &found {
         refuse_itself(&from, store, context.stop)?;
     }
     let name = to.name()?;
-    let store = match store {
-        _ if arguments.dry_run => store.map_or_else(OpenStore::empty, Ok)?,
-        Some(store) => {
-            let change = format!("This copies {} from {} to {name}", what.words, from_name);
-            arguments.confirmation.ask(&change, context)?;
-            store
-        }
-        None => {
-            let change = format!(
-                "This copies {} from {} to {name}, and creates its tables",
-                what.words, from_name
-            );
-            arguments.confirmation.ask(&change, context)?;
-            to.open(Access::Migrate)?
-        }
-    };
+    let change = format!("This copies {} from {} to {name}", what.words, from.name);
+    let store = incoming.agreed(found, &change, context)?;
     let options = CopyOptions {
-        mode: if arguments.dry_run { Mode::DryRun } else { Mode::Run },
+        mode,
         known: Known::Replaced,
     };
     let source = StoreSource::new(from.calls.clone(), what.selection);
@@ -117,10 +107,7 @@ fn print(copied: &Copied, name: &str, context: &mut Context<'_>) -> Result<(), F
     if context.output.is_json() {
         return context.output.json(copied);
     }
-    for difference in &copied.differences {
-        let line = format!("different: {}: {}", difference.session_id, difference.message);
-        context.output.line(Printable(&line))?;
-    }
+    print_differences(&copied.differences, context.output)?;
     let would_be = if copied.checksum.is_some() {
         "copied"
     } else {

@@ -10,11 +10,11 @@ use crate::cli::archive::{LineBound, Total};
 use crate::cli::calls::{HowFar, Unit, run_job};
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
+use crate::cli::incoming::{Incoming, print_differences};
 use crate::cli::numbers::counted;
 use crate::cli::stderr::say;
 use crate::cli::store::OpenStore;
 use crate::cli::text::Printable;
-use crate::store::access::Access;
 use crate::store::jobs::copy::{Copied, Copy, CopyOptions, Known};
 use crate::store::mode::Mode;
 
@@ -50,24 +50,24 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     let input = Input::open(&arguments.file, context.stop)?;
     let checked = check(&input, arguments.max_line_bytes, context.stop)?;
     let total = sound(&input, checked)?;
-    let access = if arguments.dry_run { Access::Read } else { Access::Write };
     let name = context.store.name()?;
-    let store = match context.store.open_if_any(access)? {
-        store if arguments.dry_run => store.map_or_else(OpenStore::empty, Ok)?,
-        Some(store) => {
-            let change = change(&input, total, &name);
-            arguments.confirmation.ask(&change, context)?;
-            store
-        }
-        None => {
-            let change = format!("{}, and creates its tables", change(&input, total, &name));
-            arguments.confirmation.ask(&change, context)?;
-            context.store.open(Access::Migrate)?
-        }
+    let mode = Mode::of(arguments.dry_run);
+    let incoming = Incoming {
+        store: context.store,
+        mode,
+        confirmation: &arguments.confirmation,
     };
-    let imported = load(arguments, &input, total, &store, context);
+    let change = format!(
+        "This imports {} with {} from {} into {name}",
+        counted(total.sessions, "session"),
+        counted(total.events, "event"),
+        input.name()
+    );
+    let store = incoming.agreed(incoming.find()?, &change, context)?;
+    let source = ArchiveSource::of(&input, arguments.max_line_bytes)?;
+    let imported = load(source, mode, total, &store, context);
     let imported = store.close_after(imported)?;
-    print(&imported, arguments.dry_run, &name, context)?;
+    print(&imported, mode, &name, context)?;
     match imported.different {
         0 => Ok(()),
         count => {
@@ -81,33 +81,22 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
 }
 
 fn load(
-    arguments: &Arguments,
-    input: &Input,
+    source: ArchiveSource,
+    mode: Mode,
     total: Total,
     store: &OpenStore,
     context: &Context<'_>,
 ) -> Result<Copied, Failure> {
     let options = CopyOptions {
-        mode: if arguments.dry_run { Mode::DryRun } else { Mode::Run },
+        mode,
         known: Known::Kept,
     };
-    let source = ArchiveSource::of(input, arguments.max_line_bytes)?;
     let copy = Copy::new(Box::new(source), options);
     run_job(&copy, &store.calls, context.stop, &|so_far| HowFar {
         done: so_far.events,
         total: Some(total.events),
         unit: Unit::Things("events"),
     })
-}
-
-/// What will be changed, as it is asked.
-fn change(input: &Input, Total { sessions, events }: Total, store: &str) -> String {
-    format!(
-        "This imports {} with {} from {} into {store}",
-        counted(sessions, "session"),
-        counted(events, "event"),
-        input.name()
-    )
 }
 
 /// How much is in a file in which every line is as it must be. Else the first that are not are named.
@@ -133,21 +122,21 @@ fn sound(input: &Input, checked: Checked) -> Result<Total, Failure> {
     )))
 }
 
-fn print(imported: &Copied, is_dry_run: bool, name: &str, context: &mut Context<'_>) -> Result<(), Failure> {
+fn print(imported: &Copied, mode: Mode, name: &str, context: &mut Context<'_>) -> Result<(), Failure> {
     if context.output.is_json() {
         return context.output.json(imported);
     }
-    for difference in &imported.differences {
-        let line = format!("different: {}: {}", difference.session_id, difference.message);
-        context.output.line(Printable(&line))?;
-    }
+    print_differences(&imported.differences, context.output)?;
     let Copied {
         sessions,
         events,
         unchanged,
         ..
     } = imported;
-    let done = if is_dry_run { "would be imported" } else { "imported" };
+    let done = match mode {
+        Mode::Run => "imported",
+        Mode::DryRun => "would be imported",
+    };
     context.output.line(format_args!(
         "{} with {} {done} into {}; already there: {unchanged}",
         counted(*sessions, "session"),
