@@ -6,6 +6,8 @@ use super::Context;
 use super::failure::Failure;
 use super::stderr;
 use super::text::Printable;
+use crate::store::access::Access;
+use crate::store::mode::Mode;
 
 /// Every command that changes something has it.
 #[derive(Debug, clap::Args)]
@@ -24,6 +26,17 @@ impl Confirmation {
         Err(Failure::Usage(String::from(
             "there is no terminal to ask on: add --yes to agree to what this command changes",
         )))
+    }
+
+    /// How the store is opened by a command that changes nothing in a dry run. Where this is none it fails as [`Self::check_can_ask`] does.
+    pub(super) fn access(&self, mode: Mode) -> Result<Access, Failure> {
+        Ok(match mode {
+            Mode::Run => {
+                self.check_can_ask()?;
+                Access::Write
+            }
+            Mode::DryRun => Access::Read,
+        })
     }
 
     /// Says what will be changed, and goes on if the user agrees. `change` is a sentence without its full stop, such as

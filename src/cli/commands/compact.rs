@@ -9,7 +9,6 @@ use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
 use crate::cli::numbers::{bytes, counted};
 use crate::cli::store::OpenStore;
-use crate::store::access::Access;
 use crate::store::jobs::Job;
 use crate::store::jobs::compact::{CompactSession, CompactSessions, Compacted};
 use crate::store::mode::Mode;
@@ -42,35 +41,29 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
-    let access = if arguments.dry_run {
-        Access::Read
-    } else {
-        arguments.confirmation.check_can_ask()?;
-        Access::Write
-    };
-    let store = context.store.open(access)?;
+    let mode = Mode::of(arguments.dry_run);
+    let store = context.store.open(arguments.confirmation.access(mode)?)?;
     let name = store.name.clone();
-    let done = compact(arguments, &store, context);
+    let done = compact(arguments, mode, &store, context);
     let compacted = store.close_after(done)?;
     if context.output.is_json() {
         return context.output.json(&compacted);
     }
-    let done = if arguments.dry_run {
-        "would be joined with others in"
-    } else {
-        "joined with others in"
+    let done = match mode {
+        Mode::Run => "joined with others in",
+        Mode::DryRun => "would be joined with others in",
     };
     context.output.line(format_args!("{} {done} {name}", words(compacted)))
 }
 
-fn compact(arguments: &Arguments, store: &OpenStore, context: &Context<'_>) -> Result<Compacted, Failure> {
+fn compact(arguments: &Arguments, mode: Mode, store: &OpenStore, context: &Context<'_>) -> Result<Compacted, Failure> {
     if let Some(id) = &arguments.id {
         store.check_has(id)?;
     }
     let mut total = None;
-    if arguments.dry_run || is_watched() {
+    if mode == Mode::DryRun || is_watched() {
         let would_be = arguments.compacted(Mode::DryRun, store, context, None)?;
-        if arguments.dry_run || would_be.removed == 0 {
+        if mode == Mode::DryRun || would_be.removed == 0 {
             return Ok(would_be);
         }
         let change = format!("This joins {} with others in {}", words(would_be), store.name);

@@ -7,7 +7,6 @@ use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
 use crate::cli::numbers::{bytes, counted};
 use crate::cli::store::OpenStore;
-use crate::store::access::Access;
 use crate::store::jobs::prune::{Kept, Prune, Removed};
 use crate::store::mode::Mode;
 
@@ -37,42 +36,30 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
-    let dry_run = arguments.job(Mode::DryRun)?;
-    let job = arguments.job(Mode::Run)?;
-    let access = if arguments.dry_run {
-        Access::Read
-    } else {
-        arguments.confirmation.check_can_ask()?;
-        Access::Write
-    };
-    let store = context.store.open(access)?;
+    let mode = Mode::of(arguments.dry_run);
+    // What is wrong with the conditions is told before the store is opened.
+    arguments.job(mode)?;
+    let store = context.store.open(arguments.confirmation.access(mode)?)?;
     let name = store.name.clone();
-    let done = prune(arguments, &dry_run, &job, &store, context);
+    let done = prune(arguments, mode, &store, context);
     let removed = store.close_after(done)?;
     if context.output.is_json() {
         return context.output.json(&removed);
     }
-    let done = if arguments.dry_run {
-        "would be deleted from"
-    } else {
-        "deleted from"
+    let done = match mode {
+        Mode::Run => "deleted from",
+        Mode::DryRun => "would be deleted from",
     };
     context
         .output
         .line(format_args!("{} {done} {name}", arguments.words(removed)))
 }
 
-fn prune(
-    arguments: &Arguments,
-    dry_run: &Prune,
-    job: &Prune,
-    store: &OpenStore,
-    context: &Context<'_>,
-) -> Result<Removed, Failure> {
+fn prune(arguments: &Arguments, mode: Mode, store: &OpenStore, context: &Context<'_>) -> Result<Removed, Failure> {
     let mut total = None;
-    if arguments.dry_run || is_watched() {
-        let would_be = pruned(dry_run, store, context, None)?;
-        if arguments.dry_run || would_be == Removed::default() {
+    if mode == Mode::DryRun || is_watched() {
+        let would_be = pruned(&arguments.job(Mode::DryRun)?, store, context, None)?;
+        if mode == Mode::DryRun || would_be == Removed::default() {
             return Ok(would_be);
         }
         let kept = arguments
@@ -87,7 +74,7 @@ fn prune(
         arguments.confirmation.ask(&change, context)?;
         total = Some(would_be.events);
     }
-    pruned(job, store, context, total)
+    pruned(&arguments.job(Mode::Run)?, store, context, total)
 }
 
 fn pruned(job: &Prune, store: &OpenStore, context: &Context<'_>, total: Option<u64>) -> Result<Removed, Failure> {
