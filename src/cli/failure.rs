@@ -5,9 +5,9 @@ use std::io;
 use clap::error::ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand};
 use thiserror::Error;
 
+use super::option_names;
 use super::stderr::say;
 use super::stop::Stop;
-use super::store::option_name;
 use super::text::Printable;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::jobs::Ended;
@@ -25,7 +25,7 @@ const NOT_FOUND: u8 = 3;
 #[derive(Debug, Error)]
 pub(super) enum Failure {
     /// The store has failed.
-    #[error("{}", .0.message.text(option_name))]
+    #[error("{}", .0.message.text(option_names::name))]
     Store(#[from] StoreError),
     /// The arguments are wrong. The text says how to mend them.
     #[error("{0}")]

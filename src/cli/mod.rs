@@ -3,7 +3,7 @@
 //! [`arguments`] has all commands and their help, and [`commands`] a file for each. What they share stands beside it: which store
 //! ([`store`], [`schema`]), which sessions ([`filters`], [`selection`], [`conditions`], [`incoming`]), calling it ([`calls`], [`reading`]), what is printed ([`output`],
 //! [`stdout`], [`table`], [`bars`], [`transcript`], [`wrap`], [`text`], [`time`], [`numbers`]) and said beside it ([`stderr`]), asking before
-//! something is changed ([`confirm`]), and how a command ends ([`failure`], [`stop`]).
+//! something is changed ([`confirm`]), and how a command ends ([`failure`], [`option_names`], [`stop`]).
 
 mod archive;
 mod arguments;
@@ -16,6 +16,7 @@ mod failure;
 mod filters;
 mod incoming;
 mod numbers;
+mod option_names;
 mod output;
 mod reading;
 mod schema;

@@ -10,7 +10,6 @@ use crate::store::access::Access;
 use crate::store::cap::Caps;
 use crate::store::error::{ErrorKind, Quoted, StoreError};
 use crate::store::jobs::{JobStore, Recipient, deliver_to};
-use crate::store::message::StoreOption;
 use crate::store::postgres::{self, DEFAULT_SCHEMA, PostgresOptions, PostgresStore, take_parameter};
 use crate::store::sqlite::{self, Location, SqliteOptions, SqliteStore};
 use crate::store::statistics::DatabaseSize;
@@ -284,27 +283,4 @@ fn check_is_there(path: &Path) -> Result<(), Failure> {
         "there is no store at {}: name one with --store, or with SANDBOX_AGENT_PERSIST_URL",
         path.display()
     )))
-}
-
-/// What the command line calls the options of a store, for its errors.
-pub(super) fn option_name(option: StoreOption) -> &'static str {
-    match option {
-        StoreOption::Migrate => "`sandbox-agent-persist migrate`",
-        StoreOption::TablePrefix => "--table-prefix",
-        StoreOption::Schema => "`?schema=` in --store",
-        StoreOption::Filename | StoreOption::ConnectionString => "--store",
-        StoreOption::Readonly => "a command that only reads",
-        StoreOption::Password => "PGPASSWORD",
-        StoreOption::ApplicationName => "PGAPPNAME",
-        StoreOption::ConnectTimeout => "`connect_timeout` in --store",
-        StoreOption::SslCa => "`sslrootcert` in --store",
-        StoreOption::SslCert => "`sslcert` in --store",
-        StoreOption::SslKey => "`sslkey` in --store",
-        StoreOption::SslServername => "the host in --store",
-        // The command line sets these itself.
-        StoreOption::BusyTimeout => "the time to wait for locks",
-        StoreOption::MaxConnections => "the number of connections",
-        StoreOption::AcquireTimeout => "the time to wait for a connection",
-        StoreOption::QueryTimeout => "the time that a call may take",
-    }
 }
