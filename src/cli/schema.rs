@@ -1,7 +1,7 @@
 //! What the tables of the store lack, and the SQL of it, without opening the store. `migrate` calls it.
 
 use super::failure::Failure;
-use super::store::{StoreArguments, StoreOptions, name_of};
+use super::store::{StoreArguments, StoreOptions};
 use crate::store::access::Access;
 use crate::store::error::StoreError;
 use crate::store::postgres::{self, Role};
@@ -19,14 +19,14 @@ pub(super) struct Lacking {
 impl StoreArguments {
     /// Looks at the store, which may have no tables yet, and changes nothing.
     pub(super) fn lacking(&self) -> Result<Lacking, Failure> {
-        let (store, plan) = match self.options(Access::Read)? {
-            StoreOptions::Sqlite(options) => {
-                let plan = sqlite::plan(&options.target, &options.tables)?;
-                (name_of(&options), plan)
-            }
-            StoreOptions::Postgres(options) => (options.target.name().to_owned(), postgres::plan(options)?),
-        };
-        Ok(Lacking { store, plan })
+        let options = self.options(Access::Read)?;
+        Ok(Lacking {
+            store: options.name(),
+            plan: match options {
+                StoreOptions::Sqlite(options) => sqlite::plan(&options.target, &options.tables)?,
+                StoreOptions::Postgres(options) => postgres::plan(options)?,
+            },
+        })
     }
 
     /// What a new store of this kind lacks, which nobody has to be asked.

@@ -65,32 +65,14 @@ pub(super) struct OpenStore {
 impl StoreArguments {
     /// Opens the store, and waits until it can be used.
     pub(super) fn open(&self, access: Access) -> Result<OpenStore, Failure> {
-        let deliver = deliver_to(Arc::new(|_| {}));
-        let mut sqlite = None;
-        let (store, name): (Arc<dyn Store<_> + Send + Sync>, _) = match self.options(access)? {
-            StoreOptions::Sqlite(options) => {
-                if let Location::File(path) = &options.target.location
-                    && access != Access::Migrate
-                {
-                    check_is_there(path)?;
-                }
-                let name = name_of(&options);
-                let store = Arc::new(SqliteStore::open(options, deliver)?);
-                sqlite = Some(Arc::clone(&store));
-                (store, name)
-            }
-            StoreOptions::Postgres(options) => {
-                let name = self.name()?;
-                (Arc::new(PostgresStore::open(options, deliver)?), name)
-            }
-        };
-        let store = OpenStore {
-            calls: JobStore::new(store),
-            name,
-            sqlite,
-        };
-        store.calls.ready()?;
-        Ok(store)
+        let options = self.options(access)?;
+        if let StoreOptions::Sqlite(options) = &options
+            && let Location::File(path) = &options.target.location
+            && access != Access::Migrate
+        {
+            check_is_there(path)?;
+        }
+        OpenStore::open(options)
     }
 
     /// Another store in the place of this one; its tables begin as this one's do, unless another prefix is given.
@@ -111,16 +93,9 @@ impl StoreArguments {
         }
     }
 
-    /// What the store is called beside others, which is no secret and does nothing to a terminal.
+    /// What the store is called in messages, which is no secret and does nothing to a terminal.
     pub(super) fn name(&self) -> Result<String, Failure> {
-        Ok(match self.options(Access::Read)? {
-            StoreOptions::Sqlite(options) => name_of(&options),
-            StoreOptions::Postgres(options) => {
-                let (_, schema) = take_parameter(&self.store, "schema")?;
-                let schema = schema.map(|schema| format!(", schema {}", Quoted(&schema)));
-                format!("{}{}", options.target.name(), schema.unwrap_or_default())
-            }
-        })
+        Ok(self.options(Access::Read)?.name())
     }
 
     /// How the store is opened.
@@ -150,15 +125,11 @@ impl StoreArguments {
                 "--store must be a file: a database in memory has no sessions",
             )));
         }
-        Ok(SqliteOptions {
-            target: sqlite::Target {
-                access,
-                ..sqlite::Target::new(location)
-            },
-            tables: self.sqlite_tables()?,
-            index_conflict: IndexConflict::Reject,
-            caps: Caps::default(),
-        })
+        let target = sqlite::Target {
+            access,
+            ..sqlite::Target::new(location)
+        };
+        Ok(file_options(target, self.sqlite_tables()?))
     }
 
     fn postgres_options(&self, access: Access) -> Result<PostgresOptions, Failure> {
@@ -189,25 +160,43 @@ impl StoreArguments {
     }
 }
 
+impl StoreOptions {
+    /// What the store is called in messages, which is no secret. The name of a file may have any characters.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Sqlite(options) => Printable(&options.target.location.name()).to_string(),
+            Self::Postgres(options) => {
+                let (database, schema) = (options.target.name(), options.tables.schema());
+                match schema {
+                    DEFAULT_SCHEMA => Printable(database).to_string(),
+                    schema => format!("{}, schema {}", Printable(database), Quoted(schema)),
+                }
+            }
+        }
+    }
+}
+
 impl OpenStore {
     /// A store with nothing in it, in the memory of this process: what a store would be that is not there yet.
     pub(super) fn empty() -> Result<Self, Failure> {
-        let options = SqliteOptions {
-            target: sqlite::Target::new(Location::parse(Location::MEMORY)?),
-            tables: sqlite::Tables::with_prefix(&TablePrefix::default()),
-            index_conflict: IndexConflict::Reject,
-            caps: Caps::default(),
+        let target = sqlite::Target::new(Location::parse(Location::MEMORY)?);
+        let tables = sqlite::Tables::with_prefix(&TablePrefix::default());
+        Self::open(StoreOptions::Sqlite(file_options(target, tables)))
+    }
+
+    fn open(options: StoreOptions) -> Result<Self, Failure> {
+        let name = options.name();
+        let deliver = deliver_to(Arc::new(|_| {}));
+        let (store, sqlite): (Arc<dyn Store<_> + Send + Sync>, _) = match options {
+            StoreOptions::Sqlite(options) => {
+                let store = Arc::new(SqliteStore::open(options, deliver)?);
+                (Arc::clone(&store) as _, Some(store))
+            }
+            StoreOptions::Postgres(options) => (Arc::new(PostgresStore::open(options, deliver)?), None),
         };
-        let name = options.target.location.name();
-        let store: Arc<dyn Store<_> + Send + Sync> =
-            Arc::new(SqliteStore::open(options, deliver_to(Arc::new(|_| {})))?);
         let calls = JobStore::new(store);
         calls.ready()?;
-        Ok(Self {
-            calls,
-            name,
-            sqlite: None,
-        })
+        Ok(Self { calls, name, sqlite })
     }
 
     /// Fails if there is no record of the session.
@@ -252,9 +241,13 @@ impl OpenStore {
     }
 }
 
-/// What a file is called in messages: its name may have any characters.
-pub(super) fn name_of(file: &SqliteOptions) -> String {
-    Printable(&file.target.location.name()).to_string()
+fn file_options(target: sqlite::Target, tables: sqlite::Tables) -> SqliteOptions {
+    SqliteOptions {
+        target,
+        tables,
+        index_conflict: IndexConflict::Reject,
+        caps: Caps::default(),
+    }
 }
 
 /// Whether it says where a server is, in whatever way, or is meant to: a password may be in it.

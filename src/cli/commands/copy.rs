@@ -9,7 +9,6 @@ use crate::cli::numbers::{bytes, counted};
 use crate::cli::selection::Selected;
 use crate::cli::stop::Stop;
 use crate::cli::store::OpenStore;
-use crate::cli::text::Printable;
 use crate::store::access::Access;
 use crate::store::jobs::copy::{Copied, Copy, CopyOptions, Known, StoreSource, identity};
 use crate::store::mode::Mode;
@@ -118,7 +117,7 @@ fn print(copied: &Copied, name: &str, context: &mut Context<'_>) -> Result<(), F
         counted(copied.sessions, "session"),
         counted(copied.events, "event"),
         bytes(copied.bytes),
-        Printable(name),
+        name,
         copied.unchanged
     ))?;
     let Some(checksum) = &copied.checksum else {

@@ -141,6 +141,6 @@ fn print(imported: &Copied, mode: Mode, name: &str, context: &mut Context<'_>) -
         "{} with {} {done} into {}; already there: {unchanged}",
         counted(*sessions, "session"),
         counted(*events, "event"),
-        Printable(name)
+        name
     ))
 }

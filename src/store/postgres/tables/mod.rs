@@ -44,7 +44,8 @@ pub struct Tables {
 
 impl Tables {
     /// The schema's name, as it was given.
-    pub(in crate::store::postgres) fn schema(&self) -> &str {
+    #[must_use]
+    pub fn schema(&self) -> &str {
         &self.schema
     }
 
