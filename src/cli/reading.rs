@@ -7,12 +7,12 @@ use super::failure::Failure;
 use super::stop::Stop;
 use super::store::OpenStore;
 use crate::store::error::StoreError;
+use crate::store::jobs::Ended;
 use crate::store::jobs::pages::Pages;
-use crate::store::jobs::{Ended, JobAnswer};
 use crate::store::list::{EventList, List, ListRequest, Order};
 use crate::store::model::SessionEvent;
 use crate::store::page::{PageSize, items};
-use crate::store::{Answer, ReadRequest};
+use crate::store::{Answer, JobAnswer, ReadRequest};
 
 /// See the module's description.
 pub(super) struct Reading<'a> {

@@ -1,11 +1,11 @@
 //! Compaction of a session: what one step is asked for, what it does, and what it answers, once for both backends. The job of that
 //! name ([`super::jobs::compact`]) takes one step after another, [`super::transcript`] says which events are joined.
 
-use super::mode::Mode;
 use std::time::Duration;
 
 use super::deleted::now;
-use super::transcript::{Joiner, Row, Run};
+use super::mode::Mode;
+use super::transcript::{Joiner, Message, Row, Run};
 
 /// A payload that takes more bytes is none of a chunk that could be joined: databases need not read it.
 pub const MAX_PAYLOAD_BYTES: i64 = 4 << 20;
@@ -58,6 +58,17 @@ pub struct LastEvent {
     pub index: i64,
     /// Its id.
     pub id: String,
+}
+
+/// Messages of a session that begin or end turns, from the newest to the oldest.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FoundMessages {
+    /// The newest event that was looked at, whatever it is. There is none, if there are no events.
+    pub newest: Option<LastEvent>,
+    /// The messages among the events that were looked at.
+    pub messages: Vec<Message>,
+    /// The index of the oldest event that was looked at, if there may be older ones.
+    pub oldest: Option<i64>,
 }
 
 /// What came of a step.

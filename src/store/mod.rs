@@ -42,7 +42,7 @@ pub mod transcript;
 pub mod upkeep;
 pub mod write;
 
-pub use answer::{Answer, Completion, Deliver};
+pub use answer::{Answer, Completion, Deliver, JobAnswer};
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -106,12 +106,12 @@ pub enum ReadRequest {
     ListSessions(ListRequest<SessionList>),
     /// A page of one session's events.
     ListEvents(ListRequest<EventList>),
-    /// A page of the sessions that a job is to work on ([`JobAnswer::Sessions`](jobs::JobAnswer::Sessions)).
+    /// A page of the sessions that a job is to work on ([`JobAnswer::Sessions`]).
     FindSessions(FindSessions),
-    /// What a step of pruning would remove ([`JobAnswer::Pruned`](jobs::JobAnswer::Pruned)).
+    /// What a step of pruning would remove ([`JobAnswer::Pruned`]).
     WouldPrune(PruneStep),
     /// The oldest of so many newest events of a session
-    /// ([`JobAnswer::OldestOfNewest`](jobs::JobAnswer::OldestOfNewest)).
+    /// ([`JobAnswer::OldestOfNewest`]).
     OldestOfNewest {
         /// The session's id.
         session_id: String,
@@ -131,7 +131,7 @@ pub enum ReadRequest {
     Measure,
     /// A look of a check.
     Check(Look),
-    /// What a copy reads of many sessions ([`JobAnswer::Scanned`](jobs::JobAnswer::Scanned)).
+    /// What a copy reads of many sessions ([`JobAnswer::Scanned`]).
     Scan(Scan),
 }
 

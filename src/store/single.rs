@@ -3,11 +3,10 @@
 
 use std::borrow::Cow;
 
-use super::answer::Answer;
+use super::answer::{Answer, JobAnswer};
 use super::compaction::CompactionStep;
 use super::error::Quoted;
 use super::fork::ForkRequest;
-use super::jobs::JobAnswer;
 use super::labels::LabelChanges;
 use super::operation::{Measured, Operation};
 use super::prune::{Extent, PruneStep, Rest};

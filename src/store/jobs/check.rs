@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Calls, Ended, Job, JobAnswer};
+use super::{Calls, Ended, Job};
 use crate::store::ReadRequest;
-use crate::store::answer::Answer;
+use crate::store::answer::{Answer, JobAnswer};
 use crate::store::check::{Finding, Findings, Look};
 
 /// See the module's description.

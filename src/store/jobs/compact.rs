@@ -4,15 +4,15 @@ use serde::Serialize;
 
 use super::sessions::each_session;
 use super::turns::Turns;
-use super::{Calls, Ended, Job, JobAnswer};
+use super::{Calls, Ended, Job};
 use crate::store::ReadRequest;
-use crate::store::answer::Answer;
-use crate::store::compaction::{CompactionStep, LastEvent, Start, StepDone};
+use crate::store::answer::{Answer, JobAnswer};
+use crate::store::compaction::{CompactionStep, FoundMessages, LastEvent, Start, StepDone};
 use crate::store::find::SessionConditions;
 use crate::store::mode::Mode;
 use crate::store::model::SessionRecord;
 use crate::store::single::SingleRequest;
-use crate::store::transcript::{Message, TurnSearch};
+use crate::store::transcript::TurnSearch;
 
 /// What was done, or would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -25,17 +25,6 @@ pub struct Compacted {
     pub removed: u64,
     /// How many bytes of JSON text are.
     pub bytes: u64,
-}
-
-/// Messages of a session that begin or end turns, from the newest to the oldest.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FoundMessages {
-    /// The newest event that was looked at, whatever it is. There is none, if there are no events.
-    pub newest: Option<LastEvent>,
-    /// The messages among the events that were looked at.
-    pub messages: Vec<Message>,
-    /// The index of the oldest event that was looked at, if there may be older ones.
-    pub oldest: Option<i64>,
 }
 
 /// Compacts one session.

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::prune::{Prune, Removed};
 use super::turns::Turns;
-use super::{Calls, Ended, Job, JobAnswer};
+use super::{Calls, Ended, Job};
 use crate::store::ReadRequest;
-use crate::store::answer::Answer;
+use crate::store::answer::{Answer, JobAnswer};
 use crate::store::single::SingleRequest;
 
 /// What there is of a session.

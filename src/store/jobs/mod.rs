@@ -16,23 +16,13 @@ pub mod survey;
 mod turns;
 pub mod vacuum;
 
-use compact::FoundMessages;
 pub use store::{JobStore, News, NextEvents, Pending, Recipient, deliver_to};
-
-use std::time::Duration;
 
 use serde::Serialize;
 
 use super::ReadRequest;
 use super::answer::Answer;
-use super::check::Looked;
-use super::compaction::StepDone;
 use super::error::StoreError;
-use super::find::FoundSessions;
-use super::load::{Loaded, TakenBack};
-use super::prune::Pruned;
-use super::rebuild::Rebuilt;
-use super::scan::Scanned;
 use super::upkeep::UpkeepRequest;
 use super::write::WriteRequest;
 
@@ -83,62 +73,5 @@ impl Ended {
     #[must_use]
     pub fn unexpected(answer: &Answer) -> Self {
         Self::Failed(StoreError::internal(&format!("a job was answered {answer:?}")))
-    }
-}
-
-/// What the calls of jobs are answered with, where nobody else asks for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JobAnswer {
-    /// A page of sessions that meet conditions.
-    Sessions(FoundSessions),
-    /// What a step of pruning has removed, or would.
-    Pruned(Pruned),
-    /// The index of the oldest of a session's newest events; nothing, when there are no older ones.
-    OldestOfNewest(Option<i64>),
-    /// What came of a step of a rebuild.
-    Rebuilt(Box<Rebuilt>),
-    /// What a look of a check has found.
-    Looked(Box<Looked>),
-    /// So much space was given back, and whether there is more.
-    Freed {
-        /// How many bytes.
-        bytes: u64,
-        /// Whether another call would give back more.
-        is_more: bool,
-        /// How long it took, so long as nobody else could write.
-        took: Duration,
-    },
-    /// What came of a step of compaction.
-    Compacted(StepDone),
-    /// What a copy has read of many sessions.
-    Scanned(Scanned),
-    /// Messages of a session that begin or end turns.
-    Messages(Box<FoundMessages>),
-    /// What came of the parts of a step of loading.
-    Loaded(Loaded),
-    /// What came of taking back some of what was loaded.
-    TakenBack(TakenBack),
-}
-
-impl JobAnswer {
-    /// The same answer of a step that took so long.
-    #[must_use]
-    pub fn taking(mut self, time: Duration) -> Self {
-        match &mut self {
-            Self::Pruned(Pruned { took, .. })
-            | Self::Freed { took, .. }
-            | Self::Compacted(StepDone { took, .. })
-            | Self::Loaded(Loaded { took, .. })
-            | Self::TakenBack(TakenBack { took, .. }) => {
-                *took = time;
-            }
-            Self::Sessions(_)
-            | Self::OldestOfNewest(_)
-            | Self::Messages(_)
-            | Self::Rebuilt(_)
-            | Self::Looked(_)
-            | Self::Scanned(_) => {}
-        }
-        self
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Calls, Ended, Job, JobAnswer};
-use crate::store::answer::Answer;
+use super::{Calls, Ended, Job};
+use crate::store::answer::{Answer, JobAnswer};
 use crate::store::check::{Look, Place};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::rebuild::{Outcome, RebuildRequest, RebuildStep, Rebuilt};

@@ -1,8 +1,8 @@
 //! Goes from session to session of those that a job is to work on. `compact` and `prune` do.
 
-use super::{Calls, Ended, JobAnswer};
+use super::{Calls, Ended};
 use crate::store::ReadRequest;
-use crate::store::answer::Answer;
+use crate::store::answer::{Answer, JobAnswer};
 use crate::store::find::{FindSessions, SessionConditions};
 
 /// Works on each session that meets the conditions, by its id, in the order of sessions.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::turns::Turns;
-use super::{Calls, Ended, Job, JobAnswer};
-use crate::store::answer::Answer;
+use super::{Calls, Ended, Job};
+use crate::store::answer::{Answer, JobAnswer};
 use crate::store::upkeep::UpkeepRequest;
 
 /// See the module's description.

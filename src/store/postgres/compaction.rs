@@ -12,11 +12,11 @@ use super::error::{Failure, Remedy};
 use super::single::Pace;
 use super::statement::{Json, Parameter};
 use super::tables::Tables;
+use crate::store::compaction::FoundMessages;
 use crate::store::compaction::{
     CompactionStep, LastEvent, MAX_PAYLOAD_BYTES, Plan, ROWS_AT_ONCE, StepDone, UPDATE_LITERAL,
 };
 use crate::store::error::ErrorKind;
-use crate::store::jobs::compact::FoundMessages;
 use crate::store::mode::Mode;
 use crate::store::transcript::{Message, Row, Run};
 

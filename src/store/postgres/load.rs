@@ -22,13 +22,12 @@ use super::error::{Failure, Reach, Remedy, Table};
 use super::refusal::Refusals;
 use super::statement::{PlacedEvent, Statements, limit_locks};
 use super::text::{check_event, check_record, check_session_id};
-use crate::store::Answer;
 use crate::store::deleted;
 use crate::store::error::StoreError;
-use crate::store::jobs::JobAnswer;
 use crate::store::labels::check_count;
 use crate::store::load::{CheckedPart, LoadStep, Loaded, PartResult, TakeBack, TakenBack, place_taken};
 use crate::store::model::SessionRecord;
+use crate::store::{Answer, JobAnswer};
 
 /// How long a step waits for a locked row. It is tried again.
 const LOCK_LIMIT: Duration = Duration::from_millis(100);

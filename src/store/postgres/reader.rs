@@ -19,13 +19,12 @@ use crate::store::compaction::StepDone;
 use crate::store::cursor::{EventKey, Position, wrong_cursor};
 use crate::store::error::StoreError;
 use crate::store::find::FoundSessions;
-use crate::store::jobs::JobAnswer;
 use crate::store::labels;
 use crate::store::list::{EventList, ListRequest};
 use crate::store::page::Page;
 use crate::store::prune::Pruned;
 use crate::store::scan::{Scanned, Unrecorded};
-use crate::store::{Answer, ReadRequest};
+use crate::store::{Answer, JobAnswer, ReadRequest};
 
 /// See the module's description.
 pub(super) struct Reader {

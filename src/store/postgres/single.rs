@@ -28,11 +28,10 @@ use super::session_lock::lock_session;
 use super::statement::{Parameter, begin_writing, limit_locks};
 use super::tables::Preparation;
 use super::trim;
-use crate::store::Answer;
 use crate::store::error::{ErrorKind, StoreError};
-use crate::store::jobs::JobAnswer;
 use crate::store::single::SingleRequest;
 use crate::store::write::WriteResult;
+use crate::store::{Answer, JobAnswer};
 
 /// See the module's description.
 pub(super) struct Singles {

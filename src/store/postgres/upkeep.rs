@@ -19,12 +19,11 @@ use super::single::Undone;
 use super::statement::Statements;
 use super::tables::{Preparation, Tables};
 use super::trim::Trimming;
-use crate::store::Answer;
 use crate::store::error::ErrorKind;
-use crate::store::jobs::JobAnswer;
 use crate::store::tables::TableName;
 use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::WriteResult;
+use crate::store::{Answer, JobAnswer};
 
 /// See the module's description.
 pub(super) struct Upkeep {

@@ -7,11 +7,11 @@ use rusqlite::{Connection, Row as SqliteRow, params};
 
 use super::single::Failure;
 use super::tables::Tables;
+use crate::store::JobAnswer;
+use crate::store::compaction::FoundMessages;
 use crate::store::compaction::{
     CompactionStep, LastEvent, MAX_PAYLOAD_BYTES, Plan, ROWS_AT_ONCE, StepDone, UPDATE_LITERAL,
 };
-use crate::store::jobs::JobAnswer;
-use crate::store::jobs::compact::FoundMessages;
 use crate::store::mode::Mode;
 use crate::store::transcript::{Message, Row, Run};
 

@@ -18,13 +18,12 @@ use super::tables::Tables;
 use crate::store::cursor::SessionKey;
 use crate::store::error::StoreError;
 use crate::store::find::{FindSessions, FoundSessions};
-use crate::store::jobs::JobAnswer;
 use crate::store::labels;
 use crate::store::list::{EventList, Label, List, ListRequest, SessionList};
 use crate::store::model::{SessionEvent, SessionRecord, checked_json, safe_integer};
 use crate::store::page::{Page, PageText};
 use crate::store::tables::columns;
-use crate::store::{Answer, ReadRequest};
+use crate::store::{Answer, JobAnswer, ReadRequest};
 
 /// What a read found, and the read that the caller will ask for next when there is more.
 pub(super) struct Found {

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::connection::{Location, Target};
-use crate::store::Answer;
 use crate::store::error::{ErrorKind, StoreError};
-use crate::store::jobs::JobAnswer;
+use crate::store::{Answer, JobAnswer};
 
 /// How long a step moves pages, which then takes several times as long to commit. Others can write again after that.
 const TIME: Duration = Duration::from_millis(2);

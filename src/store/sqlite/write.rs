@@ -24,7 +24,6 @@ use crate::store::cap::{Caps, Extent};
 use crate::store::commit::Backend;
 use crate::store::deleted;
 use crate::store::error::{ErrorKind, StoreError};
-use crate::store::jobs::JobAnswer;
 use crate::store::reassigned::ReassignedSessions;
 use crate::store::rebuild::RebuildRequest;
 use crate::store::rebuild::Rebuilt;
@@ -33,7 +32,7 @@ use crate::store::statistics::Statistics;
 use crate::store::tables::columns::{EVENTS, SESSIONS, names, replacements};
 use crate::store::upkeep::UpkeepRequest;
 use crate::store::write::{Write, WriteResult};
-use crate::store::{Answer, IndexConflict};
+use crate::store::{Answer, IndexConflict, JobAnswer};
 
 /// How long a removal waits for the lock of another process. It is tried again.
 const TRIM_PATIENCE: Duration = Duration::from_millis(20);

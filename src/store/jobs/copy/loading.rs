@@ -10,9 +10,9 @@ use super::compare::{Compared, End, Load};
 use super::difference::{Difference, index_of};
 use super::target::Target;
 use super::{Copied, MOST_DIFFERENCES};
-use crate::store::answer::Answer;
+use crate::store::answer::{Answer, JobAnswer};
 use crate::store::error::ErrorKind;
-use crate::store::jobs::{Calls, Ended, JobAnswer, Pending, turns};
+use crate::store::jobs::{Calls, Ended, Pending, turns};
 use crate::store::load::{LoadStep, Loaded, PartResult, TakeBack, TakenBack};
 use crate::store::upkeep::UpkeepRequest;
 

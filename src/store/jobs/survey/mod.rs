@@ -13,9 +13,9 @@ use std::thread;
 use serde::Serialize;
 
 use super::pages::Pages;
-use super::{Calls, Ended, Job, JobAnswer};
+use super::{Calls, Ended, Job};
 use crate::store::ReadRequest;
-use crate::store::answer::Answer;
+use crate::store::answer::{Answer, JobAnswer};
 use crate::store::error::StoreError;
 use crate::store::list::{Order, SessionFilter, SessionList};
 use crate::store::model::SessionRecord;

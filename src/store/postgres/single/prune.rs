@@ -11,14 +11,13 @@ use tokio_postgres::types::Type;
 
 use super::pace::Pace;
 use super::{CURRENT_TRANSACTION, Done, Undone, was_committed};
-use crate::store::Answer;
 use crate::store::error::ErrorKind;
-use crate::store::jobs::JobAnswer;
 use crate::store::postgres::error::{Failure, Remedy};
 use crate::store::postgres::prunable::remove;
 use crate::store::postgres::statement::Parameter;
 use crate::store::postgres::tables::Tables;
 use crate::store::prune::{Extent, PruneStep, Pruned, Rest};
+use crate::store::{Answer, JobAnswer};
 
 /// `before` is what an earlier try has done of which nobody knows how it ended.
 pub(super) async fn prune(

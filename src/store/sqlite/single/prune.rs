@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, params};
 
 use super::Failure;
-use crate::store::Answer;
-use crate::store::jobs::JobAnswer;
 use crate::store::prune::{Extent, PruneStep, Pruned, Rest};
 use crate::store::sqlite::prunable;
 use crate::store::sqlite::tables::Tables;
+use crate::store::{Answer, JobAnswer};
 
 /// How long a step removes events: others can write again once it is committed.
 const TIME: Duration = Duration::from_millis(5);

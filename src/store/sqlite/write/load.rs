@@ -5,15 +5,14 @@ use std::time::{Duration, Instant};
 use rusqlite::params;
 
 use super::{Sync, Writer};
-use crate::store::Answer;
 use crate::store::deleted;
 use crate::store::error::{ErrorKind, StoreError};
-use crate::store::jobs::JobAnswer;
 use crate::store::load::{CheckedPart, LoadStep, Loaded, PartResult, TakeBack, TakenBack, place_taken};
 use crate::store::model::SessionEvent;
 use crate::store::sqlite::single::{self, Failure};
 use crate::store::sqlite::tombstones::Deleted;
 use crate::store::write::WriteResult;
+use crate::store::{Answer, JobAnswer};
 
 /// How long a step of taking back removes events: others can write again once it is committed.
 const TIME: Duration = Duration::from_millis(5);
