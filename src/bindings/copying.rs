@@ -12,7 +12,7 @@ use super::driver::Driver;
 use super::error::Failure;
 use super::fields::Fields;
 use super::handover::{Handed, Handover};
-use super::job::{self, Job, JobCalls};
+use super::job::{self, Job};
 use super::labels;
 use super::open::Open;
 use crate::store::jobs::copy::{Copy, CopyOptions, Known, Selection, Source, SourceSession, StoreSource};
@@ -92,7 +92,7 @@ impl Copying {
         let handover = target.open.handover();
         Self::begin(&env, target, options, handover, || {
             StoreSource::new(
-                JobCalls::of_source(&source.open),
+                job::calls_of_source(&source.open),
                 ids.map_or(Selection::All, Selection::Ids),
             )
         })

@@ -15,10 +15,8 @@ use serde::Serialize;
 use super::open::Open;
 use super::promises::Ticket;
 use crate::store::error::{StoreError, catching};
-use crate::store::jobs::{self, Calls, Ended, JobStore, Pending};
-use crate::store::upkeep::UpkeepRequest;
-use crate::store::write::WriteRequest;
-use crate::store::{Answer, Deliver, ReadRequest};
+use crate::store::jobs::{self, Ended, OwnedCalls, Owner};
+use crate::store::{Answer, Deliver};
 
 /// The options that every job has. They are read in `lib/job.ts`.
 pub(super) const FIELDS: [&str; 2] = ["onProgress", "signal"];
@@ -54,10 +52,9 @@ type Said = std::result::Result<Answer, StoreError>;
 impl Job {
     pub(super) fn begin<J: jobs::Job>(open: &Rc<Open>, job: J) -> std::result::Result<Self, StoreError> {
         let news = Arc::new(News::of(open));
-        let calls = JobCalls {
+        let calls = OwnedCalls {
             store: open.store.for_job(),
-            news: Arc::clone(&news),
-            last: Cell::new(None),
+            owner: Watcher::of(&news),
         };
         let run = move || {
             let done = catching("running a job", || match job.run(&calls) {
@@ -65,7 +62,7 @@ impl Job {
                 Err(Ended::Failed(error)) => Err(error),
                 Err(Ended::Stopped) => Ok(Answer::Done),
             });
-            calls.news.say(done, true);
+            calls.owner.news.say(done, true);
         };
         let begun = thread::Builder::new().name(String::from("persist-job")).spawn(run);
         begun.map_err(|error| StoreError::no_thread(&error))?;
@@ -142,59 +139,42 @@ impl News {
     }
 }
 
-/// What a job has of its driver.
-pub(super) struct JobCalls {
-    store: JobStore<Ticket>,
+/// JavaScript, which may let go of a job, and is told how far it is.
+pub(super) struct Watcher {
     news: Arc<News>,
-    /// When it last said how far it is.
+    /// When it was last told.
     last: Cell<Option<Instant>>,
 }
 
-impl JobCalls {
-    /// For a job on another driver, which only reads of this one.
-    pub(super) fn of_source(open: &Open) -> Self {
+/// What a job has of its driver.
+pub(super) type DriverCalls = OwnedCalls<Ticket, Watcher>;
+
+impl Watcher {
+    fn of(news: &Arc<News>) -> Self {
         Self {
-            store: open.store.for_job(),
-            news: Arc::new(News::of(open)),
+            news: Arc::clone(news),
             last: Cell::new(None),
         }
     }
+}
 
-    fn check_not_stopped(&self) -> std::result::Result<(), Ended> {
+/// What a job on another driver has of this one, of which it only reads.
+pub(super) fn calls_of_source(open: &Open) -> DriverCalls {
+    OwnedCalls {
+        store: open.store.for_job(),
+        owner: Watcher::of(&Arc::new(News::of(open))),
+    }
+}
+
+impl<Progress: Serialize> Owner<Progress> for Watcher {
+    fn check(&self) -> std::result::Result<(), Ended> {
         if self.news.stopped.load(Ordering::Relaxed) {
             return Err(Ended::Stopped);
         }
         Ok(())
     }
-}
-
-impl<Progress: Serialize> Calls<Progress> for JobCalls {
-    fn ready(&self) -> std::result::Result<(), Ended> {
-        self.check_not_stopped()?;
-        Ok(self.store.ready()?)
-    }
-
-    fn write(&self, request: WriteRequest) -> std::result::Result<Answer, Ended> {
-        self.check_not_stopped()?;
-        Ok(self.store.write(request)?)
-    }
-
-    fn begin(&self, request: WriteRequest) -> std::result::Result<Pending, Ended> {
-        self.check_not_stopped()?;
-        Ok(self.store.begin(request))
-    }
-
-    fn read(&self, request: ReadRequest) -> std::result::Result<Answer, Ended> {
-        self.check_not_stopped()?;
-        Ok(self.store.read(request)?)
-    }
-
-    fn clean_up(&self, request: UpkeepRequest) -> std::result::Result<Answer, Ended> {
-        Ok(self.store.write(request.into())?)
-    }
 
     fn progress(&self, so_far: &Progress) -> std::result::Result<(), Ended> {
-        self.check_not_stopped()?;
         if self.last.get().is_none_or(|last| last.elapsed() >= SHORTEST_SILENCE) {
             self.last.set(Some(Instant::now()));
             self.news.say(Ok(Answer::Json(json("progress", so_far)?)), false);

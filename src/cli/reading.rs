@@ -1,7 +1,6 @@
 //! Reads a store for commands that print what they find, until the user wants them to end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::failure::Failure;
 use super::stop::Stop;
@@ -17,11 +16,11 @@ use crate::store::{Answer, JobAnswer, ReadRequest};
 /// See the module's description.
 pub(super) struct Reading<'a> {
     store: &'a OpenStore,
-    stop: &'a Arc<Stop>,
+    stop: &'a Stop,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn of(store: &'a OpenStore, stop: &'a Arc<Stop>) -> Self {
+    pub(super) fn of(store: &'a OpenStore, stop: &'a Stop) -> Self {
         Self { store, stop }
     }
 

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::calls::NoCaller;
 use super::failure::Failure;
 use super::text::Printable;
 use crate::store::access::Access;
@@ -45,6 +44,10 @@ pub(super) struct StoreArguments {
     )]
     table_prefix: String,
 }
+
+/// Who calls a store beside jobs: nobody.
+#[derive(Debug)]
+pub(super) enum NoCaller {}
 
 /// How a store of either kind is opened.
 pub(super) enum StoreOptions {

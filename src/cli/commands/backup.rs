@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::cli::Context;
-use crate::cli::calls::{HowFar, Unit, run_job};
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
+use crate::cli::jobs::{HowFar, Unit, run_job};
 use crate::cli::numbers::bytes;
 use crate::cli::store::OpenStore;
 use crate::cli::text::Printable;

@@ -4,8 +4,8 @@ use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::cli::calls::{HowFar, Unit, is_watched, run_job};
 use crate::cli::failure::Failure;
+use crate::cli::jobs::{HowFar, Unit, is_watched, run_job};
 use crate::cli::numbers::counted;
 use crate::cli::store::OpenStore;
 use crate::cli::text::Printable;

@@ -3,10 +3,10 @@
 use indicatif::HumanCount;
 
 use crate::cli::Context;
-use crate::cli::calls::{HowFar, Unit, is_watched, run_job};
 use crate::cli::conditions::Conditions;
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
+use crate::cli::jobs::{HowFar, Unit, is_watched, run_job};
 use crate::cli::numbers::{bytes, counted};
 use crate::cli::store::OpenStore;
 use crate::store::jobs::Job;

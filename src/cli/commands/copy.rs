@@ -1,10 +1,10 @@
 //! `copy`: copies sessions from one store into another.
 
 use crate::cli::Context;
-use crate::cli::calls::{HowFar, Unit, run_job};
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
 use crate::cli::incoming::{Incoming, print_differences};
+use crate::cli::jobs::{HowFar, Unit, run_job};
 use crate::cli::numbers::{bytes, counted};
 use crate::cli::selection::Selected;
 use crate::cli::stop::Stop;

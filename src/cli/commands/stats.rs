@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use crate::cli::Context;
 use crate::cli::bars::bars;
-use crate::cli::calls::{HowFar, Unit, run_job};
 use crate::cli::failure::Failure;
 use crate::cli::filters::Filters;
+use crate::cli::jobs::{HowFar, Unit, run_job};
 use crate::cli::numbers;
 use crate::cli::output::Output;
 use crate::cli::store::OpenStore;

@@ -16,7 +16,7 @@ pub mod survey;
 mod turns;
 pub mod vacuum;
 
-pub use store::{JobStore, News, NextEvents, Pending, Recipient, deliver_to};
+pub use store::{JobStore, News, NextEvents, OwnedCalls, Owner, Pending, Recipient, deliver_to};
 
 use serde::Serialize;
 

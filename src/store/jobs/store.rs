@@ -162,6 +162,56 @@ impl<T> Calls<()> for JobStore<T> {
     }
 }
 
+/// Who has a job done: may end it, and hears how far it is.
+pub trait Owner<Progress> {
+    /// Fails once the job is to end.
+    fn check(&self) -> Result<(), Ended>;
+    /// Hears how far the job is.
+    fn progress(&self, so_far: &Progress) -> Result<(), Ended>;
+}
+
+/// The store as a job has it that somebody owns, who may end it before each call.
+pub struct OwnedCalls<T, O> {
+    /// The store.
+    pub store: JobStore<T>,
+    /// Who that is.
+    pub owner: O,
+}
+
+impl<T, O, Progress> Calls<Progress> for OwnedCalls<T, O>
+where
+    O: Owner<Progress>,
+{
+    fn ready(&self) -> Result<(), Ended> {
+        self.owner.check()?;
+        Ok(self.store.ready()?)
+    }
+
+    fn write(&self, request: WriteRequest) -> Result<Answer, Ended> {
+        self.owner.check()?;
+        Ok(self.store.write(request)?)
+    }
+
+    fn begin(&self, request: WriteRequest) -> Result<Pending, Ended> {
+        self.owner.check()?;
+        Ok(self.store.begin(request))
+    }
+
+    fn read(&self, request: ReadRequest) -> Result<Answer, Ended> {
+        self.owner.check()?;
+        Ok(self.store.read(request)?)
+    }
+
+    fn clean_up(&self, request: UpkeepRequest) -> Result<Answer, Ended> {
+        Ok(self.store.write(request.into())?)
+    }
+
+    fn progress(&self, so_far: &Progress) -> Result<(), Ended> {
+        self.owner.check()?;
+        self.owner.progress(so_far)
+    }
+}
+
 /// Waits for the answer to a call.
 fn answered<T>(call: impl FnOnce(Recipient<T>)) -> Result<Answer, StoreError> {
     pending(call).wait()

@@ -1,27 +1,19 @@
-//! A store that is open, as commands and their jobs call it; and how far a job is, on stderr.
+//! Running the jobs of commands, and how far one is, on stderr.
 
 use std::cell::Cell;
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::failure::Failure;
 use super::stop::Stop;
-use crate::store::error::StoreError;
-use crate::store::jobs::{Calls, Ended, Job, JobStore, Pending};
-use crate::store::upkeep::UpkeepRequest;
-use crate::store::write::WriteRequest;
-use crate::store::{Answer, ReadRequest};
+use super::store::NoCaller;
+use crate::store::jobs::{Ended, Job, JobStore, OwnedCalls, Owner};
 
 /// How long work takes at least that is worth a line about how far it is.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Who calls the store beside jobs: nobody.
-#[derive(Debug)]
-pub(super) enum NoCaller {}
 
 /// How far work is.
 pub(super) struct HowFar {
@@ -42,10 +34,9 @@ pub(super) enum Unit {
     Things(&'static str),
 }
 
-/// What a job has of the store.
-struct JobCalls<'a, P> {
-    store: &'a JobStore<NoCaller>,
-    stop: &'a Arc<Stop>,
+/// The user, who may end a job, and sees how far it is.
+struct User<'a, P> {
+    stop: &'a Stop,
     progress: Option<Progress<'a, P>>,
 }
 
@@ -66,16 +57,18 @@ pub(super) fn is_watched() -> bool {
 pub(super) fn run_job<J: Job>(
     job: &J,
     store: &JobStore<NoCaller>,
-    stop: &Arc<Stop>,
+    stop: &Stop,
     how_far: &dyn Fn(&J::Progress) -> HowFar,
 ) -> Result<J::Result, Failure> {
-    let calls = JobCalls {
-        store,
-        stop,
-        progress: is_watched().then(|| Progress::new(how_far)),
+    let calls = OwnedCalls {
+        store: store.clone(),
+        owner: User {
+            stop,
+            progress: is_watched().then(|| Progress::new(how_far)),
+        },
     };
     let done = job.run(&calls);
-    if let Some(progress) = &calls.progress {
+    if let Some(progress) = &calls.owner.progress {
         progress.bar.finish_and_clear();
     }
     done.map_err(|ended| Failure::of_job(ended, stop))
@@ -128,7 +121,7 @@ fn style(HowFar { total, unit, .. }: &HowFar) -> ProgressStyle {
     })
 }
 
-impl<P> JobCalls<'_, P> {
+impl<P> Owner<P> for User<'_, P> {
     fn check(&self) -> Result<(), Ended> {
         if self.stop.is_requested() {
             return Err(Ended::Stopped);
@@ -136,36 +129,7 @@ impl<P> JobCalls<'_, P> {
         Ok(())
     }
 
-    fn call<R>(&self, call: impl FnOnce(&JobStore<NoCaller>) -> Result<R, StoreError>) -> Result<R, Ended> {
-        self.check()?;
-        Ok(call(self.store)?)
-    }
-}
-
-impl<P> Calls<P> for JobCalls<'_, P> {
-    fn ready(&self) -> Result<(), Ended> {
-        self.call(JobStore::ready)
-    }
-
-    fn write(&self, request: WriteRequest) -> Result<Answer, Ended> {
-        self.call(|store| store.write(request))
-    }
-
-    fn begin(&self, request: WriteRequest) -> Result<Pending, Ended> {
-        self.check()?;
-        Ok(self.store.begin(request))
-    }
-
-    fn read(&self, request: ReadRequest) -> Result<Answer, Ended> {
-        self.call(|store| store.read(request))
-    }
-
-    fn clean_up(&self, request: UpkeepRequest) -> Result<Answer, Ended> {
-        Ok(self.store.write(request.into())?)
-    }
-
     fn progress(&self, so_far: &P) -> Result<(), Ended> {
-        self.check()?;
         if let Some(progress) = &self.progress {
             progress.show(so_far);
         }
