@@ -19,6 +19,7 @@ use super::error::{Failure, Remedy};
 use super::lookup::Lookups;
 use super::options::PostgresOptions;
 use super::pipeline::Pipelines;
+use crate::store::access::Access;
 use crate::store::error::ErrorKind;
 use crate::store::message::{StoreOption, message};
 use crate::store::statistics::Statistics;
@@ -274,6 +275,8 @@ impl Database {
 
     fn connection(&self, purpose: Purpose) -> LocalBoxFuture<'_, Result<Lease, Failure>> {
         self.connection_of(match purpose {
+            // Nobody writes, and what is read next has the connection at hand.
+            Purpose::Prepare if self.options.access == Access::Read => &self.readers,
             Purpose::Prepare | Purpose::Write => &self.writers,
             Purpose::Read | Purpose::LateWrites | Purpose::Trim | Purpose::Load => &self.readers,
         })
