@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, Rows, params};
 
 use super::connection::Target;
-use super::read::{data_version, event};
+use super::read::data_version;
+use super::record::event;
 use super::tables::Tables;
 use crate::store::deleted::oldest;
 use crate::store::error::{Quoted, StoreError};

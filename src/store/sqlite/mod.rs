@@ -20,6 +20,7 @@ mod prunable;
 mod read;
 mod readers;
 mod rebuild;
+mod record;
 mod scan;
 mod shared;
 mod single;

@@ -7,7 +7,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::connection::{Location, Target};
-use super::read::{event, session};
+use super::record::{event, session};
 use super::tables::Tables;
 use crate::store::check::SESSIONS_AT_ONCE;
 use crate::store::scan::{EventScan, Head, Runs, Scan, Scanned, Unrecorded};

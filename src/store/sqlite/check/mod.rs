@@ -13,7 +13,7 @@ use super::connection::{Durability, Location, Target};
 use super::error::{is_damage, row_problem};
 use super::scan::{sessions_of_events, told};
 use super::tables::{self, Tables};
-use super::{read, rebuild};
+use super::{rebuild, record};
 use crate::store::check::{Code, Finding, Index, Look, Looked, Place, SESSIONS_AT_ONCE, redundant};
 use crate::store::tables::TableName;
 use crate::store::tables::columns::{SESSIONS, names, of_one_session};
@@ -214,7 +214,7 @@ fn events(connection: &Connection, tables: &Tables, after: Option<&Place>) -> ru
         };
         if let Err(error) = row
             .get::<_, String>("session_id")
-            .and_then(|id| read::event(row, &id).map(drop))
+            .and_then(|id| record::event(row, &id).map(drop))
         {
             let Some(reason) = row_problem(&error) else {
                 return Err(error);
@@ -257,7 +257,7 @@ fn sessions(connection: &Connection, tables: &Tables, after: Option<&str>) -> ru
     while let Some(row) = rows.next()? {
         looked.rows += 1;
         let id = told(row.get_ref("id")?);
-        if let Err(error) = read::session(row) {
+        if let Err(error) = record::session(row) {
             let Some(reason) = row_problem(&error) else {
                 return Err(error);
             };

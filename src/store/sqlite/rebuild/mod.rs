@@ -157,7 +157,7 @@ fn triggers(connection: &Connection, tables: &Tables) -> rusqlite::Result<[Strin
 }
 
 /// The columns of an event in the old table as the fresh one takes them: a NULL that another program left reads as a text all the
-/// same (`read`).
+/// same (`record`).
 fn columns_of_old() -> String {
     join(&EVENTS, |Column { name, data, presence }| match (data, presence) {
         (_, Presence::Optional) | (Data::Time | Data::Index, _) => (*name).to_owned(),
