@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::structure::{TRIGGERS, function, trigger};
+use super::structure::drop_triggers;
 use super::{LOCK_LIMIT, SILENCE, Undone, done};
 use crate::store::postgres::database::{Database, Purpose};
 use crate::store::postgres::error::Failure;
@@ -47,15 +47,6 @@ async fn remove(client: &Client, tables: &Tables) -> Result<(), Failure> {
         "DROP TABLE IF EXISTS {}, {}, {}",
         rebuild.copy, rebuild.changes, rebuild.state
     );
-    Ok(client.batch_execute(&sql).await?)
-}
-
-pub(super) async fn drop_triggers(client: &Client, tables: &Tables) -> Result<(), Failure> {
-    for (event, _) in TRIGGERS {
-        let sql = format!("DROP TRIGGER IF EXISTS {} ON {}", trigger(tables, event), tables.events);
-        client.batch_execute(&sql).await?;
-    }
-    let sql = format!("DROP FUNCTION IF EXISTS {}()", function(tables));
     Ok(client.batch_execute(&sql).await?)
 }
 

@@ -3,13 +3,12 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::leftovers::drop_triggers;
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::tables::{self, Tables};
 use crate::store::tables::columns::{EVENTS, definitions};
 
 /// What the triggers are for: the event, and the names of what they see.
-pub(super) const TRIGGERS: [(&str, &str); 4] = [
+const TRIGGERS: [(&str, &str); 4] = [
     ("INSERT", "REFERENCING NEW TABLE AS new_rows"),
     ("UPDATE", "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows"),
     ("DELETE", "REFERENCING OLD TABLE AS old_rows"),
@@ -67,12 +66,12 @@ pub(super) async fn create(client: &Client, tables: &Tables, id: &str) -> Result
 }
 
 /// The function of the triggers, as SQL names it.
-pub(super) fn function(tables: &Tables) -> String {
+fn function(tables: &Tables) -> String {
     format!("{}.\"{}\"", tables.quoted_schema(), tables.rebuild.trigger)
 }
 
 /// A trigger's name, as SQL has it.
-pub(super) fn trigger(tables: &Tables, event: &str) -> String {
+fn trigger(tables: &Tables, event: &str) -> String {
     format!("\"{}_{}\"", tables.rebuild.trigger, event.to_lowercase())
 }
 
@@ -113,6 +112,16 @@ async fn give_to_owner(client: &Client, tables: &Tables) -> Result<(), Failure> 
         client.batch_execute(row.try_get(0)?).await?;
     }
     Ok(())
+}
+
+/// Removes what puts changes down.
+pub(super) async fn drop_triggers(client: &Client, tables: &Tables) -> Result<(), Failure> {
+    for (event, _) in TRIGGERS {
+        let sql = format!("DROP TRIGGER IF EXISTS {} ON {}", trigger(tables, event), tables.events);
+        client.batch_execute(&sql).await?;
+    }
+    let sql = format!("DROP FUNCTION IF EXISTS {}()", function(tables));
+    Ok(client.batch_execute(&sql).await?)
 }
 
 /// Switches the tables, under a lock that keeps everybody else out, and removes all that a rebuild has made.
