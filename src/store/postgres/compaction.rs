@@ -8,15 +8,14 @@ use std::time::Instant;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row as PostgresRow};
 
-use super::error::{Failure, Remedy};
-use super::single::Pace;
+use super::error::Failure;
+use super::single::{Pace, kept};
 use super::statement::{Json, Parameter};
 use super::tables::Tables;
 use crate::store::compaction::FoundMessages;
 use crate::store::compaction::{
     CompactionStep, LastEvent, MAX_PAYLOAD_BYTES, Plan, ROWS_AT_ONCE, StepDone, UPDATE_LITERAL,
 };
-use crate::store::error::ErrorKind;
 use crate::store::mode::Mode;
 use crate::store::transcript::{Message, Row, Run};
 
@@ -25,6 +24,9 @@ pub(super) struct Taken {
     pub(super) done: StepDone,
     pub(super) transaction: Option<String>,
 }
+
+/// What a failure says of what is left.
+pub(super) const NOT_JOINED: &str = "nothing was joined in this step";
 
 /// How many bytes of payloads a step reads, and one more payload: they are in memory together.
 const BYTES_AT_ONCE: i64 = 8 << 20;
@@ -145,7 +147,7 @@ async fn join(
         return Ok(rows.first().map(|row| row.try_get(1)).transpose()?);
     }
     Err(if is_any_left(client, tables, session_id, &changes).await? {
-        kept(&events.plain)
+        kept(&events.plain, NOT_JOINED)
     } else {
         Failure::others_in_the_way()
     })
@@ -206,17 +208,6 @@ impl Changes {
     fn count(&self) -> usize {
         self.removed.0.len() + self.replaced.0.len()
     }
-}
-
-/// Rows are as they were, though nobody was in the way.
-fn kept(table: &str) -> Failure {
-    Failure::new(
-        Remedy::None,
-        ErrorKind::InvalidArgument,
-        format!(
-            "a trigger, rule or policy of the owner of {table} kept its rows; nothing was joined in this step, drop it and call again"
-        ),
-    )
 }
 
 /// The messages among the events before that index.

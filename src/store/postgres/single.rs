@@ -1,13 +1,14 @@
 //! Writes that are a transaction of their own, as Postgres does them, each in a file of its folder, and under the lock of the session that it changes.
 //! `batches` calls it.
 
+mod advice;
 mod delete;
 mod fork;
 mod labels;
 mod pace;
 mod prune;
 
-pub(super) use delete::advised;
+pub(super) use advice::{advised, kept};
 pub(super) use pace::Pace;
 
 use std::cell::{Cell, RefCell};
@@ -179,9 +180,9 @@ impl Singles {
                 let earlier = tried.take().failure.filter(|_| failure.kind == ErrorKind::Timeout);
                 let failure = earlier.unwrap_or(failure);
                 let failure = match request {
-                    SingleRequest::DeleteSession { .. } => delete::advised(failure, "nothing was deleted"),
-                    SingleRequest::Prune(_) => prune::advised(failure),
-                    SingleRequest::Compact(_) => delete::advised(failure, "nothing was joined in this step"),
+                    SingleRequest::DeleteSession { .. } => advised(failure, delete::NOT_DELETED),
+                    SingleRequest::Prune(_) => advised(failure, prune::STAYS_REMOVED),
+                    SingleRequest::Compact(_) => advised(failure, compaction::NOT_JOINED),
                     SingleRequest::SetLabels { .. } | SingleRequest::Fork(_) => failure,
                 };
                 let doing = format!("{} {}", request.doing(), self.database.options.target.name());

@@ -8,16 +8,18 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::Undone;
+use super::advice::kept;
 use crate::store::deleted::{MOST_REMOVED, now, oldest};
-use crate::store::error::ErrorKind;
 use crate::store::postgres::deadline::Deadline;
-use crate::store::postgres::error::{Failure, Remedy};
 use crate::store::postgres::statement::Parameter;
 use crate::store::postgres::tables::Tables;
 
 /// How many events one statement deletes: few enough to be done well within the time of a try, or in that which the server sets to
 /// statements; so many that a round trip for each is nothing.
 const PIECE: i64 = 5_000;
+
+/// What a failure says of what is left.
+pub(super) const NOT_DELETED: &str = "nothing was deleted";
 
 /// Deletes a session, and says whether there was anything of it.
 pub(super) async fn delete(
@@ -73,7 +75,7 @@ pub(super) async fn remove_rows(
             .execute_typed(&format!("DELETE FROM {sessions} WHERE id = $1"), &session)
             .await?;
         if removed < records {
-            return Err(kept(&sessions.plain).into());
+            return Err(kept(&sessions.plain, NOT_DELETED).into());
         }
     }
     Ok(labels > 0 || records > 0 || events)
@@ -110,7 +112,7 @@ async fn remove_events(
         if removed < found {
             // Another program may have deleted some in this moment. Then they are not found again.
             if was_kept {
-                return Err(kept(&events.plain).into());
+                return Err(kept(&events.plain, NOT_DELETED).into());
             }
             was_kept = true;
             continue;
@@ -120,32 +122,5 @@ async fn remove_events(
             Some(last) if found >= PIECE => after = last,
             _ => return Ok(any),
         }
-    }
-}
-
-/// Rows are there that were to be deleted.
-fn kept(table: &str) -> Failure {
-    Failure::new(
-        Remedy::None,
-        ErrorKind::InvalidArgument,
-        format!("a trigger or rule of the owner of {table} kept its rows; nothing was deleted, drop it and call again"),
-    )
-}
-
-/// The same failure, with advice for who deletes, in whatever kind of work. `undone` says what was not done.
-pub(in crate::store::postgres) fn advised(failure: Failure, undone: &str) -> Failure {
-    match failure.sql_state() {
-        Some("42501") => failure.with_advice(format!(
-            "this user has no right to do that; {undone}, grant DELETE on the tables beside SELECT, INSERT and UPDATE"
-        )),
-        // The last is the server's word for a rule of `CREATE RULE`.
-        Some("23503" | "P0001" | "0A000") => {
-            let mut failure = failure.with_advice(format!(
-                "a rule of a table's owner forbids it, such as a foreign key on the session or a trigger (see `cause`); {undone}"
-            ));
-            failure.kind = ErrorKind::InvalidArgument;
-            failure
-        }
-        _ => failure,
     }
 }

@@ -9,15 +9,18 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::advice::kept;
 use super::pace::Pace;
 use super::{CURRENT_TRANSACTION, Done, Undone, was_committed};
-use crate::store::error::ErrorKind;
-use crate::store::postgres::error::{Failure, Remedy};
+use crate::store::postgres::error::Failure;
 use crate::store::postgres::prunable::remove;
 use crate::store::postgres::statement::Parameter;
 use crate::store::postgres::tables::Tables;
 use crate::store::prune::{Extent, PruneStep, Pruned, Rest};
 use crate::store::{Answer, JobAnswer};
+
+/// What a failure says of the steps before.
+pub(super) const STAYS_REMOVED: &str = "what was removed before stays removed";
 
 /// `before` is what an earlier try has done of which nobody knows how it ended.
 pub(super) async fn prune(
@@ -51,7 +54,7 @@ pub(super) async fn prune(
     let took = began.elapsed();
     pace.note(rows, took);
     if !all_removed {
-        return Err(kept(&tables.events.plain).into());
+        return Err(kept(&tables.events.plain, STAYS_REMOVED).into());
     }
     let rest = match (piece.meets, step.extent) {
         (false, _) => Rest::Spared,
@@ -98,37 +101,7 @@ async fn remove_record(client: &Client, tables: &Tables, session_id: &str) -> Re
     );
     labelled?;
     if recorded? == 0 {
-        return Err(kept(&sessions.plain));
+        return Err(kept(&sessions.plain, STAYS_REMOVED));
     }
     Ok(())
-}
-
-/// Rows are there that were to be removed.
-fn kept(table: &str) -> Failure {
-    Failure::new(
-        Remedy::None,
-        ErrorKind::InvalidArgument,
-        format!(
-            "a trigger or rule of the owner of {table} kept its rows; what was removed before stays removed, drop it and call again"
-        ),
-    )
-}
-
-/// The same failure, with advice for who prunes.
-pub(super) fn advised(failure: Failure) -> Failure {
-    match failure.sql_state() {
-        Some("42501") => failure.with_advice(
-            "this user has no right to do that; grant DELETE on the tables beside SELECT, INSERT and UPDATE, and call again to go on",
-        ),
-        // The last is the server's word for a rule of `CREATE RULE`.
-        Some("23503" | "P0001" | "0A000") => {
-            let mut failure = failure.with_advice(
-                "a rule of a table's owner forbids it, such as a foreign key on the session or a trigger (see `cause`); what was \
-                 removed before stays removed",
-            );
-            failure.kind = ErrorKind::InvalidArgument;
-            failure
-        }
-        _ => failure,
-    }
 }
