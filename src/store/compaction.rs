@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::deleted::now;
 use super::mode::Mode;
+use super::time::now;
 use super::transcript::{Joiner, Message, Row, Run};
 
 /// A payload that takes more bytes is none of a chunk that could be joined: databases need not read it.

@@ -4,10 +4,11 @@
 //! A tombstone is a row of `deleted_sessions`: the session's id, and when it was deleted by the clock of the machine that did. Who
 //! writes to the session later, because it does not know yet, finds it there.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::error::{ErrorKind, StoreError};
 use super::remembered::RememberedSessions;
+use super::time::ago;
 
 /// How long the id of a deleted session cannot be used.
 const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -15,23 +16,10 @@ const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How many old tombstones a deletion removes at most, so that none takes long for what others have left.
 pub const MOST_REMOVED: i64 = 1000;
 
-/// The time, in milliseconds since 1970.
-#[must_use]
-pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 /// Tombstones count if they are younger than this.
 #[must_use]
 pub fn oldest() -> i64 {
     ago(KEPT_FOR)
-}
-
-/// The time so long ago, in milliseconds since 1970.
-#[must_use]
-pub fn ago(duration: Duration) -> i64 {
-    now().saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Refuses to go on `doing` something to a session that was deleted.

@@ -38,6 +38,7 @@ pub mod single;
 pub mod sqlite;
 pub mod statistics;
 pub mod tables;
+pub mod time;
 pub mod transcript;
 pub mod upkeep;
 pub mod write;

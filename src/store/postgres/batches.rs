@@ -32,10 +32,10 @@ use super::trim::Trimming;
 use super::write::Writer;
 use crate::store::Deliver;
 use crate::store::commit::COMMITTING;
-use crate::store::deleted::now;
 use crate::store::error::{ErrorKind, catching_async};
 use crate::store::single::SingleRequest;
 use crate::store::statistics::{BatchTally, Statistics};
+use crate::store::time::now;
 use crate::store::write::{SessionWrite, Write, WriteResult};
 
 /// How long a batch waits for a locked row. Longer than any transaction of ours needs, since these are worth waiting for.

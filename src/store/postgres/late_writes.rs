@@ -29,6 +29,7 @@ use crate::store::deleted::{self, DeletedSessions};
 use crate::store::error::{ErrorKind, Quoted, StoreError};
 use crate::store::message::message;
 use crate::store::notices::WarningCode;
+use crate::store::time::ago;
 
 /// How long it is from one look to the next at least.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -269,12 +270,7 @@ async fn of_sessions(
 
 async fn lately(client: &Client, Tables { deleted, .. }: &Tables) -> Result<Vec<Tombstone>, Failure> {
     let sql = format!("SELECT id, deleted_at FROM {deleted} WHERE deleted_at > $1 ORDER BY deleted_at DESC LIMIT $2");
-    tombstones(
-        client,
-        &sql,
-        &[(&deleted::ago(LATELY), Type::INT8), (&MOST_LATELY, Type::INT8)],
-    )
-    .await
+    tombstones(client, &sql, &[(&ago(LATELY), Type::INT8), (&MOST_LATELY, Type::INT8)]).await
 }
 
 async fn tombstones(client: &Client, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Tombstone>, Failure> {

@@ -19,11 +19,11 @@ pub use database::{Counts, DatabaseSize, EXACT_ROWS};
 pub use histogram::{Distribution, Histogram};
 
 use super::answer::Answer;
-use super::deleted::now;
 use super::error::ErrorKind;
 use super::message::Message;
 use super::notices::{Notice, Notices, Warning, WarningCode};
 use super::operation::Measured;
+use super::time::now;
 use super::write::WriteResult;
 
 /// Durations are counted in nanoseconds, and told apart by microseconds.

@@ -9,10 +9,11 @@ use tokio_postgres::types::Type;
 
 use super::Undone;
 use super::advice::kept;
-use crate::store::deleted::{MOST_REMOVED, now, oldest};
+use crate::store::deleted::{MOST_REMOVED, oldest};
 use crate::store::postgres::deadline::Deadline;
 use crate::store::postgres::statement::Parameter;
 use crate::store::postgres::tables::Tables;
+use crate::store::time::now;
 
 /// How many events one statement deletes: few enough to be done well within the time of a try, or in that which the server sets to
 /// statements; so many that a round trip for each is nothing.

@@ -5,10 +5,10 @@ use std::time::Instant;
 use rusqlite::{Connection, params};
 
 use super::{LONGEST_STEP, TRIGGERS};
-use crate::store::deleted::{ago, now};
 use crate::store::rebuild::{DEAD_AFTER, Outcome};
 use crate::store::sqlite::connection::Target;
 use crate::store::sqlite::tables::{self, Tables};
+use crate::store::time::{ago, now};
 
 /// How many rows are removed before the clock is looked at.
 const ROWS_AT_ONCE: usize = 50;

@@ -15,11 +15,11 @@ pub(super) use leftovers::{is_interrupted, remove_dead};
 
 use super::tables::{self, Tables, free_index_name};
 use crate::store::check::Place;
-use crate::store::deleted::now;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::rebuild::{Outcome, RebuildRequest, RebuildStep};
 use crate::store::tables::columns::{Column, Data, EVENTS, Presence, definitions, join, names};
 use crate::store::tables::layout::Layout;
+use crate::store::time::now;
 
 /// How long a step works before it lets others write.
 const LONGEST_STEP: Duration = Duration::from_millis(8);

@@ -4,8 +4,9 @@ use rusqlite::{Connection, params};
 
 use super::Failure;
 use crate::store::Answer;
-use crate::store::deleted::{MOST_REMOVED, now, oldest};
+use crate::store::deleted::{MOST_REMOVED, oldest};
 use crate::store::sqlite::tables::Tables;
+use crate::store::time::now;
 
 pub(super) fn delete(connection: &Connection, tables: &Tables, session_id: &str) -> Result<Answer, Failure> {
     let Tables {
