@@ -5,16 +5,14 @@ use napi::bindgen_prelude::Unknown;
 use super::arguments;
 use super::error::Failure;
 use super::fields::Fields;
+use super::job;
 use crate::store::sqlite::BackupRequest;
-
-/// `onProgress` and `signal` are read in `lib/job.ts`.
-const FIELDS: [&str; 3] = ["overwrite", "onProgress", "signal"];
 
 /// The arguments of `backup`.
 pub(super) fn request(path: Unknown<'_>, options: Option<Unknown<'_>>) -> Result<BackupRequest, Failure> {
     let path = arguments::string("path", path)?;
     let options = Fields::of("options", options)?;
     let overwrite = options.boolean("overwrite")?.unwrap_or(false);
-    options.only(&FIELDS, "backup")?;
+    options.only(&[&["overwrite"][..], &job::FIELDS].concat(), "backup")?;
     Ok(BackupRequest::new(&path, overwrite)?)
 }

@@ -13,8 +13,7 @@ use crate::store::jobs::compact::{CompactSession, CompactSessions};
 pub(super) fn session(id: Unknown<'_>, options: Option<Unknown<'_>>) -> Result<CompactSession, Failure> {
     let session_id = arguments::string("id", id)?;
     let options = Fields::of("options", options)?;
-    let [on_progress, signal] = job::FIELDS;
-    options.only(&["dryRun", on_progress, signal], "the options of compactSession")?;
+    options.only(&[&["dryRun"][..], &job::FIELDS].concat(), "compactSession")?;
     Ok(CompactSession {
         session_id,
         mode: mode(&options)?,
@@ -24,10 +23,8 @@ pub(super) fn session(id: Unknown<'_>, options: Option<Unknown<'_>>) -> Result<C
 /// The argument of `compactSessions`.
 pub(super) fn sessions(options: Option<Unknown<'_>>) -> Result<CompactSessions, Failure> {
     let options = Fields::of("options", options)?;
-    let [on_progress, signal] = job::FIELDS;
-    let [destroyed, idle, labels] = conditions::FIELDS;
-    let fields = [destroyed, idle, labels, "dryRun", on_progress, signal];
-    options.only(&fields, "the options of compactSessions")?;
+    let known = [&conditions::FIELDS[..], &["dryRun"], &job::FIELDS].concat();
+    options.only(&known, "compactSessions")?;
     Ok(CompactSessions {
         conditions: conditions(&options)?,
         mode: mode(&options)?,

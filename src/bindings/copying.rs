@@ -18,9 +18,6 @@ use super::open::Open;
 use crate::store::jobs::copy::{Copy, CopyOptions, Known, Selection, Source, SourceSession, StoreSource};
 use crate::store::mode::Mode;
 
-/// `sessions` is read in `lib/copy.ts`, the others in `lib/job.ts`.
-const FIELDS: [&str; 3] = ["sessions", job::FIELDS[0], job::FIELDS[1]];
-
 /// `copySessions` leads: what it finds at the target that is another record or has other labels gets the source's.
 const OPTIONS: CopyOptions = CopyOptions {
     mode: Mode::Run,
@@ -45,7 +42,9 @@ impl Copying {
         source: impl FnOnce() -> S,
     ) -> Result<Self> {
         let job = target.begin(env, || {
-            Fields::of("options", options)?.only(&FIELDS, "copySessions")?;
+            // `sessions` is read in `lib/copy.ts`.
+            let known = [&["sessions"][..], &job::FIELDS].concat();
+            Fields::of("options", options)?.only(&known, "copySessions")?;
             Ok(Copy::new(Box::new(source()), OPTIONS))
         })?;
         let open = Rc::clone(&target.open);

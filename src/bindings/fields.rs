@@ -32,8 +32,8 @@ impl<'env> Fields<'env> {
         Ok(names)
     }
 
-    /// Refuses an object with a field of another name that holds anything but `undefined`. `of` says whose fields they are.
-    pub(super) fn only(&self, known: &[&str], of: &str) -> Result<(), Failure> {
+    /// Refuses an object with a field of another name that holds anything but `undefined`. `method` says whose fields they are.
+    pub(super) fn only(&self, known: &[&str], method: &str) -> Result<(), Failure> {
         let Some(object) = &self.object else {
             return Ok(());
         };
@@ -51,7 +51,7 @@ impl<'env> Fields<'env> {
             })?;
             if read::<()>(&value, ValueType::Undefined).is_none() {
                 return Err(StoreError::invalid(format!(
-                    "{}.{} is not a field of {of}; the fields are {}",
+                    "{}.{} is not a field of {method}; the fields are {}",
                     self.path,
                     shown(&text),
                     known.join(", ")

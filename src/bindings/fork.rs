@@ -16,7 +16,7 @@ pub(super) fn request(
 ) -> Result<ForkRequest, Failure> {
     let id = arguments::string("id", id)?;
     let options = Fields::of("options", options)?;
-    options.only(&["id", "throughIndex"], "the options of forkSession")?;
+    options.only(&["id", "throughIndex"], "forkSession")?;
     let fork_id = match options.string("id")? {
         Some(given) if given.is_empty() => return Err(StoreError::invalid("options.id must not be empty").into()),
         Some(given) => given,

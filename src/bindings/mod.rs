@@ -1,9 +1,10 @@
 //! What `lib` sees, and the only code that knows Node-API. It calls `store`.
 //!
-//! [`driver`] is the one native class, over a store of either kind; [`options`], [`requests`], [`fields`] and [`arguments`] check
-//! what the caller passes; [`promises`] settles what the store answers; [`error`] and [`realm`] make JavaScript errors and values;
-//! [`password`] asks the caller's function for a password; [`environment`] releases what an ending worker leaves behind;
-//! [`command_line`] runs the command line.
+//! [`driver`] is the one native class, over a store of either kind, and [`open`] what it holds; [`follower`], [`job`] and [`copying`] are
+//! the classes of what goes on for long. [`options`], [`requests`] and the files that are named after a method check what the caller passes,
+//! by [`fields`] and [`arguments`]. [`outgoing`] has the calls on their way to the store; [`promises`] settles what it answers, as [`answers`]
+//! says, and [`watched`] passes on what it tells. [`error`] and [`realm`] make JavaScript errors and values; [`password`] asks the caller's
+//! function for a password; [`environment`] releases what an ending worker leaves behind; [`command_line`] runs the command line.
 
 mod answers;
 mod arguments;

@@ -9,16 +9,6 @@ use super::job;
 use crate::store::error::StoreError;
 use crate::store::jobs::prune::{Kept, Prune};
 
-const FIELDS: [&str; 7] = [
-    conditions::FIELDS[0],
-    conditions::FIELDS[1],
-    conditions::FIELDS[2],
-    "keepLastEvents",
-    "dryRun",
-    job::FIELDS[0],
-    job::FIELDS[1],
-];
-
 pub(super) fn job(options: Option<Unknown<'_>>) -> Result<Prune, Failure> {
     let fields = Fields::of("options", options)?;
     let conditions = conditions(&fields)?;
@@ -35,7 +25,8 @@ pub(super) fn job(options: Option<Unknown<'_>>) -> Result<Prune, Failure> {
         }
     };
     let mode = mode(&fields)?;
-    fields.only(&FIELDS, "pruneSessions")?;
+    let known = [&conditions::FIELDS[..], &["keepLastEvents", "dryRun"], &job::FIELDS].concat();
+    fields.only(&known, "pruneSessions")?;
     let job = Prune::new(conditions, kept, mode).ok_or_else(|| {
         StoreError::invalid(format!(
             "pruneSessions needs a condition, or it would remove every session: give {}, {} or {} ({} says what stays, and is none)",

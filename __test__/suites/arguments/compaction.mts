@@ -50,7 +50,7 @@ export function compaction({ opened }: Drivers): void {
       [
         "a field of another name",
         { keepLastEvents: 1 },
-        /^options\.keepLastEvents is not a field of the options of compactSessions; the fields are destroyedBefore, idleBefore, labels, dryRun, onProgress, signal$/,
+        /^options\.keepLastEvents is not a field of compactSessions; the fields are destroyedBefore, idleBefore, labels, dryRun, onProgress, signal$/,
       ],
     ] as const) {
       test(`options of many sessions with ${what} are refused`, async (t) => {
@@ -61,7 +61,7 @@ export function compaction({ opened }: Drivers): void {
     test("conditions are not for one session", async (t) => {
       await refused(
         () => opened(t).compactSession("s", { idleBefore: 1 } as never),
-        /^options\.idleBefore is not a field of the options of compactSession; the fields are dryRun, onProgress, signal$/,
+        /^options\.idleBefore is not a field of compactSession; the fields are dryRun, onProgress, signal$/,
       );
     });
   });

@@ -37,7 +37,7 @@ export function forks({ opened, zero }: Drivers): void {
       [
         "a field of another name",
         { throughindex: 1 },
-        /^options\.throughindex is not a field of the options of forkSession; the fields are id, throughIndex$/,
+        /^options\.throughindex is not a field of forkSession; the fields are id, throughIndex$/,
       ],
     ] as const) {
       test(`options with ${what} are refused`, async (t) => {
