@@ -5,7 +5,7 @@ use std::ptr;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, Result, sys};
 
-use super::options;
+use super::option_names;
 use super::realm::{ErrorParts, Realm};
 use crate::store::error::{DatabaseCode, StoreError};
 
@@ -55,7 +55,7 @@ impl Failure {
         };
         let parts = ErrorParts {
             code: error.kind.code(),
-            message: &error.message.text(options::name),
+            message: &error.message.text(option_names::name),
             database_message: database.map(|database| database.message.as_str()),
             sqlite_code,
             sql_state,

@@ -3,7 +3,8 @@
 //! [`driver`] is the one native class, over a store of either kind, and [`open`] what it holds; [`follower`], [`job`] and [`copying`] are
 //! the classes of what goes on for long. [`options`], [`requests`] and the files that are named after a method check what the caller passes,
 //! by [`fields`] and [`arguments`]. [`outgoing`] has the calls on their way to the store; [`promises`] settles what it answers, as [`answers`]
-//! says, and [`watched`] passes on what it tells. [`error`] and [`realm`] make JavaScript errors and values; [`password`] asks the caller's
+//! says, and [`watched`] passes on what it tells. [`error`] and [`realm`] make JavaScript errors and values,
+//! and [`option_names`] has what errors call options; [`password`] asks the caller's
 //! function for a password; [`environment`] releases what an ending worker leaves behind; [`command_line`] runs the command line.
 
 mod answers;
@@ -23,6 +24,7 @@ mod handover;
 mod job;
 mod labels;
 mod open;
+mod option_names;
 mod options;
 mod outgoing;
 mod password;

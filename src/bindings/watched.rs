@@ -5,7 +5,7 @@ use std::sync::Arc;
 use napi::{Env, Result};
 use serde::Serialize;
 
-use super::options;
+use super::option_names;
 use super::realm::{Realm, json_text};
 use crate::store::address::StoreAddress;
 use crate::store::notices::{Listener, Notice};
@@ -33,7 +33,7 @@ impl Watched {
     ) -> Self {
         statistics.notices.attach(Listener {
             wake: Box::new(wake),
-            name: options::name,
+            name: option_names::name,
         });
         Self {
             address: address.clone(),

@@ -1,8 +1,9 @@
-//! Checks the options of a constructor. A wrong one is an error that names it; [`unknown`] is about unknown ones.
+//! Checks the options of a constructor. A wrong one is an error that names it; [`known`] has their names, and [`unknown`] is
+//! about all others.
 //!
 //! Each class has its options in a file of its own; what reads those that both have stands here.
 
-mod names;
+mod known;
 pub(super) mod postgres;
 pub(super) mod sqlite;
 mod unknown;
@@ -12,7 +13,6 @@ use std::time::Duration;
 use napi::ValueType;
 use napi::bindgen_prelude::Unknown;
 
-pub(super) use self::names::name;
 use super::error::Failure;
 use super::fields::Fields;
 use crate::store::IndexConflict;

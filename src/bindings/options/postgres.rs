@@ -7,8 +7,8 @@ use std::time::Duration;
 use napi::bindgen_prelude::{Function, Unknown};
 use napi::{Env, ValueType};
 
-use super::unknown::Names;
-use super::{Parsed, sqlite};
+use super::Parsed;
+use super::known::{OF_PG, POSTGRES, POSTGRES_SSL, SQLITE, SSL_OF_PG};
 use crate::bindings::arguments::{self, object, read, wrong};
 use crate::bindings::error::Failure;
 use crate::bindings::fields::Fields;
@@ -20,126 +20,6 @@ use crate::store::postgres::{
     ConnectionOptions, DEFAULT_SCHEMA, Environment, Password, PostgresOptions, SslMode, SslOptions, Tables, Target,
 };
 
-pub(super) const NAMES: Names = Names {
-    class: "PostgresSessionPersistDriver",
-    options: &[
-        "connectionString",
-        "password",
-        "schema",
-        "tablePrefix",
-        "maxConnections",
-        "connectTimeoutMs",
-        "acquireTimeoutMs",
-        "queryTimeoutMs",
-        "idleTimeoutMs",
-        "maxLifetimeMs",
-        "applicationName",
-        "ssl",
-        "migrate",
-        "onEventIndexConflict",
-        "maxEventsPerSession",
-        "maxSessions",
-        "slowMs",
-        "drainTimeoutMs",
-    ],
-    aliases: &[
-        ("connection", "connectionString"),
-        ("connectionuri", "connectionString"),
-        ("connectionurl", "connectionString"),
-        ("conninfo", "connectionString"),
-        ("databaseurl", "connectionString"),
-        ("dburl", "connectionString"),
-        ("dsn", "connectionString"),
-        ("uri", "connectionString"),
-        ("url", "connectionString"),
-        ("searchpath", "schema"),
-        ("connectionlimit", "maxConnections"),
-        ("connections", "maxConnections"),
-        ("maxpoolsize", "maxConnections"),
-        ("poolsize", "maxConnections"),
-        ("connectiontimeout", "connectTimeoutMs"),
-        ("pooltimeout", "acquireTimeoutMs"),
-        ("statementtimeout", "queryTimeoutMs"),
-        ("appname", "applicationName"),
-        ("tls", "ssl"),
-        ("migration", "migrate"),
-        ("migrations", "migrate"),
-        ("onconflict", "onEventIndexConflict"),
-    ],
-};
-
-const SSL_NAMES: Names = Names {
-    class: "options.ssl",
-    options: &["mode", "ca", "cert", "key", "servername"],
-    aliases: &[
-        ("certificate", "cert"),
-        ("host", "servername"),
-        ("hostname", "servername"),
-        ("rootcert", "ca"),
-        ("sslcert", "cert"),
-        ("sslkey", "key"),
-        ("sslmode", "mode"),
-        ("sslrootcert", "ca"),
-    ],
-};
-
-/// Options of the npm package `pg`, which the drivers that people write by hand take, and what to use here.
-const NAMES_OF_PG: [(&str, &str); 20] = [
-    (
-        "pool",
-        "the driver has connections of its own: pass `connectionString`, and `maxConnections` for their number",
-    ),
-    (
-        "client",
-        "the driver has connections of its own: pass `connectionString`",
-    ),
-    (
-        "poolConfig",
-        "pass `connectionString`, `maxConnections` and the other options of this driver themselves",
-    ),
-    ("host", "name it in `connectionString`, or set PGHOST"),
-    ("port", "name it in `connectionString`, or set PGPORT"),
-    ("user", "name it in `connectionString`, or set PGUSER"),
-    ("database", "name it in `connectionString`, or set PGDATABASE"),
-    ("max", "use `maxConnections`"),
-    (
-        "min",
-        "connections are opened as they are needed; use `idleTimeoutMs` to keep them longer",
-    ),
-    ("idleTimeoutMillis", "use `idleTimeoutMs`"),
-    (
-        "connectionTimeoutMillis",
-        "use `connectTimeoutMs` and `acquireTimeoutMs`",
-    ),
-    ("maxLifetimeSeconds", "use `maxLifetimeMs`"),
-    ("statement_timeout", "use `queryTimeoutMs`"),
-    ("query_timeout", "use `queryTimeoutMs`"),
-    ("lock_timeout", "use `queryTimeoutMs`"),
-    (
-        "idle_in_transaction_session_timeout",
-        "no transaction of this driver stays idle; set it on the server if you like",
-    ),
-    ("application_name", "use `applicationName`"),
-    (
-        "keepAlive",
-        "it is always on; `keepalives` in `connectionString` changes it",
-    ),
-    ("allowExitOnIdle", "an idle driver never keeps the process alive"),
-    ("options", "put it into `connectionString`, as `options=...`"),
-];
-
-/// The same for its option `ssl`, which is Node's for TLS.
-const SSL_NAMES_OF_PG: [(&str, &str); 2] = [
-    (
-        "rejectUnauthorized",
-        "use `mode`: \"verify-full\" for true, \"no-verify\" for false",
-    ),
-    (
-        "checkServerIdentity",
-        "use `servername` for another host, or `mode: \"verify-ca\"` with `ca` for any host",
-    ),
-];
-
 /// Reads the constructor's argument.
 pub(in crate::bindings) fn parse(
     env: &Env,
@@ -147,7 +27,7 @@ pub(in crate::bindings) fn parse(
     options: Option<Unknown<'_>>,
 ) -> Result<Parsed<PostgresOptions>, Failure> {
     let options = super::options("options", options, |given| {
-        of_pg("options", given, &NAMES_OF_PG).or_else(|| NAMES.refuse("options", given, Some(&sqlite::NAMES)))
+        of_pg("options", given, &OF_PG).or_else(|| POSTGRES.refuse("options", given, Some(&SQLITE)))
     })?;
     let ssl = options.given("ssl")?;
     if let Some(value) = ssl.filter(|value| object("options.ssl", *value).is_err()) {
@@ -156,7 +36,7 @@ pub(in crate::bindings) fn parse(
         return Err(wrong("options.ssl", wanted, &value));
     }
     let ssl = super::options("options.ssl", ssl, |given| {
-        of_pg("options.ssl", given, &SSL_NAMES_OF_PG).or_else(|| SSL_NAMES.refuse("options.ssl", given, None))
+        of_pg("options.ssl", given, &SSL_OF_PG).or_else(|| POSTGRES_SSL.refuse("options.ssl", given, None))
     })?;
     let connection = ConnectionOptions {
         connection_string: options.string("connectionString")?,

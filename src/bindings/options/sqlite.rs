@@ -2,57 +2,17 @@
 
 use napi::bindgen_prelude::Unknown;
 
-use super::unknown::Names;
-use super::{Parsed, postgres};
+use super::Parsed;
+use super::known::{POSTGRES, SQLITE};
 use crate::bindings::error::Failure;
 use crate::store::access::Access;
 use crate::store::error::StoreError;
 use crate::store::sqlite::{Checkpoints, Durability, Location, SqliteOptions, Tables, Target};
 
-pub(super) const NAMES: Names = Names {
-    class: "SQLiteSessionPersistDriver",
-    options: &[
-        "filename",
-        "durability",
-        "busyTimeoutMs",
-        "readonly",
-        "migrate",
-        "tablePrefix",
-        "checkpoints",
-        "onEventIndexConflict",
-        "maxEventsPerSession",
-        "maxSessions",
-        "slowMs",
-        "drainTimeoutMs",
-    ],
-    aliases: &[
-        ("database", "filename"),
-        ("databasepath", "filename"),
-        ("db", "filename"),
-        ("dbfile", "filename"),
-        ("dbname", "filename"),
-        ("dbpath", "filename"),
-        ("file", "filename"),
-        ("filepath", "filename"),
-        ("location", "filename"),
-        ("path", "filename"),
-        ("autocheckpoint", "checkpoints"),
-        ("checkpointing", "checkpoints"),
-        ("walautocheckpoint", "checkpoints"),
-        ("durable", "durability"),
-        ("fsync", "durability"),
-        ("sync", "durability"),
-        ("synchronous", "durability"),
-        ("migration", "migrate"),
-        ("migrations", "migrate"),
-        ("onconflict", "onEventIndexConflict"),
-    ],
-};
-
 /// Reads the constructor's argument.
 pub(in crate::bindings) fn parse(options: Option<Unknown<'_>>) -> Result<Parsed<SqliteOptions>, Failure> {
     let options = super::options("options", options, |given| {
-        NAMES.refuse("options", given, Some(&postgres::NAMES))
+        SQLITE.refuse("options", given, Some(&POSTGRES))
     })?;
     let filename = options.string("filename")?;
     let location = Location::parse(filename.as_deref().unwrap_or(Location::MEMORY))?;

@@ -2,7 +2,7 @@
 
 use crate::store::message::StoreOption;
 
-pub(in crate::bindings) fn name(option: StoreOption) -> &'static str {
+pub(super) fn name(option: StoreOption) -> &'static str {
     match option {
         StoreOption::Migrate => "options.migrate",
         StoreOption::TablePrefix => "options.tablePrefix",
