@@ -69,18 +69,6 @@ impl Location {
         })
     }
 
-    /// The write-ahead log, if there is one.
-    pub(super) fn log(&self) -> Option<PathBuf> {
-        match self {
-            Self::File(path) => {
-                let mut log = path.clone().into_os_string();
-                log.push("-wal");
-                Some(log.into())
-            }
-            Self::Memory(_) => None,
-        }
-    }
-
     /// The location's name in messages.
     #[must_use]
     pub fn name(&self) -> String {

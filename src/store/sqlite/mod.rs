@@ -10,6 +10,7 @@ mod checkpoints;
 mod compaction;
 mod connection;
 mod error;
+mod files;
 mod follow;
 mod following;
 mod list;

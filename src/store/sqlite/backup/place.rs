@@ -8,12 +8,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::BackupRequest;
 use crate::store::error::{ErrorKind, StoreError};
-use crate::store::partial_file::{NotCreated, PartialFile, Replacement, directory_of, with_suffix};
+use crate::store::partial_file::{NotCreated, PartialFile, Replacement, with_suffix};
 use crate::store::sqlite::connection::Location;
 use crate::store::sqlite::error::kind_of_file_error;
-
-/// Files that SQLite keeps beside a database, and takes for a part of it.
-const COMPANIONS: [&str; 3] = ["-wal", "-journal", "-shm"];
+use crate::store::sqlite::files::{JOURNAL, LOG};
 
 /// Nobody else opens a file that is not whole. SQLite's own locks would meet the one that shows that somebody writes it.
 const WITHOUT_LOCKS: &str = if cfg!(windows) { "win32-none" } else { "unix-none" };
@@ -34,9 +32,7 @@ impl Place {
                 path.display()
             )));
         }
-        if let Location::File(own) = source
-            && is_of(&path, own)
-        {
+        if source.has_file(&path) {
             return Err(StoreError::invalid(format!(
                 "path must not be the file that is backed up, or one that belongs to it, as {} does; choose another one",
                 path.display()
@@ -64,7 +60,7 @@ impl Place {
             Ok(_) if !self.overwrite => return Err(self.taken()),
             _ => {}
         }
-        for companion in &COMPANIONS[..2] {
+        for companion in [LOG, JOURNAL] {
             let companion = with_suffix(&self.path, companion);
             if fs::symlink_metadata(&companion).is_ok_and(|found| found.len() > 0) {
                 return Err(StoreError::invalid(format!(
@@ -173,32 +169,4 @@ impl Partial {
     fn failed(&self, doing: &str, error: &io::Error) -> StoreError {
         self.place.failed(doing, self.file.path(), error)
     }
-}
-
-/// Whether `path` is the database `own`, or a file that SQLite keeps beside it.
-fn is_of(path: &Path, own: &Path) -> bool {
-    let real = fs::canonicalize(own).unwrap_or_else(|_| own.to_owned());
-    if fs::canonicalize(path).is_ok_and(|path| path == real) || is_same_file(path, own) {
-        return true;
-    }
-    // It need not exist: then its directory does.
-    let (Some(directory), Some(name)) = (directory_of(path), path.file_name()) else {
-        return false;
-    };
-    let path = fs::canonicalize(directory).map_or_else(|_| path.to_owned(), |directory| directory.join(name));
-    path == real || COMPANIONS.iter().any(|suffix| path == with_suffix(&real, suffix))
-}
-
-#[cfg(unix)]
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) else {
-        return false;
-    };
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
-}
-
-#[cfg(not(unix))]
-fn is_same_file(_one: &Path, _other: &Path) -> bool {
-    false
 }

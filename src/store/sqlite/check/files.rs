@@ -2,25 +2,22 @@
 //! asks the file system about them: to open a database's file and close it again would drop this process's locks on it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::mounts;
 use crate::store::check::{Code, Finding};
+use crate::store::partial_file::with_suffix;
 use crate::store::sqlite::checkpoints::LARGE;
+use crate::store::sqlite::files::LOG;
 
 /// What there is to tell of the files around the database at `path`.
 pub(super) fn findings(path: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     // SQLite follows links, and has the log beside the file itself.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let beside = |suffix: &str| {
-        let mut name = path.clone().into_os_string();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let log = beside("-wal");
+    let log = with_suffix(&path, LOG);
     #[cfg(unix)]
-    findings.extend(rights::findings(&path, &[path.clone(), log.clone(), beside("-shm")]));
+    findings.extend(rights::findings(&path, &log));
     if let Ok(metadata) = fs::metadata(&log)
         && metadata.len() > 2 * LARGE
     {
@@ -46,15 +43,16 @@ pub(super) fn findings(path: &Path) -> Vec<Finding> {
 #[cfg(unix)]
 mod rights {
     use std::os::unix::fs::MetadataExt;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
-    use super::{Code, Finding, fs};
+    use super::{Code, Finding, fs, with_suffix};
+    use crate::store::sqlite::files::SHARED_MEMORY;
 
     const STICKY: u32 = 0o1000;
 
-    pub(super) fn findings(path: &Path, files: &[PathBuf]) -> Vec<Finding> {
+    pub(super) fn findings(path: &Path, log: &Path) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for file in files {
+        for file in [path, log, &with_suffix(path, SHARED_MEMORY)] {
             let Ok(metadata) = fs::metadata(file) else { continue };
             if metadata.mode() & 0o077 != 0 {
                 findings.push(Finding::new(
