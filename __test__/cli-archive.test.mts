@@ -184,6 +184,12 @@ test("export: a file is whole, private and nobody's else, and never put through 
     assert.match(over.stderr, /^error: --output .* is the store itself/);
   }
   rmSync(path.join(cwd, "store.db-journal"));
+  // A name that messages show otherwise.
+  const odd = path.join(cwd, "st\tore.db");
+  const made = await run(["import", "-", "--yes", "--store", odd], { input: good });
+  assert.equal(made.code, 0, made.stderr);
+  const over = await run(["export", "--force", "--output", odd, "--store", odd], { cwd });
+  assert.match(over.stderr, /^error: --output .* is the store itself/);
 
   const replaced = await run(["export", "--force", "--output", "link", "--store", store], { cwd });
   assert.deepEqual([replaced.code, replaced.stderr], [0, ""]);

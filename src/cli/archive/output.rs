@@ -27,8 +27,8 @@ enum Destination {
 }
 
 impl Place {
-    /// The place, if a file may be put there. Not where the store is, of which this would be the end.
-    pub(in crate::cli) fn of(path: &Path, force: bool, store: &Path) -> Result<Self, Failure> {
+    /// The place, if a file may be put there.
+    pub(in crate::cli) fn of(path: &Path, force: bool) -> Result<Self, Failure> {
         let replacement = if force {
             Replacement::Wanted
         } else {
@@ -40,12 +40,6 @@ impl Place {
         };
         if path.file_name().is_none() || path.is_dir() {
             return Err(Failure::Usage(format!("--output {} is no file", path.display())));
-        }
-        if is_of_store(path, store) {
-            let path = path.display();
-            return Err(Failure::Usage(format!(
-                "--output {path} is the store itself: choose another file"
-            )));
         }
         match fs::symlink_metadata(path) {
             Ok(found) if !found.is_file() && !found.is_symlink() => {
@@ -70,17 +64,6 @@ impl Place {
             self.path.display()
         ))
     }
-}
-
-/// Whether this is the file of a store, or one that SQLite keeps beside it: what is in the log is nowhere else.
-fn is_of_store(path: &Path, store: &Path) -> bool {
-    let is_same = |path: &Path, other: &Path| matches!((path.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other);
-    let beside = ["", "-wal", "-shm", "-journal"].map(|suffix| {
-        let mut name = store.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    });
-    beside.iter().any(|file| is_same(path, file))
 }
 
 impl Output {

@@ -13,6 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::jobs::{HowFar, Unit, run_job};
 use crate::cli::numbers::counted;
 use crate::cli::selection::Selected;
+use crate::cli::store::OpenStore;
 use crate::cli::text::Printable;
 use crate::store::access::Access;
 use crate::store::jobs::copy::StoreSource;
@@ -56,7 +57,10 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     let store = context.store.open(Access::Read)?;
     let chosen = arguments.selected.choose(&store, context.stop)?;
     let output = match &arguments.output {
-        Some(path) => Output::file(Place::of(path, arguments.force, Path::new(&store.name))?)?,
+        Some(path) => {
+            refuse_store_itself(&store, path)?;
+            Output::file(Place::of(path, arguments.force)?)?
+        }
         None => Output::stdout(arguments.compress)?,
     };
     let source = StoreSource::new(store.calls.clone(), chosen.selection);
@@ -81,4 +85,15 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     let (sessions, events) = (counted(total.sessions, "session"), counted(total.events, "event"));
     let line = format!("{sessions} with {events} written to {file}");
     context.output.line(Printable(&line))
+}
+
+/// A file in the place of the store, or of one that SQLite keeps beside it, would be its end.
+fn refuse_store_itself(store: &OpenStore, path: &Path) -> Result<(), Failure> {
+    if store.sqlite.as_ref().is_some_and(|sqlite| sqlite.has_file(path)) {
+        return Err(Failure::Usage(format!(
+            "--output {} is the store itself: choose another file",
+            path.display()
+        )));
+    }
+    Ok(())
 }

@@ -32,6 +32,7 @@ mod tombstones;
 mod trim;
 mod write;
 
+use std::path::Path;
 use std::sync::Arc;
 
 pub use backup::{Backup, BackupRequest, Copied};
@@ -88,6 +89,12 @@ impl<T: Send + 'static> SqliteStore<T> {
         let (shared, options) = (Arc::clone(&store.shared), store.options.clone());
         start_thread("persist-writer", move || write_all(&shared, &options))?;
         Ok(store)
+    }
+
+    /// Whether this is the file of the database, or one that SQLite keeps beside it.
+    #[must_use]
+    pub fn has_file(&self, path: &Path) -> bool {
+        self.options.target.location.has_file(path)
     }
 
     /// A copy of the database, once it is run.
