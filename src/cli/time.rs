@@ -39,7 +39,7 @@ pub(super) fn day(milliseconds: i64) -> String {
     day.unwrap_or(minute)
 }
 
-/// The same with the second.
+/// `2026-01-31 12:00:00` for milliseconds since 1970; the number where it is no time that people know.
 pub(super) fn second(milliseconds: i64) -> String {
     let Some(time) = time(milliseconds) else {
         return milliseconds.to_string();

@@ -117,15 +117,15 @@ pub(super) struct Step {
     pub(super) status: String,
 }
 
-impl Entry {
-    /// The answer to a question for permission, as people read it.
-    pub(super) fn answer<'a>(options: &'a [Choice], outcome: Option<&'a Outcome>) -> Option<&'a str> {
-        Some(match outcome? {
-            Outcome::Cancelled => "cancelled",
-            Outcome::Selected { option_id } => {
+impl Outcome {
+    /// As people read it, where these were the answers that could be given.
+    pub(super) fn words<'a>(&'a self, options: &'a [Choice]) -> &'a str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Selected { option_id } => {
                 let chosen = options.iter().find(|option| option.option_id == *option_id);
                 chosen.map_or(option_id, |option| &option.name)
             }
-        })
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Prints entries for people: a heading, and below it, indented, what it is about.
 
+use std::mem;
+
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -34,8 +36,18 @@ pub(in crate::cli) enum Length {
 #[derive(Debug)]
 pub(in crate::cli) struct Printer {
     length: Length,
-    /// Whether the entry before had text below its heading; nothing before the first one.
-    before: Option<bool>,
+    before: Before,
+}
+
+/// What stands above the next entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// It is the first.
+    Nothing,
+    /// A heading alone.
+    Heading,
+    /// Text below a heading.
+    Text,
 }
 
 /// What an entry looks like.
@@ -48,15 +60,25 @@ pub(super) struct Look {
     /// What stands below, and how it looks.
     pub(super) body: String,
     pub(super) body_style: Style,
-    /// Whether the body may be cut.
-    is_long: bool,
-    /// Whether the detail is cut at the end of the line.
-    is_line: bool,
+    cut: Cut,
+}
+
+/// What of an entry may be cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    Nothing,
+    /// The detail, at the end of its line.
+    Detail,
+    /// The body, after some lines.
+    Body,
 }
 
 impl Printer {
     pub(in crate::cli) fn new(length: Length) -> Self {
-        Self { length, before: None }
+        Self {
+            length,
+            before: Before::Nothing,
+        }
     }
 
     /// Prints an entry.
@@ -73,8 +95,13 @@ impl Printer {
 
     /// Prints the heading, and leaves the line above it empty where there is text above or below.
     pub(super) fn heading(&mut self, look: &Look, output: &mut Output) -> Result<(), Failure> {
-        let has_body = !look.body.is_empty();
-        if self.before.replace(has_body).is_some_and(|before| before || has_body) {
+        let now = if look.body.is_empty() {
+            Before::Heading
+        } else {
+            Before::Text
+        };
+        let before = mem::replace(&mut self.before, now);
+        if before == Before::Text || (before, now) == (Before::Heading, Before::Text) {
             output.line("")?;
         }
         let name = output.paint(look.style, look.name);
@@ -83,7 +110,7 @@ impl Printer {
         }
         let column = look.name.width() + INDENT;
         let detail = Printable(&look.detail).to_string();
-        let detail = if look.is_line {
+        let detail = if look.cut == Cut::Detail {
             cut(&detail, output.width().saturating_sub(column))
         } else {
             wrap(&detail, output.width(), INDENT, column)
@@ -93,7 +120,7 @@ impl Printer {
 
     fn below(&self, look: &Look, width: usize) -> String {
         let text = wrap(&look.body, width, INDENT, 0);
-        if self.length == Length::Full || !look.is_long {
+        if self.length == Length::Full || look.cut != Cut::Body {
             return text;
         }
         let lines = text.lines().count();
@@ -113,8 +140,7 @@ impl Look {
             detail,
             body: String::new(),
             body_style: Style::new(),
-            is_long: false,
-            is_line: false,
+            cut: Cut::Nothing,
         };
         match &entry.kind {
             Kind::Message { role, text, .. } => Self {
@@ -147,7 +173,7 @@ impl Look {
                     _ => AnsiColor::Yellow.on_default().bold(),
                 },
                 body: of_tool(call),
-                is_long: true,
+                cut: Cut::Body,
                 ..plain("tool", title_of_tool(call))
             },
             Kind::Permission {
@@ -157,10 +183,10 @@ impl Look {
                 ..
             } => {
                 let names: Vec<&str> = options.iter().map(|option| &*option.name).collect();
-                let answer = Entry::answer(options, outcome.as_ref()).map_or_else(
-                    || format!("{}?", names.join(" or ")),
-                    |answer| format!("answered: {answer}"),
-                );
+                let answer = match outcome {
+                    None => format!("{}?", names.join(" or ")),
+                    Some(outcome) => format!("answered: {}", outcome.words(options)),
+                };
                 Self {
                     style: AnsiColor::Magenta.on_default().bold(),
                     ..plain("permission", format!("{title} · {answer}"))
@@ -201,7 +227,7 @@ impl Look {
             }
             Kind::Note { sender, text } => Self {
                 style: Style::new().dimmed(),
-                is_line: true,
+                cut: Cut::Detail,
                 ..plain(sender, text.clone())
             },
         }
