@@ -1,9 +1,10 @@
 // Copies sessions from any driver of the SDK's interface into one of ours.
 import type { SessionEvent } from "sandbox-agent" with { "resolution-mode": "import" };
 
+import type { NativeCopied, NativeCopying, NativeDriver } from "./addon.ts";
 import { call, isDriver, nativeOf, PersistDriver } from "./driver.ts";
 import { finish } from "./job.ts";
-import { Copying, type NativeCopied, type NativeCopying, type NativeDriver } from "./native.ts";
+import { Copying } from "./native.ts";
 import type { WorkOptions } from "./operations.ts";
 import type { PostgresSessionPersistDriver } from "./postgres.ts";
 import { createError, realm } from "./realm.ts";

@@ -4,7 +4,7 @@
 // was answered (docs/sdk-contract.md, 8). So its queue is empty when nothing has been pending for a few turns.
 import timers from "node:timers";
 
-import type { NativeDriver } from "./native.ts";
+import type { NativeDriver } from "./addon.ts";
 import { createError } from "./realm.ts";
 
 /** Taken when the package is loaded: a test that replaces the timers must not keep a driver from closing. */

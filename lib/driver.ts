@@ -7,7 +7,7 @@ import type { ListPage, SessionEvent, SessionPersistDriver, SessionRecord } from
 
 import { isWatched, type Method, type StoreAddress } from "./channels.ts";
 import { drainAndClose, drainUntilQuiet } from "./drain.ts";
-import type { NativeDriver } from "./native.ts";
+import type { NativeDriver } from "./addon.ts";
 import { createError } from "./realm.ts";
 import type { EventListRequest, ForkSessionOptions, SessionListRequest, TailEventsRequest } from "./requests.ts";
 import { Tail } from "./tail.ts";

@@ -1,6 +1,6 @@
 // Waits for work that takes many calls to the database, tells how far it is, and ends it when the caller's signal is aborted.
 import { signalOf, whenAborted } from "./abort.ts";
-import type { NativeJob } from "./native.ts";
+import type { NativeJob } from "./addon.ts";
 import { abortError, createError } from "./realm.ts";
 
 /** What the caller may pass to watch the work, and to end it. */

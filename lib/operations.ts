@@ -1,11 +1,11 @@
-// What both drivers do for those who operate a server: keeping a store small.
+// What both drivers do for those who operate a server.
 import { randomUUID } from "node:crypto";
 
 import type { Signal } from "./abort.ts";
 import { call, PersistDriver } from "./driver.ts";
 import type { CheckProgress, Finding } from "./findings.ts";
 import { finish } from "./job.ts";
-import type { NativeDriver } from "./native.ts";
+import type { NativeDriver } from "./addon.ts";
 import type { DatabaseStats, Stats } from "./stats.ts";
 
 /** What every method that takes long may be given. */

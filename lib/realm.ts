@@ -7,7 +7,7 @@ import timers from "node:timers";
 
 import type { CopyDifference } from "./copy.ts";
 import type { PersistErrorCode } from "./errors.ts";
-import type { NativeDriver } from "./native.ts";
+import type { NativeDriver } from "./addon.ts";
 import { publish } from "./channels.ts";
 import { askPassword, failureOf, forgetFailure } from "./password.ts";
 

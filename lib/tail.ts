@@ -3,7 +3,7 @@
 import type { SessionEvent } from "sandbox-agent" with { "resolution-mode": "import" };
 
 import { signalOf, whenAborted } from "./abort.ts";
-import type { NativeFollower } from "./native.ts";
+import type { NativeFollower } from "./addon.ts";
 import { abortError } from "./realm.ts";
 import type { Ended } from "./trace.ts";
 
