@@ -6,13 +6,13 @@ use super::error::{Quoted, StoreError};
 use super::model::push_string;
 
 /// How many labels a session may have. A fork has two more than its source.
-pub const MAX_LABELS: i64 = 64;
+const MAX_LABELS: i64 = 64;
 
 /// How many one call may set and remove: enough to replace all.
 const MAX_CHANGES: usize = 256;
 
 /// How long a label's name may be, in bytes of UTF-8.
-pub const MAX_NAME_BYTES: usize = 128;
+const MAX_NAME_BYTES: usize = 128;
 
 /// How long a label's value may be, in bytes of UTF-8.
 pub const MAX_VALUE_BYTES: usize = 1024;

@@ -115,8 +115,7 @@ impl Notices {
     }
 
     /// Whether anybody does.
-    #[must_use]
-    pub fn are_listened_to(&self) -> bool {
+    fn are_listened_to(&self) -> bool {
         self.listened.load(Ordering::Relaxed)
     }
 

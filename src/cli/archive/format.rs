@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::problem::Problem;
 
 /// What the format is called.
-pub(super) const FORMAT: &str = "sandbox-agent-persist";
+const FORMAT: &str = "sandbox-agent-persist";
 
 /// Its version. Another one is a file that this release cannot read.
 pub(super) const VERSION: u64 = 1;

@@ -12,7 +12,7 @@ use crate::cli::stop::Stop;
 use crate::cli::text::Printable;
 
 /// What stands for stdin.
-pub(in crate::cli) const STDIN: &str = "-";
+const STDIN: &str = "-";
 
 /// See the module's description.
 pub(in crate::cli) struct Input {

@@ -14,12 +14,9 @@ use crate::cli::store::OpenStore;
 use crate::cli::table::{Column, Fit, Listing};
 use crate::cli::time::{day, minute};
 use crate::store::access::Access;
-use crate::store::jobs::survey::{CountedKind, DayVolume, Survey, Surveyed, Volume};
+use crate::store::jobs::survey::{CountedKind, DAY, DayVolume, Survey, Surveyed, Volume};
 use crate::store::list::SessionFilter;
 use crate::store::statistics::{Counts, DatabaseSize};
-
-/// How long a day is, in milliseconds.
-const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// See the help.
 #[derive(Debug, clap::Args)]

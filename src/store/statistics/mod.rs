@@ -34,7 +34,7 @@ const MILLISECOND: f64 = 1e6;
 
 /// How long a call takes at least that is told to be slow, unless the caller says otherwise: longer than any healthy disk or
 /// network lets one wait.
-pub const SLOW: Duration = Duration::from_secs(1);
+const SLOW: Duration = Duration::from_secs(1);
 
 /// See the module's description.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::store::transcript::{Glance, Kind};
 
-/// A day, in milliseconds.
-const DAY: i64 = 24 * 60 * 60 * 1000;
+/// How long a day is, in milliseconds.
+pub const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// The first day that is nobody's any more, 2500-01-01: others may have written any number as a time.
 const END_OF_DAYS: i64 = 193_577;

@@ -4,7 +4,7 @@
 
 mod counts;
 
-pub use counts::{CountedKind, DayVolume, KindVolume, RecordSummary, SessionSize, Surveyed, Volume};
+pub use counts::{CountedKind, DAY, DayVolume, KindVolume, RecordSummary, SessionSize, Surveyed, Volume};
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
