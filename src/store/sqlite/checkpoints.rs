@@ -11,8 +11,6 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::connection::Target;
-
 /// With how much the log is full, in bytes. With SQLite's 1,000 pages, 512 sessions fill it in two batches, and each page is
 /// copied every time; with this they write a third more.
 const FULL: u64 = 32 << 20;
@@ -66,13 +64,10 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn of(target: &Target) -> Self {
-        let path = match target.checkpoints {
-            Checkpoints::Automatic => target.location.log(),
-            Checkpoints::External => None,
-        };
+    /// The log at this path, if there is one, and who copies it.
+    pub(super) fn new(path: Option<PathBuf>, who: Checkpoints) -> Self {
         Self {
-            path,
+            path: path.filter(|_| who == Checkpoints::Automatic),
             is_automatic: true,
             tried: 0,
             steps: Duration::ZERO,

@@ -90,7 +90,7 @@ impl Writer {
     ) -> Self {
         let (sessions, events) = (&tables.sessions, &tables.events);
         Self {
-            log: Log::of(&target),
+            log: Log::new(target.location.log(), target.checkpoints),
             trimming: Trimming::new(target.location.name(), tables, caps, Arc::clone(&statistics)),
             sync: Sync::AtOnce,
             connection,
