@@ -302,16 +302,18 @@ async function drainAndClose(native) {
 
 // lib/abort.ts
 function signalOf(given, name) {
-  let signal;
   try {
-    signal = given?.signal;
+    const signal = given?.signal;
+    if (signal === void 0 || isSignal(signal)) return signal;
   } catch (cause) {
     throw createError("ERR_PERSIST_INVALID_ARGUMENT", "reading the field signal threw (see `cause`)", { cause });
   }
-  if (signal === void 0) return void 0;
-  if (typeof signal === "object" && signal !== null && "aborted" in signal && "addEventListener" in signal)
-    return signal;
   throw createError("ERR_PERSIST_INVALID_ARGUMENT", `${name}.signal must be an AbortSignal`);
+}
+function isSignal(value) {
+  if (typeof value !== "object" || value === null) return false;
+  const { aborted, addEventListener, removeEventListener } = value;
+  return typeof aborted === "boolean" && typeof addEventListener === "function" && typeof removeEventListener === "function";
 }
 var listening = /* @__PURE__ */ new WeakMap();
 function whenAborted(signal, act) {
@@ -327,7 +329,11 @@ function listen(signal) {
   const onAbort = () => {
     for (const act of acts) act();
   };
-  signal.addEventListener("abort", onAbort);
+  try {
+    signal.addEventListener("abort", onAbort);
+  } catch (cause) {
+    throw createError("ERR_PERSIST_INVALID_ARGUMENT", "listening to the signal threw (see `cause`)", { cause });
+  }
   const stop = () => {
     listening.delete(signal);
     signal.removeEventListener("abort", onAbort);
@@ -847,9 +853,11 @@ async function finish(start, options) {
   const signal = signalOf(options, "options");
   const tell = callbackOf(options);
   if (signal?.aborted) throw abortError(signal.reason);
-  const job = start();
-  const stopListening = signal && whenAborted(signal, () => job.end());
+  let job;
+  const stopListening = signal && whenAborted(signal, () => job?.end());
   try {
+    job = start();
+    if (signal?.aborted) throw abortError(signal.reason);
     for (; ; ) {
       const said = await job.next();
       if (said && "result" in said) return said.result;
@@ -857,7 +865,7 @@ async function finish(start, options) {
       tell?.(said.progress);
     }
   } finally {
-    job.end();
+    job?.end();
     stopListening?.();
   }
 }

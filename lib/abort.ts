@@ -14,17 +14,22 @@ interface Listening {
 
 /** The field `signal` of what the caller passed, which messages call `name`. */
 export function signalOf(given: { signal?: unknown } | undefined, name: string): AbortSignal | undefined {
-  let signal: unknown;
   try {
-    signal = given?.signal;
+    const signal = given?.signal;
+    if (signal === undefined || isSignal(signal)) return signal;
   } catch (cause) {
     throw createError("ERR_PERSIST_INVALID_ARGUMENT", "reading the field signal threw (see `cause`)", { cause });
   }
-  if (signal === undefined) return undefined;
-  // Not by `instanceof`: a test runner's realm has an AbortSignal of its own.
-  if (typeof signal === "object" && signal !== null && "aborted" in signal && "addEventListener" in signal)
-    return signal as AbortSignal;
   throw createError("ERR_PERSIST_INVALID_ARGUMENT", `${name}.signal must be an AbortSignal`);
+}
+
+/** Not by `instanceof`: a test runner's realm has an AbortSignal of its own. */
+function isSignal(value: unknown): value is AbortSignal {
+  if (typeof value !== "object" || value === null) return false;
+  const { aborted, addEventListener, removeEventListener } = value as Partial<AbortSignal>;
+  return (
+    typeof aborted === "boolean" && typeof addEventListener === "function" && typeof removeEventListener === "function"
+  );
 }
 
 const listening = new WeakMap<AbortSignal, Listening>();
@@ -45,7 +50,11 @@ function listen(signal: AbortSignal): Listening {
   const onAbort = () => {
     for (const act of acts) act();
   };
-  signal.addEventListener("abort", onAbort);
+  try {
+    signal.addEventListener("abort", onAbort);
+  } catch (cause) {
+    throw createError("ERR_PERSIST_INVALID_ARGUMENT", "listening to the signal threw (see `cause`)", { cause });
+  }
   const stop = () => {
     listening.delete(signal);
     signal.removeEventListener("abort", onAbort);

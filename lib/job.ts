@@ -20,9 +20,13 @@ export async function finish<Result, Progress = never>(
   const signal = signalOf(options, "options");
   const tell = callbackOf(options);
   if (signal?.aborted) throw abortError(signal.reason);
-  const job = start();
-  const stopListening = signal && whenAborted(signal, () => job.end());
+  let job: NativeJob<Result, Progress> | undefined;
+  // Before it begins: a signal that cannot be listened to would not end it.
+  const stopListening = signal && whenAborted(signal, () => job?.end());
   try {
+    job = start();
+    // What reads the options runs code of the caller's.
+    if (signal?.aborted) throw abortError(signal.reason);
     for (;;) {
       const said = await job.next();
       if (said && "result" in said) return said.result;
@@ -32,7 +36,7 @@ export async function finish<Result, Progress = never>(
     }
   } finally {
     // Where the caller's function threw, nobody waits for the rest.
-    job.end();
+    job?.end();
     stopListening?.();
   }
 }

@@ -176,6 +176,42 @@ export function objects({ construct, opened, option, refusesEvent }: Drivers): v
       }
     });
 
+    const own = new RangeError("the program's own");
+    const thrower = () => {
+      throw own;
+    };
+    for (const [when, signal] of Object.entries({
+      "is looked at": new Proxy({}, { get: thrower }),
+      "is asked": Object.defineProperty(new AbortController().signal, "aborted", { get: thrower }),
+      "is listened to": Object.assign(new AbortController().signal, { addEventListener: thrower }),
+    })) {
+      test(`a signal that throws when it ${when} rejects, with the very error as cause, and nothing is begun`, async (t) => {
+        const driver = opened(t);
+        await driver.updateSession(record());
+        const signals = { signal } as { signal: AbortSignal };
+        for (const call of [
+          () => driver.pruneSessions({ idleBefore: 2, ...signals }),
+          () => driver.compactSession("s", signals),
+          () => driver.tailEvents({ sessionId: "s", ...signals }).next(),
+        ]) {
+          const { cause } = await refused(call, /^(reading the field|listening to the) signal threw \(see `cause`\)$/);
+          assert.equal(cause, own);
+        }
+        assert.deepEqual(await driver.pruneSessions({ idleBefore: 2 }), { sessions: 1, events: 0, bytes: 0 });
+      });
+    }
+
+    test("a signal that is aborted while the options are read ends the work before it has begun", async (t) => {
+      const driver = opened(t);
+      await driver.updateSession(record());
+      const controller = new AbortController();
+      const { signal } = controller;
+      const idleBefore = () => (controller.abort(own), 2);
+      const options = Object.defineProperty({ signal }, "idleBefore", { enumerable: true, get: idleBefore });
+      await assert.rejects(driver.pruneSessions(options), { name: "AbortError", cause: own });
+      assert.deepEqual(await driver.getSession("s"), record());
+    });
+
     test("a revoked Proxy is refused wherever an object is expected", async (t) => {
       const driver = opened(t);
       const { proxy, revoke } = Proxy.revocable({}, {});
