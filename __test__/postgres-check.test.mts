@@ -4,6 +4,7 @@ import { after, test, type TestContext } from "node:test";
 
 import { type Finding, PostgresSessionPersistDriver, type PostgresSessionPersistDriverOptions } from "../index.js";
 import { LAYOUT_0_4 } from "./support/postgres/layouts.mts";
+import { otherConnection } from "./support/postgres/other-connection.mts";
 import { skipWithoutPgBouncer, startPgBouncer } from "./support/postgres/pgbouncer.mts";
 import { contentsOf, makeSchema } from "./support/postgres/schema.mts";
 import { query, startServer } from "./support/postgres/server.mts";
@@ -125,6 +126,18 @@ test("what is of the tables and of the user", async (t) => {
     [of(findings, "unlogged-table")[0].table, of(findings, "row-security")[0].table],
     ["session_labels", "sessions"],
   );
+});
+
+test("closing ends a check that waits for somebody's lock", async (t) => {
+  const schema = await makeSchema(url);
+  const driver = open(t, schema);
+  await driver.ready();
+  const other = await otherConnection(t, url);
+  await other.run(`BEGIN; LOCK TABLE ${schema}.events IN ACCESS EXCLUSIVE MODE`);
+  const refused = assert.rejects(driver.check(), { code: "ERR_PERSIST_CLOSED" });
+  await other.isInTheWayOf(1);
+  await driver.close();
+  await refused;
 });
 
 test("the encoding and the collation of the database", async (t) => {

@@ -55,6 +55,7 @@ pub(super) struct Database {
     /// How often the server has said that the tables are not what they were.
     schema_refusals: Cell<u64>,
     contact: watch::Receiver<Contact>,
+    closing: watch::Sender<bool>,
     pub(super) statistics: Arc<Statistics>,
 }
 
@@ -108,6 +109,7 @@ impl Database {
             alive: RefCell::new(Some((alive, ended))),
             schema_refusals: Cell::new(0),
             contact: of_any,
+            closing: watch::Sender::new(false),
             statistics,
         }
     }
@@ -219,6 +221,30 @@ impl Database {
             result
         })
         .await
+    }
+
+    /// The same for work of which nobody needs the rest once the store is to be closed.
+    pub(super) async fn run_until_closing<R>(
+        &self,
+        purpose: Purpose,
+        mut work: impl AsyncFnMut(&Connection) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        self.run_unlimited(purpose, async |connection| {
+            let mut closing = self.closing.subscribe();
+            tokio::select! {
+                done = work(connection) => done,
+                _ = closing.wait_for(|closing| *closing) => {
+                    connection.abandon();
+                    Err(Failure::new(Remedy::None, ErrorKind::Closed, "the driver is being closed"))
+                }
+            }
+        })
+        .await
+    }
+
+    /// Ends what runs until the store is to be closed.
+    pub(super) fn begin_closing(&self) {
+        self.closing.send_replace(true);
     }
 
     /// Tries until it is done, fails for good, or the deadline is over. One that is not set begins with the first failure.

@@ -110,7 +110,7 @@ async fn serve<T: 'static>(
         parts.begin(call, &working);
     }
     parts.batches.close();
-    parts.upkeep.close();
+    parts.database.begin_closing();
     drop(working);
     // What was called before `close` is worked off, and what comes meanwhile is refused.
     loop {

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
@@ -35,7 +34,6 @@ pub(super) struct Upkeep {
     load_statements: LoadStatements,
     /// The sessions whose events are being changed, and by how many requests.
     changing: RefCell<HashMap<Box<str>, u32>>,
-    closing: watch::Sender<bool>,
 }
 
 impl Upkeep {
@@ -53,13 +51,7 @@ impl Upkeep {
             late_writes,
             trimming,
             changing: RefCell::default(),
-            closing: watch::Sender::new(false),
         }
-    }
-
-    /// Ends what the server may work on for long, and leaves undone what is left of it.
-    pub(super) fn close(&self) {
-        self.closing.send_replace(true);
     }
 
     /// Notes that the request is about to change events of its sessions, until [`Self::ends`].
@@ -143,19 +135,11 @@ impl Upkeep {
             check_rights(connection, &tables).await?;
             let before = bytes(connection, &tables).await?;
             for table in tables {
-                let sql = format!("VACUUM {table}");
-                let mut closing = self.closing.subscribe();
-                tokio::select! {
-                    vacuumed = connection.batch_execute(&sql) => vacuumed?,
-                    _ = closing.wait_for(|closing| *closing) => {
-                        connection.abandon();
-                        return Err(Failure::new(Remedy::None, ErrorKind::Closed, "the driver is being closed"));
-                    }
-                }
+                connection.batch_execute(&format!("VACUUM {table}")).await?;
             }
             Ok(before - bytes(connection, &tables).await?)
         };
-        let freed = self.database.run_unlimited(Purpose::Read, vacuum).await?;
+        let freed = self.database.run_until_closing(Purpose::Read, vacuum).await?;
         Ok(freed_bytes(freed))
     }
 }

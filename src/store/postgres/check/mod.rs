@@ -18,7 +18,7 @@ pub(super) async fn look(database: &Database, look: &Look) -> Result<Looked, Fai
     }
     // An index may take long to look at, and nobody waits for the connection but reads.
     database
-        .run_unlimited(Purpose::Read, async |connection| match look {
+        .run_until_closing(Purpose::Read, async |connection| match look {
             Look::Database | Look::Tables => structure::findings(connection, tables).await.map(Into::into),
             Look::Integrity(number) => structure::integrity(connection, tables, *number).await,
             Look::Unplaced => rows::unplaced(connection, tables).await.map(Into::into),
