@@ -86,6 +86,20 @@ test("while another process holds the lock, writes wait in the queue, and stats 
   await other.end();
 });
 
+test("while a file is made ready for long, stats has all but the database", PATIENCE, async (t) => {
+  const file = made(t, `CREATE TABLE sessions (${SESSIONS_0_4}); CREATE TABLE events (${EVENTS_TEXT})`);
+  const other = await otherProcess(t, file);
+  await other.run("BEGIN IMMEDIATE");
+  const driver = open(t, file, { busyTimeoutMs: 30_000 });
+  const write = driver.insertEvent("s", eventAt("s", 1));
+  const { database, queue, failed } = await driver.stats();
+  assert.deepEqual({ database, calls: queue.calls, failed }, { database: undefined, calls: 1, failed: 0 });
+  await other.run("COMMIT");
+  await write;
+  assert.equal((await driver.stats()).database?.events, 1);
+  await other.end();
+});
+
 test("tables of ours have the layout own, and those that others made or added to, adopted", async (t) => {
   const layout = async (file: string) => {
     const driver = open(t, file);

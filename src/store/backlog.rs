@@ -75,6 +75,14 @@ impl Backlog {
     }
 }
 
+impl<R: Measured> Admitted<R> {
+    /// When it was called.
+    #[must_use]
+    pub fn called(&self) -> Instant {
+        self.called
+    }
+}
+
 impl<R: Measured> Deref for Admitted<R> {
     type Target = R;
 

@@ -2,9 +2,13 @@
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
 
 use crate::store::ReadRequest;
 use crate::store::backlog::Admitted;
+
+/// Whoever watches a store that is long in being made ready wants the rest of the numbers.
+const MEASURED_WITHIN: Duration = Duration::from_secs(2);
 
 /// One of the reader threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,12 +69,35 @@ impl<T> Reads<T> {
             running: false,
         }
     }
+
+    /// When the first of those is overdue that wait for the database to be open no longer than that.
+    pub(super) fn overdue_at(&self) -> Option<Instant> {
+        let measure = self
+            .waiting
+            .iter()
+            .find(|(request, _)| **request == ReadRequest::Measure);
+        measure.map(|(request, _)| request.called() + MEASURED_WITHIN)
+    }
+
+    /// Takes that one, if it is overdue.
+    pub(super) fn take_overdue(&mut self, now: Instant) -> Option<(Admitted<ReadRequest>, T)> {
+        if self.overdue_at()? > now {
+            return None;
+        }
+        let place = self
+            .waiting
+            .iter()
+            .position(|(request, _)| **request == ReadRequest::Measure)?;
+        self.waiting.remove(place)
+    }
 }
 
 /// What a reader thread does next.
 pub(super) enum ReaderTask<T> {
     /// Answer this.
     Answer(Admitted<ReadRequest>, T),
+    /// Say that the database cannot be asked.
+    GiveUp(Admitted<ReadRequest>, T),
     /// Nobody has asked for anything as long as its patience lasted.
     Idle,
     /// Release everything and end.

@@ -333,10 +333,20 @@ impl<T> Shared<T> {
             if state.closing && state.phase != Phase::Opening {
                 return ReaderTask::Close;
             }
-            state = match end.map(|end| end.saturating_duration_since(Instant::now())) {
+            let now = Instant::now();
+            if let Some((request, ticket)) = state.reads(reader).take_overdue(now) {
+                return ReaderTask::GiveUp(request, ticket);
+            }
+            if end.is_some_and(|end| end <= now) {
+                return ReaderTask::Idle;
+            }
+            let overdue_at = state.reads(reader).overdue_at();
+            state = match [end, overdue_at].into_iter().flatten().min() {
                 None => wake.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return ReaderTask::Idle,
-                Some(left) => wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                Some(at) => {
+                    let waited = wake.wait_timeout(state, at.saturating_duration_since(now));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
             };
         }
     }

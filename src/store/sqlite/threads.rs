@@ -18,7 +18,7 @@ use super::tables;
 use super::write::Writer;
 use crate::store::cap::Extent;
 use crate::store::commit::commit_batch;
-use crate::store::error::{StoreError, catching};
+use crate::store::error::{ErrorKind, StoreError, catching};
 use crate::store::follow::Look;
 use crate::store::statistics::{Held, Statistics};
 use crate::store::{Answer, ReadRequest};
@@ -133,6 +133,18 @@ pub(super) fn read_all<T: Send>(shared: &Shared<T>, options: &SqliteOptions, id:
                     .then(|| open.take().unwrap_or_else(|| connections.open.hold()));
                 drop((request, busy));
                 shared.deliver((ticket, result));
+            }
+            ReaderTask::GiveUp(request, ticket) => {
+                let refusal = StoreError::new(
+                    ErrorKind::Busy,
+                    format!(
+                        "{} {} failed: it is being made ready; try again",
+                        request.doing(),
+                        options.target.location.name()
+                    ),
+                );
+                drop(request);
+                shared.deliver((ticket, Err(refusal)));
             }
             ReaderTask::Idle => {
                 if let Some(reader) = &mut reader {
