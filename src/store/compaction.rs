@@ -13,8 +13,9 @@ pub const MAX_PAYLOAD_BYTES: i64 = 4 << 20;
 /// How many events are looked at for a piece of what only reads.
 pub const ROWS_AT_ONCE: i64 = 1_000;
 
-/// What most events have in their payload, and none that begins or ends a turn: so these need not be read.
-pub const UPDATE_LITERAL: &str = "\"session/update\"";
+/// What most events have in their payload, as `JSON.stringify` writes it and as `jsonb` does. None that begins or ends a turn has it, so
+/// that these need not be read. (The name alone may be the text of a prompt.)
+pub const UPDATE_LITERALS: [&str; 2] = [r#""method":"session/update""#, r#""method": "session/update""#];
 
 /// Which events of a session one step looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]

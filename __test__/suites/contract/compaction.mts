@@ -21,7 +21,13 @@ const chunk = (text: string, update: object = {}) => ({
 });
 const thought = (text: string) => chunk(text, { sessionUpdate: "agent_thought_chunk" });
 const tool = (id: string) => chunk("", { sessionUpdate: "tool_call", content: [], toolCallId: id });
-const prompt = (id: number) => ({ jsonrpc: "2.0", id, method: "session/prompt", params: { prompt: [] } });
+// With the name of another method as its text.
+const prompt = (id: number) => ({
+  jsonrpc: "2.0",
+  id,
+  method: "session/prompt",
+  params: { prompt: [{ type: "text", text: "session/update" }] },
+});
 const answer = (id: number) => ({ jsonrpc: "2.0", id, result: { stopReason: "end_turn" } });
 
 /** Stores payloads as events 1, 2, and so on: prompts are the client's, the rest is the agent's. */

@@ -14,7 +14,7 @@ use super::statement::{Json, Parameter};
 use super::tables::Tables;
 use crate::store::compaction::FoundMessages;
 use crate::store::compaction::{
-    CompactionStep, LastEvent, MAX_PAYLOAD_BYTES, Plan, ROWS_AT_ONCE, StepDone, UPDATE_LITERAL,
+    CompactionStep, LastEvent, MAX_PAYLOAD_BYTES, Plan, ROWS_AT_ONCE, StepDone, UPDATE_LITERALS,
 };
 use crate::store::mode::Mode;
 use crate::store::transcript::{Message, Row, Run};
@@ -217,11 +217,13 @@ pub(super) async fn find_messages(
     session_id: &str,
     below: Option<i64>,
 ) -> Result<FoundMessages, Failure> {
+    let is_no_update = UPDATE_LITERALS
+        .map(|literal| format!("pg_catalog.strpos(payload_json::pg_catalog.text, '{literal}') = 0"))
+        .join(" AND ");
     // What no update is may be large, such as a prompt with images. All that was looked at is counted.
     let sql = format!(
         "SELECT event_index::bigint, id, sender, connection_id, \
-           CASE WHEN pg_catalog.strpos(payload_json::pg_catalog.text, '{UPDATE_LITERAL}') = 0 \
-             THEN payload_json::pg_catalog.text END, looked_at \
+           CASE WHEN {is_no_update} THEN payload_json::pg_catalog.text END, looked_at \
          FROM (SELECT *, pg_catalog.count(*) OVER () AS looked_at, \
              pg_catalog.sum(size) OVER (ORDER BY event_index DESC ROWS UNBOUNDED PRECEDING) - size AS size_before \
            FROM (SELECT event_index, id, sender, connection_id, payload_json, \

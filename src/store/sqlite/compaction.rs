@@ -10,7 +10,7 @@ use super::tables::Tables;
 use crate::store::JobAnswer;
 use crate::store::compaction::FoundMessages;
 use crate::store::compaction::{
-    CompactionStep, LastEvent, MAX_PAYLOAD_BYTES, Plan, ROWS_AT_ONCE, StepDone, UPDATE_LITERAL,
+    CompactionStep, LastEvent, MAX_PAYLOAD_BYTES, Plan, ROWS_AT_ONCE, StepDone, UPDATE_LITERALS,
 };
 use crate::store::mode::Mode;
 use crate::store::transcript::{Message, Row, Run};
@@ -63,6 +63,9 @@ pub(super) struct Compaction {
 
 impl Compaction {
     pub(super) fn new(Tables { events, .. }: &Tables) -> Self {
+        let is_no_update = UPDATE_LITERALS
+            .map(|literal| format!("instr(payload_json, '{literal}') = 0"))
+            .join(" AND ");
         Self {
             table: events.plain.clone(),
             size: StepSize::taking(STEP_TIME),
@@ -79,7 +82,7 @@ impl Compaction {
             replace: format!("UPDATE {events} SET payload_json = ?3 WHERE session_id = ?1 AND event_index = ?2"),
             find_messages: format!(
                 "SELECT event_index, CAST(id AS TEXT), sender, connection_id, \
-                   CASE WHEN instr(payload_json, '{UPDATE_LITERAL}') = 0 THEN payload_json END \
+                   CASE WHEN {is_no_update} THEN payload_json END \
                  FROM {events} WHERE session_id = ?1 AND event_index < ?2 ORDER BY event_index DESC LIMIT {ROWS_AT_ONCE}"
             ),
         }
