@@ -1,15 +1,24 @@
-/** What a store is called on the channels, and runtimes that lack parts of diagnostics_channel. */
+/** What a store is called on the channels, runtimes that lack parts of diagnostics_channel, and that nothing is said but there. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import diagnostics from "node:diagnostics_channel";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { describe, test, type TestContext } from "node:test";
+import { after, describe, test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import vm from "node:vm";
 
 import { PostgresSessionPersistDriver, SQLiteSessionPersistDriver, type TracedCall } from "../index.js";
 import { directory } from "./support/directory.mts";
+import { trigger } from "./support/postgres/layouts.mts";
+import { makeSchema } from "./support/postgres/schema.mts";
+import { query, startServer } from "./support/postgres/server.mts";
+import { program } from "./support/programs.mts";
+import { asOwner } from "./support/sqlite/layouts.mts";
+import { readyFile } from "./support/sqlite/refusals.mts";
+import type { Storage } from "./support/storage.mts";
 
 const INDEX = fileURLToPath(new URL("../index.js", import.meta.url));
 
@@ -55,6 +64,37 @@ describe("what a store is called", () => {
     const userless = await told(t, open("postgres://Tr0ub4dor@127.0.0.1:1"));
     assert.equal(userless.namespace, "agents");
   });
+});
+
+describe("with nobody listening, nothing is printed of warnings, conflicts and refusals", async () => {
+  const server = await startServer();
+  after(server.cleanup);
+  const stores: Record<string, (t: TestContext) => Promise<Storage>> = {
+    SQLite: async (t) => {
+      const filename = join(directory(t), "kept.db");
+      await readyFile(filename);
+      asOwner(filename, (database) =>
+        database.exec("CREATE TRIGGER keep BEFORE DELETE ON events BEGIN SELECT RAISE(IGNORE); END"),
+      );
+      return { driver: "SQLite", options: { filename } };
+    },
+    Postgres: async () => {
+      const options = { connectionString: server.url, schema: await makeSchema(server.url) };
+      await using driver = new PostgresSessionPersistDriver(options);
+      await driver.ready();
+      const sql = trigger("keep", "BEFORE DELETE ON events", "RETURN NULL;");
+      await query(server.url, `SET search_path = ${options.schema}; ${sql}`);
+      return { driver: "Postgres", options };
+    },
+  };
+  for (const [name, makeStore] of Object.entries(stores)) {
+    test(name, async (t) => {
+      const { path, execArgv } = program("meet-trouble.mts");
+      const storage = JSON.stringify(await makeStore(t));
+      const { stdout, stderr } = await promisify(execFile)(process.execPath, [...execArgv, path, storage]);
+      assert.deepEqual({ stdout, stderr }, { stdout: "", stderr: "" });
+    });
+  }
 });
 
 describe("a runtime that lacks", () => {
