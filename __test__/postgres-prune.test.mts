@@ -144,6 +144,22 @@ test("an event that another connection is deleting is not counted, and nothing i
   assert.deepEqual(await countOf(driver, "s"), NOTHING);
 });
 
+test("a session that another one has taken the place of in that moment keeps all that it has", async (t) => {
+  const { driver, schema } = await open(t);
+  await fill(driver, "s", 20);
+  const other = await otherConnection(t, url);
+  await other.run(
+    `BEGIN; DELETE FROM ${schema}.events;
+     INSERT INTO ${schema}.events (id, event_index, session_id, created_at, connection_id, sender, payload_json)
+     VALUES ('a', 1, 's', 1, 'c', 'agent', '{}'), ('b', 2, 's', 1, 'c', 'agent', '{}')`,
+  );
+  const pruned = driver.pruneSessions({ ...ALL, keepLastEvents: 5 });
+  await other.isInTheWayOf(1);
+  await other.run("COMMIT");
+  assert.deepEqual(await pruned, { sessions: 0, events: 0, bytes: 0 });
+  assert.deepEqual(await countOf(driver, "s"), { records: 1, events: 2, labels: 1 });
+});
+
 test("where the server has little time for a statement, steps become small enough", async (t) => {
   const { driver, schema } = await open(t);
   for (const session of ["pruned", "compacted"]) await fill(driver, session, 200);

@@ -121,6 +121,25 @@ test("a new file gives the space of what is pruned back, in steps; readers and w
   assert.ok(statSync(filename).size < 300_000, String(statSync(filename).size));
 });
 
+test("a session that another one has taken the place of in that moment keeps all that it has", async (t) => {
+  const { driver, filename } = open(t, undefined, { busyTimeoutMs: 30_000 });
+  await fill(driver, "s", 20);
+  const other = await otherProcess(t, filename);
+  await other.run("BEGIN IMMEDIATE");
+  const pruned = driver.pruneSessions({ ...ALL, keepLastEvents: 5 });
+  // It knows which events are to stay, and waits for its turn.
+  while ((await driver.stats()).connections.busy !== 1);
+  await other.run("DELETE FROM events");
+  await other.run(
+    `INSERT INTO events (id, event_index, session_id, created_at, connection_id, sender, payload_json)
+     VALUES ('a', 1, 's', 1, 'c', 'agent', '{}'), ('b', 2, 's', 1, 'c', 'agent', '{}')`,
+  );
+  await other.run("COMMIT");
+  assert.deepEqual(await pruned, { sessions: 0, events: 0, bytes: 0 });
+  assert.deepEqual(await countOf(driver, "s"), { records: 1, events: 2, labels: 1 });
+  await other.end();
+});
+
 test("what was deleted is given back by vacuum(), which can be ended in the middle", async (t) => {
   const { driver, filename } = open(t);
   await fillLarge(driver, "a", 1_000);

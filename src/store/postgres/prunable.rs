@@ -22,7 +22,7 @@ const BYTES: &str = "COALESCE(pg_catalog.octet_length(payload_json::pg_catalog.t
 /// The oldest events that are to go.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Piece {
-    /// Whether there is such a session, and it meets the conditions. Else nothing of it is to go.
+    /// Whether there is such a session, it meets the conditions, and what is to stay of it is there. Else nothing of it is to go.
     pub(super) meets: bool,
     /// Whether there are others after them.
     pub(super) is_more: bool,
@@ -105,9 +105,16 @@ fn piece<'a>(tables: &Tables, step: &'a PruneStep, rows: i64, columns: &str) -> 
     let after = parameters.integer(step.after.unwrap_or(i64::MIN));
     let end = parameters.integer(step.extent.end());
     let meets = list::all(tables, step.conditions.conditions(), &mut parameters);
+    // Else it is another session of that id, whose indexes began anew.
+    let stays = match step.extent {
+        Extent::All => String::from("true"),
+        Extent::Before(_) => {
+            format!("EXISTS (SELECT 1 FROM {events} WHERE session_id = {session_id} AND event_index >= {end})")
+        }
+    };
     // A limit that Postgres cannot know makes it follow the index, where it would sort all that is left for each piece.
     let sql = format!(
-        "WITH condition AS (SELECT COALESCE((SELECT {meets} FROM {sessions} WHERE id = {session_id}), false) AS meets), \
+        "WITH condition AS (SELECT COALESCE((SELECT {meets} FROM {sessions} WHERE id = {session_id}), false) AND {stays} AS meets), \
          piece AS (SELECT {columns} FROM {events} WHERE session_id = {session_id} AND event_index > {after} \
            AND event_index < {end} AND (SELECT meets FROM condition) ORDER BY event_index LIMIT (SELECT $1 + 1)), \
          found AS (SELECT (SELECT meets FROM condition) AS meets, pg_catalog.count(*) AS events, \

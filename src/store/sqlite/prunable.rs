@@ -5,8 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::list;
 use super::tables::Tables;
-use crate::store::find::SessionConditions;
-use crate::store::prune::{PruneStep, Pruned, Rest};
+use crate::store::prune::{Extent, PruneStep, Pruned, Rest};
 
 /// How many events are looked at for one answer.
 const LOOKED_AT: usize = 5_000;
@@ -22,21 +21,28 @@ pub(super) struct Piece {
     pub(super) is_last: bool,
 }
 
-/// Whether there is such a session, and it meets the conditions.
-pub(super) fn meets(
-    connection: &Connection,
-    tables: &Tables,
-    session_id: &str,
-    conditions: &SessionConditions,
-) -> rusqlite::Result<bool> {
-    let statement = list::meets(tables, session_id, conditions);
+/// Whether there is such a session, it meets the conditions, and what is to stay of it is there.
+pub(super) fn meets(connection: &Connection, tables: &Tables, step: &PruneStep) -> rusqlite::Result<bool> {
+    let statement = list::meets(tables, &step.session_id, &step.conditions);
     let found = connection
         .prepare_cached(&statement.sql)?
         .query_row(params_from_iter(&statement.parameters), |row| {
             row.get::<_, Option<bool>>(0)
         })
         .optional()?;
-    Ok(found.flatten() == Some(true))
+    Ok(found.flatten() == Some(true) && stays(connection, tables, step)?)
+}
+
+/// Else it is another session of that id, whose indexes began anew.
+fn stays(connection: &Connection, Tables { events, .. }: &Tables, step: &PruneStep) -> rusqlite::Result<bool> {
+    let Extent::Before(index) = step.extent else {
+        return Ok(true);
+    };
+    connection
+        .prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 FROM {events} WHERE session_id = ?1 AND event_index >= ?2)"
+        ))?
+        .query_row(params![step.session_id, index], |row| row.get(0))
 }
 
 /// The oldest events that are to go: so many at most, and none after they have so many bytes of text.
@@ -77,7 +83,7 @@ pub(super) fn piece(
 
 /// What a step would remove.
 pub(super) fn would_prune(connection: &Connection, tables: &Tables, step: &PruneStep) -> rusqlite::Result<Pruned> {
-    if !meets(connection, tables, &step.session_id, &step.conditions)? {
+    if !meets(connection, tables, step)? {
         return Ok(Pruned::SPARED);
     }
     let piece = piece(connection, tables, step, LOOKED_AT, u64::MAX)?;

@@ -21,7 +21,7 @@ const BYTES_AT_ONCE: u64 = 1 << 20;
 
 pub(super) fn prune(connection: &Connection, tables: &Tables, step: &PruneStep) -> Result<Answer, Failure> {
     let mut pruned = Pruned::SPARED;
-    if prunable::meets(connection, tables, &step.session_id, &step.conditions)? {
+    if prunable::meets(connection, tables, step)? {
         let began = Instant::now();
         pruned.rest = loop {
             let is_last = remove_piece(connection, tables, step, &mut pruned)?;
