@@ -8,6 +8,7 @@ import pg from "pg";
 import type { SessionEvent } from "sandbox-agent";
 import { PostgresSessionPersistDriver, type PostgresSessionPersistDriverOptions } from "../index.js";
 import { EVENTS, ORDER_INDEX, SESSIONS_0_2, SESSIONS_0_4 } from "./support/postgres/layouts.mts";
+import { otherConnection } from "./support/postgres/other-connection.mts";
 import { PARTITIONED } from "./support/postgres/partitioned.mts";
 import { contentsOf, makeSchema } from "./support/postgres/schema.mts";
 import { query, startServer } from "./support/postgres/server.mts";
@@ -325,6 +326,55 @@ test("a signal ends it, a table that is held is waited for, and one that is empt
   assert.equal((await copied).events >= 20_000, true);
   assert.deepEqual(await oldEvents(driver), before);
   assert.deepEqual(await leftovers(schema), []);
+});
+
+for (const [limit, setting] of [
+  ["no limit of its own", "statement_timeout = 0"],
+  ["less time for a statement than it waits for a lock", "statement_timeout = 140"],
+]) {
+  test(`where the server has ${limit}, a table that is held when it begins is waited for, and a signal ends that`, async (t) => {
+    const schema = await makeSchema(url, LAYOUTS["0.4"](10));
+    const role = `of_${schema}`;
+    await query(url, `CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD 'x'; ALTER ROLE ${role} SET ${setting}`);
+    await open(t, schema).ready();
+    const own = Object.assign(new URL(url), { username: role, password: "x" });
+    const driver = open(t, schema, { connectionString: own.href });
+    const other = await otherConnection(t, url);
+    await other.run(`BEGIN; UPDATE ${schema}.events SET sender = 'client'`);
+    const stop = new AbortController();
+    const stopped = assert.rejects(driver.rebuild({ signal: stop.signal }), { name: "AbortError" });
+    await other.isInTheWayOf(1);
+    stop.abort();
+    await stopped;
+    assert.deepEqual(await leftovers(schema), []);
+    const rebuilding = driver.rebuild();
+    await other.isInTheWayOf(1);
+    await other.run("COMMIT");
+    assert.equal((await rebuilding).events, 10);
+  });
+}
+
+test("what else has a name that it needs is left alone, and named", async (t) => {
+  for (const [what, sql] of Object.entries({
+    persist_rebuild: "CREATE TABLE persist_rebuild AS SELECT 1 AS mine",
+    persist_rebuild_copy: "CREATE TABLE persist_rebuild_copy AS SELECT 1 AS mine",
+    persist_rebuild_note: "CREATE FUNCTION persist_rebuild_note() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+  })) {
+    const schema = await makeSchema(url, LAYOUTS["0.4"](10));
+    const driver = open(t, schema);
+    await driver.ready();
+    await query(url, `SET search_path = ${schema}; ${sql}`);
+    const before = await contentsOf(url, schema);
+    await assert.rejects(driver.rebuild(), (error: Error & { code: string }) => {
+      assert.equal(error.code, "ERR_PERSIST_SCHEMA");
+      assert.match(error.message, /something else in the schema has a name that it needs \(see `cause`\)/);
+      assert.ok((error.cause as Error).message.includes(what));
+      return true;
+    });
+    assert.deepEqual(await contentsOf(url, schema), before);
+    assert.ok(!(await driver.check()).some(({ code }) => code === "interrupted-rebuild"));
+    await driver.close();
+  }
 });
 
 test("a disk that is full in the middle leaves the table as it was", async (t) => {

@@ -288,6 +288,8 @@ test("what of the owner's hangs on the table is named, and nothing is changed", 
     ["CREATE TABLE notes (event TEXT REFERENCES events (id))", /the foreign key of notes/],
     ["ALTER TABLE events ADD COLUMN note TEXT", /the column note/],
     ["CREATE UNIQUE INDEX lower_id ON events (lower(id))", /the unique index lower_id on an expression/],
+    // It finds rows by their numbers.
+    ["CREATE VIRTUAL TABLE search USING fts5 (payload_json, content = 'events')", /the virtual table search/],
   ];
   for (const [sql, name] of obstacles) {
     const filename = made(t, LAYOUTS["0.4"](10));
@@ -313,6 +315,31 @@ test("what of the owner's hangs on the table is named, and nothing is changed", 
       code: "ERR_PERSIST_SCHEMA",
       message: /a CHECK|the default of column sender/,
     });
+  }
+});
+
+test("what else has a name that it needs is left alone, and named; an event without a time is not made up", async (t) => {
+  for (const [sql, code, message] of [
+    ["CREATE TABLE persist_rebuild AS SELECT 1 AS mine", "ERR_PERSIST_SCHEMA", /needs the name "persist_rebuild",/],
+    ["CREATE TABLE persist_rebuild_copy (mine)", "ERR_PERSIST_SCHEMA", /needs the name "persist_rebuild_copy",/],
+    ["CREATE VIEW persist_rebuild AS SELECT 1 AS id, 2 AS beat_at", "ERR_PERSIST_SCHEMA", /needs the name "persist_/],
+    ["UPDATE events SET created_at = NULL WHERE id = 'e-3'", "ERR_PERSIST_CORRUPT", /a check tells which event/],
+  ] as const) {
+    const layout = LAYOUTS["columns that allow anything, with keys of its own"](10);
+    const filename = made(t, layout);
+    await adopted(t, filename, (driver) => driver.ready());
+    const contents = () =>
+      asOwner(filename, (database) => [
+        database.prepare("SELECT name, sql, rootpage FROM sqlite_schema").all(),
+        database.prepare("SELECT * FROM events").all(),
+      ]);
+    asOwner(filename, (database) => database.exec(sql));
+    const before = contents();
+    await adopted(t, filename, async (driver) => {
+      await assert.rejects(driver.rebuild(), { code, message });
+      assert.ok(!(await driver.check()).some((finding) => finding.code === "interrupted-rebuild"));
+    });
+    assert.deepEqual(contents(), before);
   }
 });
 

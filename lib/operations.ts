@@ -292,7 +292,7 @@ export abstract class OperatedDriver extends PersistDriver {
    *
    * @throws `ERR_PERSIST_SCHEMA` when something of the owner's hangs on the table, such as a foreign key, a view or a trigger: the
    * message names each. `ERR_PERSIST_BUSY` when another rebuild was called meanwhile, or others held the table all the time.
-   * `ERR_PERSIST_CORRUPT` when there are events without a session or an index. `AbortError` when `signal` is aborted.
+   * `ERR_PERSIST_CORRUPT` when there are events without a session, an index or a time. `AbortError` when `signal` is aborted.
    * @example
    * ```ts
    * const { events } = await persist.rebuild({ onProgress: ({ events }) => console.log(`${events} events copied`) });

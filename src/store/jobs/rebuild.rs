@@ -15,7 +15,7 @@ use crate::store::upkeep::UpkeepRequest;
 /// The longest pause between two steps.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// How often the switch is tried while somebody holds the table, and the pause between two tries.
+/// How often a step is tried for which somebody must let go of the table, and the pause between two tries.
 const TRIES: u32 = 120;
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -61,7 +61,7 @@ impl Rebuild {
         self.step(store, RebuildStep::TakeOver)?;
         self.clear(store)?;
         refuse_unplaced(store)?;
-        if self.step(store, RebuildStep::Begin)? == Outcome::Fresh {
+        if self.begin(store)? == Outcome::Fresh {
             return Ok(copied);
         }
         let mut after: Option<Place> = None;
@@ -82,6 +82,16 @@ impl Rebuild {
         Ok(copied)
     }
 
+    fn begin(&self, store: &dyn Calls<Copied>) -> Result<Outcome, Ended> {
+        for _ in 0..TRIES {
+            match self.step(store, RebuildStep::Begin)? {
+                Outcome::Held => thread::sleep(PAUSE),
+                outcome => return Ok(outcome),
+            }
+        }
+        Err(held())
+    }
+
     fn switch(&self, store: &dyn Calls<Copied>) -> Result<(), Ended> {
         for _ in 0..TRIES {
             while self.step(store, RebuildStep::CatchUp)? == Outcome::More {}
@@ -91,12 +101,7 @@ impl Rebuild {
                 _ => {}
             }
         }
-        Err(StoreError::new(
-            ErrorKind::Busy,
-            "rebuilding the table of events failed: other transactions held it all the time, so that it could not be switched; nothing \
-             was changed, end them and call again",
-        )
-        .into())
+        Err(held())
     }
 
     fn clear(&self, store: &dyn Calls<Copied>) -> Result<(), Ended> {
@@ -136,6 +141,15 @@ impl Rebuild {
             answer => Err(Ended::unexpected(&answer)),
         }
     }
+}
+
+/// Nobody let go of the table.
+fn held() -> Ended {
+    StoreError::new(
+        ErrorKind::Busy,
+        "rebuilding the table of events failed: other transactions held it all the time; nothing was changed, end them and call again",
+    )
+    .into()
 }
 
 /// An event without a place could not be copied.

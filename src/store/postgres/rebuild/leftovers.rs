@@ -13,10 +13,11 @@ use crate::store::postgres::statement::{begin, limit_locks};
 use crate::store::postgres::tables::{self, Tables};
 use crate::store::rebuild::{DEAD_AFTER, Rebuilt};
 
-/// Whether a rebuild is under way, or was when it was killed.
+/// Whether a rebuild is under way, or was when it was killed. Another program may have a table of that name, too.
 pub(super) async fn is_there(client: &Client, tables: &Tables) -> Result<bool, Failure> {
     let sql = "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-               WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r'";
+               WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r' AND ARRAY['id', 'beat_at'] = ARRAY(\
+                 SELECT attname::pg_catalog.text FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attnum > 0 ORDER BY attnum)";
     let name = &tables.rebuild.state.plain;
     let rows = client
         .query_typed(sql, &[(&tables.schema, Type::TEXT), (name, Type::TEXT)])

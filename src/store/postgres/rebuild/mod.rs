@@ -60,6 +60,13 @@ pub(super) fn advised(failure: Failure) -> Failure {
         Some("22P02" | "22P05" | "22021" | "23502") => failure.with_advice(
             "an event cannot be copied as it is (see `cause`); nothing was changed, a check tells which, mend or delete it and call again",
         ),
+        Some("42P07" | "42723" | "42710") => {
+            let mut failure = failure.with_advice(
+                "something else in the schema has a name that it needs (see `cause`); nothing was changed, rename that and call again",
+            );
+            failure.kind = ErrorKind::Schema;
+            failure
+        }
         Some("55P03" | "40P01") => failure.with_advice(
             "other transactions held the table all the time; nothing was changed, end them and call again",
         ),
@@ -71,12 +78,11 @@ pub(super) fn advised(failure: Failure) -> Failure {
 pub(super) async fn step(database: &Database, request: &RebuildRequest) -> Result<Rebuilt, Undone> {
     let tables = &database.options.tables;
     let RebuildRequest { id, step } = request;
-    let done = database.run_in_parts(Purpose::Read, database.deadline(), async |connection, deadline| {
+    let done = database.run(Purpose::Read, database.deadline(), async |connection| {
         let transaction = async {
             connection.batch_execute(&begin(SILENCE)).await?;
+            connection.batch_execute(tables::NO_TIMEOUTS).await?;
             limit_locks(connection, LOCK_LIMIT).await?;
-            // The server's own limits are meant for statements of its users.
-            deadline.renew();
             let done = match step {
                 RebuildStep::TakeOver => leftovers::clear(connection, tables, None).await?,
                 RebuildStep::Clear => leftovers::clear(connection, tables, Some(id)).await?,
@@ -105,7 +111,8 @@ pub(super) async fn step(database: &Database, request: &RebuildRequest) -> Resul
         match done {
             Ok(done) => Ok(Ok(done)),
             Err(Undone::Failed(failure))
-                if *step == RebuildStep::Switch && matches!(failure.sql_state(), Some("55P03" | "40P01")) =>
+                if matches!(step, RebuildStep::Begin | RebuildStep::Switch)
+                    && matches!(failure.sql_state(), Some("55P03" | "40P01")) =>
             {
                 Ok(Ok(Rebuilt {
                     outcome: Outcome::Held,

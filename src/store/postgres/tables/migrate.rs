@@ -23,8 +23,9 @@ use crate::store::tables::steps::{Refusal, list, not_ready};
 pub(in crate::store::postgres) const LOCK: &str =
     "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('sandbox-agent-persist migration', 0))";
 
-/// Those that the server knows: PostgreSQL 17 has another one.
-const NO_TIMEOUTS: &str = "SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings \
+/// Takes the server's own limits from a transaction: they are meant for the statements of its users. Those that it knows, since
+/// PostgreSQL 17 has another one.
+pub(in crate::store::postgres) const NO_TIMEOUTS: &str = "SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings \
                            WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout')";
 
 /// A replica that vanishes in the middle of a migration keeps the others waiting for so long.
@@ -75,7 +76,7 @@ async fn migrate(client: &Client, tables: &Tables) -> Result<Result<(), Refusal>
 }
 
 async fn migrate_in_transaction(client: &Client, tables: &Tables) -> Result<Result<(), Refusal>, Failure> {
-    // These would end a migration that takes long, and are meant for statements.
+    // They would end one that takes long.
     client.batch_execute(NO_TIMEOUTS).await?;
     client.batch_execute(LOCK).await?;
     // Another process may have migrated while this one waited for the lock: look again.

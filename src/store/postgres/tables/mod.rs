@@ -13,7 +13,7 @@ mod schema;
 mod script;
 
 pub(super) use layout::layout;
-pub(super) use migrate::LOCK;
+pub(super) use migrate::{LOCK, NO_TIMEOUTS};
 pub use plan::{creation, plan};
 pub(super) use preparation::Preparation;
 pub(super) use schema::missing;

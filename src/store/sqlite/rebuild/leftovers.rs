@@ -13,11 +13,21 @@ use crate::store::time::{ago, now};
 /// How many rows are removed before the clock is looked at.
 const ROWS_AT_ONCE: usize = 50;
 
+/// Whether there are tables of a rebuild: the one that says which is. Another program may have a table of that name, too.
+pub(super) fn are_there(connection: &Connection, tables: &Tables) -> rusqlite::Result<bool> {
+    let sql = "SELECT (SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE) = 'table' \
+               AND (SELECT group_concat(name) FROM pragma_table_info(?1)) = 'id,beat_at'";
+    let found: Option<bool> = connection
+        .prepare_cached(sql)?
+        .query_row([&tables.rebuild.state.plain], |row| row.get(0))?;
+    Ok(found == Some(true))
+}
+
 /// Makes the rebuild with this id the one that all that is there belongs to.
 pub(super) fn take_over(connection: &Connection, tables: &Tables, id: &str) -> rusqlite::Result<Outcome> {
-    let state = &tables.rebuild.state;
-    if tables::has_table(connection, &state.plain)? {
+    if are_there(connection, tables)? {
         drop_triggers(connection, tables)?;
+        let state = &tables.rebuild.state;
         connection.execute(&format!("UPDATE {state} SET id = ?1, beat_at = ?2"), params![id, now()])?;
     }
     Ok(Outcome::Done)
@@ -27,7 +37,7 @@ pub(super) fn take_over(connection: &Connection, tables: &Tables, id: &str) -> r
 /// pages is overwritten.
 pub(super) fn clear(connection: &Connection, tables: &Tables, id: &str) -> rusqlite::Result<Outcome> {
     let rebuild = &tables.rebuild;
-    if !tables::has_table(connection, &rebuild.state.plain)? {
+    if !are_there(connection, tables)? {
         return Ok(Outcome::Done);
     }
     let began = Instant::now();
@@ -77,11 +87,13 @@ pub(super) fn drop_triggers(connection: &Connection, tables: &Tables) -> rusqlit
 
 /// Whether a rebuild was begun that nobody goes on with.
 pub(in crate::store::sqlite) fn is_interrupted(connection: &Connection, tables: &Tables) -> rusqlite::Result<bool> {
-    let state = &tables.rebuild.state;
-    if !tables::has_table(connection, &state.plain)? {
+    if !are_there(connection, tables)? {
         return Ok(false);
     }
-    let sql = format!("SELECT NOT EXISTS (SELECT 1 FROM {state} WHERE beat_at > ?1)");
+    let sql = format!(
+        "SELECT NOT EXISTS (SELECT 1 FROM {} WHERE beat_at > ?1)",
+        tables.rebuild.state
+    );
     connection.query_row(&sql, [ago(DEAD_AFTER)], |row| row.get(0))
 }
 

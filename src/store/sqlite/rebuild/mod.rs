@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::ToSqlOutput;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params, params_from_iter};
 
 pub(super) use leftovers::{is_interrupted, remove_dead};
 
@@ -69,10 +69,8 @@ pub(super) fn step(connection: &Connection, tables: &Tables, request: &RebuildRe
 
 /// Fails when another rebuild has taken the place of this one, or somebody took it for dead; says that it lives.
 fn check_under_way(connection: &Connection, tables: &Tables, id: &str) -> Result<(), Failure> {
-    let state = &tables.rebuild.state;
-    let is_there = tables::has_table(connection, &state.plain)?;
-    let sql = format!("UPDATE {state} SET beat_at = ?1 WHERE id = ?2");
-    if is_there && connection.prepare_cached(&sql)?.execute(params![now(), id])? == 1 {
+    let sql = format!("UPDATE {} SET beat_at = ?1 WHERE id = ?2", tables.rebuild.state);
+    if leftovers::are_there(connection, tables)? && connection.prepare_cached(&sql)?.execute(params![now(), id])? == 1 {
         return Ok(());
     }
     Err(refused(
@@ -85,11 +83,12 @@ fn begin(connection: &Connection, tables: &Tables, id: &str) -> Result<Outcome, 
     if tables::layout(connection, tables)? == Layout::Own {
         return Ok(Outcome::Fresh);
     }
-    if tables::has_table(connection, &tables.rebuild.state.plain)? {
+    if leftovers::are_there(connection, tables)? {
         // Another rebuild came in between.
         return check_under_way(connection, tables, id).map(|()| Outcome::Done);
     }
     refuse_obstacles(connection, tables)?;
+    refuse_taken_names(connection, tables)?;
     let state = &tables.rebuild.state;
     let (copy, changes) = (&tables.rebuild.copy, &tables.rebuild.changes);
     let place = free_index_name(connection, &format!("{}_session_id_event_index", tables.events.plain))?;
@@ -124,6 +123,22 @@ fn refuse_obstacles(connection: &Connection, tables: &Tables) -> Result<(), Fail
     Ok(())
 }
 
+/// Fails where something else has a name that a rebuild needs.
+fn refuse_taken_names(connection: &Connection, tables: &Tables) -> Result<(), Failure> {
+    for table in tables.rebuild.all() {
+        if tables::has_name(connection, &table.plain)? {
+            return Err(refused(
+                ErrorKind::Schema,
+                &format!(
+                    "it needs the name {:?}, which something else in the database has; nothing was changed, rename that and call again",
+                    table.plain
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// How many triggers there are.
 const TRIGGERS: usize = 5;
 
@@ -132,15 +147,11 @@ const TRIGGERS: usize = 5;
 fn triggers(connection: &Connection, tables: &Tables) -> rusqlite::Result<[String; TRIGGERS]> {
     let (events, changes) = (&tables.events, &tables.rebuild.changes);
     let put = format!("INSERT INTO {changes} (session_id, event_index)");
-    let keys = obstacles::unique_keys(connection, tables)?;
-    let in_the_way = |columns: &Vec<String>| {
-        let equal = columns.iter().map(|column| format!("\"{column}\" = NEW.\"{column}\""));
-        format!(
-            "{put} SELECT session_id, event_index FROM {events} WHERE {};",
-            equal.collect::<Vec<_>>().join(" AND ")
-        )
-    };
-    let in_the_way: String = keys.iter().map(in_the_way).collect();
+    let in_the_way = obstacles::in_the_way(connection, tables)?;
+    let in_the_way: String = in_the_way
+        .iter()
+        .map(|condition| format!("{put} SELECT session_id, event_index FROM {events} WHERE {condition};"))
+        .collect();
     // A trigger must do something.
     let before = format!("FOR EACH ROW BEGIN SELECT 1; {in_the_way} END");
     let (old, new) = (
@@ -187,7 +198,7 @@ fn copy(connection: &Connection, tables: &Tables, after: Option<&Place>) -> Resu
     while let Some(row) = rows.next()? {
         let values = (0..EVENTS.len()).map(|column| Ok(ToSqlOutput::Borrowed(row.get_ref(column)?)));
         let values = values.collect::<rusqlite::Result<Vec<_>>>()?;
-        insert.execute(params_from_iter(&values))?;
+        stored(insert.execute(params_from_iter(&values)))?;
         bytes += row.get::<_, i64>("bytes")?;
         copied += 1;
         if began.elapsed() >= LONGEST_STEP {
@@ -200,6 +211,18 @@ fn copy(connection: &Connection, tables: &Tables, after: Option<&Place>) -> Resu
         bytes: bytes.unsigned_abs(),
         last,
     })
+}
+
+/// An event that lacks what each of ours has is not to be lost, nor made up.
+fn stored(inserted: rusqlite::Result<usize>) -> Result<(), Failure> {
+    match inserted {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Err(refused(
+            ErrorKind::Corrupt,
+            "an event cannot be copied as it is, since another program has left out a value of it; nothing was changed, a check tells \
+             which event, mend or delete it and call again",
+        )),
+        inserted => Ok(inserted.map(drop)?),
+    }
 }
 
 fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
@@ -234,7 +257,7 @@ fn catch_up(connection: &Connection, tables: &Tables) -> Result<Outcome, Failure
         };
         if has_place {
             remove.execute([number])?;
-            insert.execute([number])?;
+            stored(insert.execute([number]))?;
         } else {
             check_all_placed(connection, tables)?;
         }
@@ -291,9 +314,19 @@ mod tests {
         Connection,
         impl Fn(&Connection, RebuildStep) -> Result<Outcome, Failure>,
     ) {
+        begun_on(", UNIQUE (id))")
+    }
+
+    /// The same; the SQL ends the statement that makes the table, with its keys beside that on places.
+    fn begun_on(
+        end: &str,
+    ) -> (
+        Connection,
+        impl Fn(&Connection, RebuildStep) -> Result<Outcome, Failure>,
+    ) {
         let connection = Connection::open_in_memory().unwrap();
         let definitions = definitions(&EVENTS, tables::declared_type);
-        let schema = format!("CREATE TABLE events ({definitions}, UNIQUE (id), UNIQUE (session_id, event_index))");
+        let schema = format!("CREATE TABLE events ({definitions}, UNIQUE (session_id, event_index){end}");
         connection.execute_batch(&schema).unwrap();
         for index in 1..=3 {
             put(&connection, "INSERT", &format!("e{index}"), index);
@@ -304,11 +337,35 @@ mod tests {
             super::step(connection, &tables, &RebuildRequest { id, step })
         };
         assert!(matches!(step(&connection, RebuildStep::Begin), Ok(Outcome::Done)));
-        assert!(matches!(
-            step(&connection, RebuildStep::Copy(None)),
-            Ok(Outcome::Copied { events: 3, .. })
-        ));
-        (connection, step)
+        let mut after = None;
+        loop {
+            let Ok(Outcome::Copied { last, .. }) = step(&connection, RebuildStep::Copy(after)) else {
+                panic!("nothing was copied");
+            };
+            if last.is_none() {
+                return (connection, step);
+            }
+            after = last;
+        }
+    }
+
+    /// Switches the tables; a slow machine needs several steps for it.
+    fn switch(
+        connection: &Connection,
+        step: impl Fn(&Connection, RebuildStep) -> Result<Outcome, Failure>,
+    ) -> Result<Outcome, Failure> {
+        loop {
+            match step(connection, RebuildStep::Switch) {
+                Ok(Outcome::More) => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    /// The events in their order, with their places.
+    fn events(connection: &Connection) -> String {
+        let sql = "SELECT group_concat(id || '@' || event_index, ' ') FROM (SELECT * FROM events ORDER BY event_index)";
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
     fn put(connection: &Connection, how: &str, id: &str, index: i64) {
@@ -324,10 +381,16 @@ mod tests {
         put(&connection, "INSERT", "e4", 4);
         let update = "UPDATE OR REPLACE events SET id = 'e2' WHERE id = 'e4'";
         connection.execute(update, []).unwrap();
-        assert!(matches!(step(&connection, RebuildStep::Switch), Ok(Outcome::Done)));
-        let sql = "SELECT group_concat(id || '@' || event_index, ' ') FROM (SELECT * FROM events ORDER BY event_index)";
-        let left: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
-        assert_eq!(left, "e3@3 e2@4 e1@7");
+        assert!(matches!(switch(&connection, step), Ok(Outcome::Done)));
+        assert_eq!(events(&connection), "e3@3 e2@4 e1@7");
+    }
+
+    #[test]
+    fn a_row_is_in_the_way_of_another_one_as_the_owners_index_compares_them() {
+        let (connection, step) = begun_on("); CREATE UNIQUE INDEX owners ON events (id COLLATE NOCASE)");
+        put(&connection, "REPLACE", "E1", 7);
+        assert!(matches!(switch(&connection, step), Ok(Outcome::Done)));
+        assert_eq!(events(&connection), "e2@2 e3@3 E1@7");
     }
 
     #[test]
@@ -335,7 +398,7 @@ mod tests {
         let (connection, step) = begun();
         let change = "ALTER TABLE events ADD COLUMN note TEXT";
         connection.execute_batch(change).unwrap();
-        let Err(Failure::Refused(refusal)) = step(&connection, RebuildStep::Switch) else {
+        let Err(Failure::Refused(refusal)) = switch(&connection, step) else {
             panic!("the column would be lost");
         };
         assert!(refusal.to_string().contains("the column note"), "{refusal}");

@@ -14,16 +14,15 @@ pub(super) fn of(connection: &Connection, tables: &Tables) -> rusqlite::Result<V
         texts.collect::<rusqlite::Result<Vec<_>>>()
     };
     let mut found = Vec::new();
-    // What they refer to stands in their text alone.
-    for (name, sql) in
-        list("SELECT type || ' ' || name FROM sqlite_schema WHERE type IN ('view', 'trigger') AND ?1 = ?1")?
-            .into_iter()
-            .zip(list(
-                "SELECT sql FROM sqlite_schema WHERE type IN ('view', 'trigger') AND ?1 = ?1",
-            )?)
-    {
-        if has_word(&sql, events) {
-            found.push(format!("the {name}"));
+    // What they refer to stands in their text alone. A search table may keep the numbers of the rows that it has found.
+    let mut others = connection.prepare(
+        "SELECT iif(type = 'table', 'virtual table', type) || ' ' || name, sql FROM sqlite_schema \
+         WHERE type IN ('view', 'trigger') OR sql LIKE 'CREATE VIRTUAL TABLE%'",
+    )?;
+    let mut rows = others.query([])?;
+    while let Some(row) = rows.next()? {
+        if has_word(&row.get::<_, String>(1)?, events) {
+            found.push(format!("the {}", row.get::<_, String>(0)?));
         }
     }
     found.extend(list(
@@ -54,18 +53,17 @@ pub(super) fn of(connection: &Connection, tables: &Tables) -> rusqlite::Result<V
     Ok(found)
 }
 
-/// The columns of each unique key, by which a row of the table is in the way of another one.
-pub(super) fn unique_keys(connection: &Connection, tables: &Tables) -> rusqlite::Result<Vec<Vec<String>>> {
+/// For each unique key, the condition under which a row of the table is in the way of the row `NEW`. An index may compare texts in a
+/// way of its own.
+pub(super) fn in_the_way(connection: &Connection, tables: &Tables) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(
-        "SELECT group_concat(quote(key.name), char(10)), list.seq FROM pragma_index_list(?1) AS list, pragma_index_info(list.name) AS key \
-         WHERE list.\"unique\" GROUP BY list.seq \
-         UNION ALL SELECT quote(name), -1 FROM pragma_table_info(?1) WHERE pk = 1 AND upper(type) = 'INTEGER'",
+        "SELECT group_concat(printf('\"%w\" = NEW.\"%w\" COLLATE \"%w\"', key.name, key.name, key.coll), ' AND ') \
+         FROM pragma_index_list(?1) AS list, pragma_index_xinfo(list.name) AS key \
+         WHERE list.\"unique\" AND key.key GROUP BY list.seq \
+         UNION ALL SELECT printf('\"%w\" = NEW.\"%w\"', name, name) FROM pragma_table_info(?1) WHERE pk = 1 AND upper(type) = 'INTEGER'",
     )?;
-    let unquoted = |name: &str| name.trim_matches('\'').replace("''", "'").replace('"', "\"\"");
-    let keys = statement.query_map([&tables.events.plain], |row| {
-        Ok(row.get::<_, String>(0)?.lines().map(unquoted).collect())
-    })?;
-    keys.collect()
+    let conditions = statement.query_map([&tables.events.plain], |row| row.get(0))?;
+    conditions.collect()
 }
 
 /// Whether a text of SQL has this word, in whatever case.

@@ -89,13 +89,21 @@ pub(super) fn has_other_tables(connection: &Connection, ours: [&String; 8]) -> r
         .query_row(ours, |row| row.get(0))
 }
 
-/// A name for a new index: the wished one, or it with a number when an index has it already.
+/// Whether a table, view or index has this name.
+pub(in crate::store::sqlite) fn has_name(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    // A trigger may have the name of a table.
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type <> 'trigger' AND name = ?1 COLLATE NOCASE)",
+        )?
+        .query_row([name], |row| row.get(0))
+}
+
+/// A name for a new index: the wished one, or it with a number when something has it already.
 pub(in crate::store::sqlite) fn free_index_name(connection: &Connection, wished: &str) -> rusqlite::Result<String> {
-    let mut taken = connection
-        .prepare("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1 COLLATE NOCASE)")?;
     let mut name = wished.to_owned();
     let mut number = 1;
-    while taken.query_row([&name], |row| row.get(0))? {
+    while has_name(connection, &name)? {
         number += 1;
         name = format!("{wished}_{number}");
     }

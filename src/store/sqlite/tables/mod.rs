@@ -11,7 +11,7 @@ mod plan;
 mod schema;
 mod script;
 
-pub(super) use catalog::{free_index_name, has_table, is_without_rowid};
+pub(super) use catalog::{free_index_name, has_name, has_table, is_without_rowid};
 pub(super) use layout::layout;
 pub(super) use migrate::prepare;
 pub use plan::{creation, plan};
