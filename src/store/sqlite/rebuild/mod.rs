@@ -147,11 +147,10 @@ const TRIGGERS: usize = 5;
 fn triggers(connection: &Connection, tables: &Tables) -> rusqlite::Result<[String; TRIGGERS]> {
     let (events, changes) = (&tables.events, &tables.rebuild.changes);
     let put = format!("INSERT INTO {changes} (session_id, event_index)");
+    let put_those =
+        |condition: String| format!("{put} SELECT session_id, event_index FROM {events} WHERE {condition};");
     let in_the_way = obstacles::in_the_way(connection, tables)?;
-    let in_the_way: String = in_the_way
-        .iter()
-        .map(|condition| format!("{put} SELECT session_id, event_index FROM {events} WHERE {condition};"))
-        .collect();
+    let in_the_way: String = in_the_way.into_iter().map(put_those).collect();
     // A trigger must do something.
     let before = format!("FOR EACH ROW BEGIN SELECT 1; {in_the_way} END");
     let (old, new) = (
