@@ -973,6 +973,7 @@ var OPTIONAL = {
 
 // lib/conformance/suite.ts
 var TIMEOUT_MS = 6e4;
+var CLOSING_MS = 5e3;
 function testSessionPersistDriver(open, options = {}) {
   const { name = "session persist driver", skip = [], timeoutMs = TIMEOUT_MS } = options;
   const { test = testOfNode(), describe = require("node:test").describe } = options;
@@ -985,9 +986,9 @@ function testSessionPersistDriver(open, options = {}) {
   for (const [group, cases] of Object.entries({ ...REQUIRED, ...OPTIONAL })) {
     describe(`${name}: ${group}`, () => {
       for (const each of cases) {
-        const run = () => runCase(each, open, options.remove);
+        const run = () => runCase(each, open, timeoutMs, options.remove);
         if (skipped.has(group)) test.skip(nameOf(each), run);
-        else test(nameOf(each), run, timeoutMs);
+        else test(nameOf(each), run, timeoutMs + 2 * CLOSING_MS);
       }
     });
   }
@@ -999,13 +1000,13 @@ function testOfNode() {
     { skip: (name, run) => test.skip(name, run) }
   );
 }
-async function runCase(each, open, remove) {
+async function runCase(each, open, timeoutMs, remove) {
   const name = newStoreName();
   const closers = /* @__PURE__ */ new Map();
   const store = {
     open: async () => {
       const opened = await open(name);
-      const driver = "insertEvent" in opened ? opened : opened.driver;
+      const driver = driverOf(opened);
       closers.set(driver, () => opened.close?.());
       return driver;
     },
@@ -1016,17 +1017,46 @@ async function runCase(each, open, remove) {
     }
   };
   const end = async () => {
-    for (const driver of [...closers.keys()].reverse()) await store.close(driver);
-    await remove?.(name);
+    const failures2 = [];
+    const attempt = async (act) => {
+      try {
+        await act();
+      } catch (error) {
+        failures2.push(error);
+      }
+    };
+    for (const driver of [...closers.keys()].reverse()) await attempt(() => store.close(driver));
+    await attempt(() => remove?.(name));
+    return failures2;
   };
   try {
-    await each.check(store);
+    await within(timeoutMs, each.check(store));
   } catch (error) {
-    await end().catch(() => {
+    await within(CLOSING_MS, end()).catch(() => {
     });
     throw error;
   }
-  await end();
+  const failures = await end();
+  if (failures.length > 0) throw failures[0];
+}
+function driverOf(opened) {
+  if (typeof opened === "object" && opened !== null) {
+    if ("insertEvent" in opened) return opened;
+    if (typeof opened.driver === "object" && opened.driver !== null) return opened.driver;
+  }
+  throw new TypeError("what opens a driver must give a driver, or an object with the fields driver and close");
+}
+async function within(milliseconds, work) {
+  let timer;
+  const over = new Promise((_, reject) => {
+    const refuse = () => reject(new Error(`the driver has not answered within ${milliseconds} ms`));
+    timer = setTimeout(refuse, milliseconds);
+  });
+  try {
+    return await Promise.race([work, over]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 var stores = 0;
 function newStoreName() {

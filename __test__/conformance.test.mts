@@ -98,6 +98,51 @@ describe("the suite", () => {
   });
 });
 
+describe("what is no driver, or does not answer, is told so:", () => {
+  const [first] = casesOf(opener(reference));
+  const outcomeOf = async (...args: Parameters<typeof casesOf>) => {
+    const cases = casesOf(...args).filter(({ promise }) => promise === first!.promise);
+    return (await outcomesOf(cases))[0]!.error as Error;
+  };
+
+  test("what opens gives no driver", async () => {
+    for (const opened of [undefined, null, "driver", {}, { driver: undefined }]) {
+      const error = await outcomeOf(() => opened as never);
+      assert.match(
+        error.message,
+        /^what opens a driver must give a driver, or an object with the fields driver and close$/,
+      );
+    }
+  });
+
+  test("it never answers: its case fails, and it is closed", async () => {
+    let closed = 0;
+    const silent = () => new Promise<never>(() => {});
+    const mute = { ...reference(newStore()), getSession: silent };
+    const error = await outcomeOf(() => ({ ...mute, close: () => (closed += 1) }) as never, { timeoutMs: 50 });
+    assert.match(error.message, /^the driver has not answered within 50 ms$/);
+    assert.equal(closed, 1);
+  });
+
+  test("it cannot be closed: the others are, and the store is removed", async () => {
+    const removed: string[] = [];
+    let closed = 0;
+    const open = opener(reference);
+    const driver = async (store: string) => ({
+      driver: (await open(store)) as SessionPersistDriver,
+      close: () => {
+        if ((closed += 1) === 1) throw new Error("it is stuck");
+      },
+    });
+    const several = casesOf(driver, { remove: (store) => removed.push(store) });
+    const cases = several.filter(({ promise }) => promise.startsWith("drivers that write to sessions of their own"));
+    const [outcome] = await outcomesOf(cases);
+    assert.equal((outcome!.error as Error).message, "it is stuck");
+    assert.ok(closed > 1);
+    assert.equal(removed.length, 1);
+  });
+});
+
 async function reject(): Promise<never> {
   throw new Error("it is broken");
 }

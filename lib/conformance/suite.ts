@@ -7,6 +7,9 @@ import { OPTIONAL, REQUIRED, type OptionalGroup } from "./groups.ts";
 /** Long enough for a database over a slow network; runners' own limits of 5 seconds are not. */
 const TIMEOUT_MS = 60_000;
 
+/** How long it may take to close the drivers of a case that failed. */
+const CLOSING_MS = 5_000;
+
 /**
  * Opens a driver on the store of that name, which is made when there is none. Each case has a store of its own, so a name that
  * was not seen before is an empty store. Some cases open several drivers on one store, one after another or at once.
@@ -79,9 +82,10 @@ export function testSessionPersistDriver(open: OpenDriver, options: ConformanceO
   for (const [group, cases] of Object.entries<Case[]>({ ...REQUIRED, ...OPTIONAL })) {
     describe(`${name}: ${group}`, () => {
       for (const each of cases) {
-        const run = () => runCase(each, open, options.remove);
+        const run = () => runCase(each, open, timeoutMs, options.remove);
         if (skipped.has(group)) test.skip(nameOf(each), run);
-        else test(nameOf(each), run, timeoutMs);
+        // A driver that does not answer is closed before the runner gives the case up.
+        else test(nameOf(each), run, timeoutMs + 2 * CLOSING_MS);
       }
     });
   }
@@ -97,13 +101,18 @@ function testOfNode(): TestFunction {
 }
 
 /** Runs a case on a store of its own, and leaves no driver open. */
-async function runCase(each: Case, open: OpenDriver, remove: ConformanceOptions["remove"]): Promise<void> {
+async function runCase(
+  each: Case,
+  open: OpenDriver,
+  timeoutMs: number,
+  remove: ConformanceOptions["remove"],
+): Promise<void> {
   const name = newStoreName();
   const closers = new Map<SessionPersistDriver, () => unknown>();
   const store: Store = {
     open: async () => {
       const opened = await open(name);
-      const driver = "insertEvent" in opened ? opened : opened.driver;
+      const driver = driverOf(opened);
       closers.set(driver, () => opened.close?.());
       return driver;
     },
@@ -113,18 +122,52 @@ async function runCase(each: Case, open: OpenDriver, remove: ConformanceOptions[
       await close?.();
     },
   };
+  /** Closes all, also where closing one fails, and comes back with why it did. */
   const end = async () => {
-    for (const driver of [...closers.keys()].reverse()) await store.close(driver);
-    await remove?.(name);
+    const failures: unknown[] = [];
+    const attempt = async (act: () => unknown) => {
+      try {
+        await act();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    for (const driver of [...closers.keys()].reverse()) await attempt(() => store.close(driver));
+    await attempt(() => remove?.(name));
+    return failures;
   };
   try {
-    await each.check(store);
+    await within(timeoutMs, each.check(store));
   } catch (error) {
     // Why the case failed says more than that its driver cannot be closed then.
-    await end().catch(() => {});
+    await within(CLOSING_MS, end()).catch(() => {});
     throw error;
   }
-  await end();
+  const failures = await end();
+  if (failures.length > 0) throw failures[0];
+}
+
+/** The driver that was opened. */
+function driverOf(opened: OpenedDriver | undefined): SessionPersistDriver {
+  if (typeof opened === "object" && opened !== null) {
+    if ("insertEvent" in opened) return opened;
+    if (typeof opened.driver === "object" && opened.driver !== null) return opened.driver;
+  }
+  throw new TypeError("what opens a driver must give a driver, or an object with the fields driver and close");
+}
+
+/** Waits for work, but not for longer than that. */
+async function within<Result>(milliseconds: number, work: Promise<Result>): Promise<Result> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const over = new Promise<never>((_, reject) => {
+    const refuse = () => reject(new Error(`the driver has not answered within ${milliseconds} ms`));
+    timer = setTimeout(refuse, milliseconds);
+  });
+  try {
+    return await Promise.race([work, over]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 let stores = 0;
