@@ -951,19 +951,22 @@ function libc() {
 
 // lib/source.ts
 var LIMIT = 500;
-var MOST_EMPTY_PAGES = 1e3;
+var MOST_PAGES_WITHOUT = 1e3;
 async function* sessionsOf(source) {
   let first;
   const seen = /* @__PURE__ */ new Set();
+  const check = untilEndless("listSessions");
   for await (const items of pagesOf((page) => source.listSessions(page), "listSessions")) {
     if (first !== void 0 && items[0]?.id === first) throw endless("listSessions");
     first = items[0]?.id;
+    const before = seen.size;
     for (const record of items) {
       const { id } = record;
       if (seen.has(id)) continue;
       seen.add(id);
       yield record;
     }
+    check(seen.size > before);
   }
 }
 async function* sessionsByIds(source, ids) {
@@ -976,6 +979,7 @@ async function* sessionsByIds(source, ids) {
 async function* eventsOf(source, sessionId) {
   let last;
   let place = 0;
+  const check = untilEndless("listEvents");
   for await (const items of pagesOf((page) => source.listEvents({ sessionId, ...page }), "listEvents")) {
     const placed = [];
     for (const event of items) {
@@ -987,12 +991,12 @@ async function* eventsOf(source, sessionId) {
       placed.push(isTaken ? { ...event, eventIndex: place } : event);
     }
     yield placed;
+    check(placed.length > 0);
   }
 }
 async function* pagesOf(list, method) {
   let cursor;
   let remembered;
-  let empty = 0;
   for (let pages = 1; ; pages += 1) {
     const page = await list({ limit: LIMIT, ...cursor !== void 0 && { cursor } });
     const items = page?.items;
@@ -1005,10 +1009,16 @@ async function* pagesOf(list, method) {
     yield items;
     if (!page.nextCursor) return;
     cursor = page.nextCursor;
-    empty = items.length === 0 ? empty + 1 : 0;
-    if (cursor === remembered || empty > MOST_EMPTY_PAGES) throw endless(method);
+    if (cursor === remembered) throw endless(method);
     if ((pages & pages - 1) === 0) remembered = cursor;
   }
+}
+function untilEndless(method) {
+  let without = 0;
+  return (isNew) => {
+    without = isNew ? 0 : without + 1;
+    if (without > MOST_PAGES_WITHOUT) throw endless(method);
+  };
 }
 function isPage(items) {
   return isArray(items) && Array.from(items).every((item) => typeof item === "object" && item !== null);

@@ -12,17 +12,19 @@ export type SessionSource = Pick<SessionPersistDriver, "getSession" | "listSessi
 /** How many items a page is asked for: as many as the SDK asks for. */
 const LIMIT = 500;
 
-/** How many pages in a row may be empty and say that there are more. */
-const MOST_EMPTY_PAGES = 1_000;
+/** How many pages in a row may hold nothing new and say that there are more. */
+const MOST_PAGES_WITHOUT = 1_000;
 
 /** Its sessions, in its order, each once. */
 export async function* sessionsOf(source: SessionSource): AsyncGenerator<SessionRecord> {
   let first: unknown;
   const seen = new Set<unknown>();
+  const check = untilEndless("listSessions");
   for await (const items of pagesOf((page) => source.listSessions(page), "listSessions")) {
     // A driver that does not look at the cursor would go on for ever.
     if (first !== undefined && items[0]?.id === first) throw endless("listSessions");
     first = items[0]?.id;
+    const before = seen.size;
     for (const record of items) {
       const { id } = record;
       // A page by number has some again where others were inserted before them, or have moved there.
@@ -30,6 +32,7 @@ export async function* sessionsOf(source: SessionSource): AsyncGenerator<Session
       seen.add(id);
       yield record;
     }
+    check(seen.size > before);
   }
 }
 
@@ -50,6 +53,7 @@ export async function* sessionsByIds(source: SessionSource, ids: readonly string
 export async function* eventsOf(source: SessionSource, sessionId: string): AsyncGenerator<SessionEvent[]> {
   let last: SessionEvent | undefined;
   let place = 0;
+  const check = untilEndless("listEvents");
   for await (const items of pagesOf((page) => source.listEvents({ sessionId, ...page }), "listEvents")) {
     const placed: SessionEvent[] = [];
     for (const event of items) {
@@ -62,6 +66,7 @@ export async function* eventsOf(source: SessionSource, sessionId: string): Async
       placed.push(isTaken ? { ...event, eventIndex: place } : event);
     }
     yield placed;
+    check(placed.length > 0);
   }
 }
 
@@ -73,7 +78,6 @@ async function* pagesOf<Item>(
   let cursor: string | undefined;
   // The cursor of some page before: of the first, the second, the fourth, and so on, one of which every circle comes back to (Brent).
   let remembered: string | undefined;
-  let empty = 0;
   for (let pages = 1; ; pages += 1) {
     const page = await list({ limit: LIMIT, ...(cursor !== undefined && { cursor }) });
     const items: unknown = page?.items;
@@ -87,10 +91,18 @@ async function* pagesOf<Item>(
     // The SDK takes an empty one for none too.
     if (!page.nextCursor) return;
     cursor = page.nextCursor;
-    empty = items.length === 0 ? empty + 1 : 0;
-    if (cursor === remembered || empty > MOST_EMPTY_PAGES) throw endless(method);
+    if (cursor === remembered) throw endless(method);
     if ((pages & (pages - 1)) === 0) remembered = cursor;
   }
+}
+
+/** Told of each page whether it holds anything new, it throws where pages go on without. */
+function untilEndless(method: string): (isNew: boolean) => void {
+  let without = 0;
+  return (isNew) => {
+    without = isNew ? 0 : without + 1;
+    if (without > MOST_PAGES_WITHOUT) throw endless(method);
+  };
 }
 
 /** Whether these are the items of a page. An array with holes has none there. */

@@ -291,6 +291,14 @@ export function copies(name: string, newStorage: (t: TestContext) => Promise<Sto
           /listSessions of the source never comes to an end/,
         ],
         [
+          { listEvents: async () => ({ items: [generatedEvent(0, 1)], nextCursor: `${(calls += 1)}` }) },
+          /listEvents of the source never comes to an end/,
+        ],
+        [
+          { listSessions: async () => ({ items: [sessionOf(`s${(calls += 1) % 2}`)], nextCursor: `${calls}` }) },
+          /listSessions of the source never comes to an end/,
+        ],
+        [
           { listEvents: async () => ({ items: [generatedEvent(0, 2), generatedEvent(0, 1)] }) },
           /lists event 1 of session "s0" after event 2/,
         ],
