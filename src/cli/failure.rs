@@ -56,7 +56,7 @@ pub(super) fn wrong_use(error: &clap::Error, arguments: &[String]) -> u8 {
         say("error: there is no command to run (--help lists all commands)");
         return WRONG_USE;
     }
-    let text = without_urls(error.render().to_string(), arguments);
+    let text = without_secrets(error.render().to_string(), arguments);
     let problems = text
         .split("\n\n")
         .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -66,14 +66,33 @@ pub(super) fn wrong_use(error: &clap::Error, arguments: &[String]) -> u8 {
     WRONG_USE
 }
 
-/// The text of an error that shows what was written, which may be a store in the wrong place: that may hold a password.
-fn without_urls(text: String, arguments: &[String]) -> String {
-    ["://", "password="].iter().fold(text, |text, before| {
-        let secrets = arguments
-            .iter()
-            .filter_map(|argument| argument.find(before).map(|at| &argument[at..]));
-        secrets.fold(text, |text, secret| text.replace(secret, &format!("{before}…")))
-    })
+/// The text of an error that may show what was written: a store in the wrong place may hold a password.
+fn without_secrets(text: String, arguments: &[String]) -> String {
+    arguments
+        .iter()
+        .flat_map(|argument| secrets_of(argument))
+        .fold(text, |text, secret| {
+            // An id is quoted, and escaped for that.
+            let quoted = format!("{secret:?}");
+            text.replace(secret, "…").replace(quoted.trim_matches('"'), "…")
+        })
+}
+
+/// What may hold a password of an argument that is a URL, or a list of settings. Where it was taken for a path only parts of it may be
+/// as they were.
+fn secrets_of(argument: &str) -> Vec<&str> {
+    const SHORTEST: usize = 3;
+    let mut secrets = Vec::new();
+    if let Some((_, address)) = argument.split_once("://") {
+        secrets.extend(address.contains(['@', ':', '=']).then_some(address));
+        secrets.extend(address.rsplit_once('@').map(|(login, _)| login));
+        secrets.extend(address.split_once('?').map(|(_, settings)| settings));
+    } else if let Some(at) = argument.to_ascii_lowercase().find("password") {
+        let setting = &argument[at..];
+        secrets.extend(setting.contains('=').then_some(setting));
+    }
+    secrets.retain(|secret| secret.len() >= SHORTEST);
+    secrets
 }
 
 impl Failure {
@@ -100,13 +119,16 @@ impl Failure {
         }
     }
 
-    /// Says what went wrong, where that is to be said, and returns the exit code.
-    pub(super) fn report(&self) -> u8 {
+    /// Says what went wrong with these arguments, where that is to be said, and returns the exit code.
+    pub(super) fn report(&self, arguments: &[String]) -> u8 {
         match self {
             Self::NobodyReads => {}
             Self::StoppedReading(_) => say("ended"),
             Self::Stopped(_) => say("ended; nothing is half done, run it again to go on"),
-            failure => say(format_args!("error: {}", Printable(&failure.to_string()))),
+            failure => {
+                let text = without_secrets(failure.to_string(), arguments);
+                say(format_args!("error: {}", Printable(&text)));
+            }
         }
         self.code()
     }

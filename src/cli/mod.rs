@@ -58,28 +58,28 @@ pub(crate) struct Context<'a> {
 #[must_use]
 pub fn run(arguments: &[String], stop: &Stop) -> u8 {
     let program = std::iter::once(arguments::PROGRAM);
-    let arguments = match Arguments::try_parse_from(program.chain(arguments.iter().map(String::as_str))) {
-        Ok(arguments) => arguments,
+    let parsed = match Arguments::try_parse_from(program.chain(arguments.iter().map(String::as_str))) {
+        Ok(parsed) => parsed,
         Err(error) if error.use_stderr() => return failure::wrong_use(&error, arguments),
         Err(help) => {
             return match print_help(&help) {
                 Ok(()) => 0,
-                Err(error) => Failure::from(error).report(),
+                Err(error) => Failure::from(error).report(arguments),
             };
         }
     };
-    let mut output = Output::of_process(arguments.json);
+    let mut output = Output::of_process(parsed.json);
     let mut context = Context {
-        store: &arguments.store,
+        store: &parsed.store,
         output: &mut output,
         stop,
     };
-    let done = run_command(&arguments.command, &mut context);
+    let done = run_command(&parsed.command, &mut context);
     // What a command has printed comes before what it failed with.
     let printed = output.finish().map_err(Failure::from);
     match done.and(printed) {
         Ok(()) => 0,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(arguments),
     }
 }
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import { test } from "node:test";
 
+import { SQLiteSessionPersistDriver } from "../../../index.js";
 import { run } from "../../support/command-line.mts";
 import { fill } from "../../support/deletion.mts";
 import { directory } from "../../support/directory.mts";
@@ -56,10 +57,31 @@ export function secrets(url: string): void {
       `keeper:${SECRET}@${host}${pathname}`,
     ];
     const cwd = directory(t);
+    const file = path.join(cwd, "store.db");
+    await new SQLiteSessionPersistDriver({ filename: file }).close();
+    const odd = `postgres://keeper:'${SECRET}"@${host}//`;
+    /** Where a store is written that is taken for something else. */
+    const misplaced = [store, odd].flatMap((store) => [
+      ["show", store],
+      ["tail", store],
+      ["export", store],
+      ["export", "--output", store],
+      ["import", store, "--yes"],
+      ["copy", file, file, store],
+      ["copy", file, `./x/${store}`, "--yes"],
+      ["label", store, "a=b", "--yes"],
+      ["fork", store, "--yes"],
+      ["delete", store, "--yes"],
+      ["compact", store, "--yes"],
+      ["backup", `x/${store}`],
+      ["sessions", "--cursor", store],
+      ["prune", "--idle-before", store],
+    ]);
     const runs = [
       ...COMMANDS.map((command) => ({ arguments_: command, env: { SANDBOX_AGENT_PERSIST_URL: store } })),
       ...wrong.map((store) => ({ arguments_: ["check"], env: { SANDBOX_AGENT_PERSIST_URL: store } })),
       ...wrong.map((store) => ({ arguments_: ["sessions", "--store", store], env: {} })),
+      ...misplaced.map((arguments_) => ({ arguments_, env: { SANDBOX_AGENT_PERSIST_URL: file } })),
       ...[[store], ["sessions", store], [`--stroe=${store}`, "sessions"], ["sessions", "--limit", store]].map(
         (arguments_) => ({ arguments_, env: {} }),
       ),
