@@ -1,17 +1,21 @@
 /** The command line at a terminal: what it asks, how answers and Ctrl-C are taken, how far it is, and colours. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import path from "node:path";
 import { describe, test, type TestContext } from "node:test";
 import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
 
 import Database from "better-sqlite3";
 
 import { SQLiteSessionPersistDriver } from "../index.js";
+import { header } from "./support/archive.mts";
 import { program } from "./support/command-line.mts";
 import { countOf, fill, NOTHING } from "./support/deletion.mts";
 import { directory } from "./support/directory.mts";
+import { largeEventAt } from "./support/records.mts";
 import { asOwner } from "./support/sqlite/layouts.mts";
 import { atTerminal, CTRL_C, CTRL_D, noTerminal } from "./support/terminal.mts";
 
@@ -86,6 +90,29 @@ describe("at a terminal", { skip: noTerminal, concurrency: true }, () => {
     assert.equal(await terminal.ended, 130);
     assert.match(terminal.shown(), /ended; nothing is half done, run it again to go on\r\n$/);
     assert.doesNotMatch(terminal.shown(), COLOUR);
+  });
+
+  test("import shows how far the file is checked, before it asks", async (t) => {
+    const cwd = directory(t);
+    // Gigabytes of lines, which no machine goes through in a second. What is wrong with them does not matter.
+    const lines = `{"event":${JSON.stringify(largeEventAt("s", 1, 2_000))}}\n`.repeat(1_000);
+    const block = gzipSync(lines);
+    const blocks = Math.ceil(4e9 / lines.length);
+    writeFileSync(path.join(cwd, "large"), Buffer.concat([gzipSync(header), ...Array<Buffer>(blocks).fill(block)]));
+    const terminal = atTerminal(t, ["import", "large", "--store", "store.db"], { cwd });
+    await terminal.until(/[\d.]+ [kM]?B\/[\d.]+ MB \([\d.]+ [kM]?B\/s, \d+[smhd] left\)/);
+    terminal.type(CTRL_C);
+    assert.equal(await terminal.ended, 130);
+    assert.match(terminal.shown(), /ended; nothing is half done, run it again to go on\r\n$/);
+  });
+
+  test("import shows how much it has read of a pipe", async (t) => {
+    const store = path.join(directory(t), "store.db");
+    const command = `while echo; do :; done | "$0" "$@"`;
+    const terminal = atTerminal(t, ["import", "-", "--store", store], { shell: command });
+    await terminal.until(/[\d.]+ [kMG]B \([\d.]+ [kMG]?B\/s\)/);
+    terminal.type(CTRL_C);
+    assert.equal(await terminal.ended, 130);
   });
 
   test("a second Ctrl-C ends it at once, whatever it waits for", async (t) => {

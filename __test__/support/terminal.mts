@@ -29,7 +29,10 @@ export interface Terminal {
   ended: Promise<number | null>;
 }
 
-/** Runs a command at a terminal of this size. It is ended with the test. `env` comes on top of a bare environment. */
+/**
+ * Runs a command at a terminal of this size. It is ended with the test. `env` comes on top of a bare environment. `shell` is what a shell
+ * is to run, for which the command is `"$0" "$@"`.
+ */
 export function atTerminal(
   t: TestContext,
   arguments_: string[],
@@ -38,9 +41,12 @@ export function atTerminal(
     rows = 24,
     env = {},
     cwd,
-  }: { columns?: number; rows?: number; env?: Record<string, string>; cwd?: string } = {},
+    shell,
+  }: { columns?: number; rows?: number; env?: Record<string, string>; cwd?: string; shell?: string } = {},
 ): Terminal {
-  const child = spawn("python3", [script, String(columns), String(rows), process.execPath, program, ...arguments_], {
+  const command = [process.execPath, program, ...arguments_];
+  if (shell !== undefined) command.unshift("bash", "-c", shell);
+  const child = spawn("python3", [script, String(columns), String(rows), ...command], {
     cwd,
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], TERM: "xterm-256color", ...env },
     stdio: ["pipe", "pipe", "inherit"],

@@ -2,7 +2,7 @@
 //!
 //! [`arguments`] has all commands and their help, and [`commands`] a file for each. What they share stands beside it: which store
 //! ([`store`], [`schema`], [`incoming`]), which sessions ([`filters`], [`selection`], [`conditions`]), reading it ([`reading`]) and running
-//! jobs ([`jobs`]), what is printed ([`output`], [`stdout`], [`table`], [`bars`], [`transcript`], [`wrap`], [`text`], [`time`], [`numbers`])
+//! jobs ([`jobs`], [`progress`]), what is printed ([`output`], [`stdout`], [`table`], [`bars`], [`transcript`], [`wrap`], [`text`], [`time`], [`numbers`])
 //! and said beside it ([`stderr`]), asking before something is changed ([`confirm`]), and how a command ends ([`failure`],
 //! [`option_names`], [`stop`]). [`archive`] is the file of `export` and `import`.
 
@@ -19,6 +19,7 @@ mod jobs;
 mod numbers;
 mod option_names;
 mod output;
+mod progress;
 mod reading;
 mod schema;
 mod selection;
@@ -35,6 +36,7 @@ mod wrap;
 pub use stop::Stop;
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
@@ -51,12 +53,12 @@ pub(crate) struct Context<'a> {
     /// What it prints.
     output: &'a mut Output,
     /// Whether the user wants it to end.
-    stop: &'a Stop,
+    stop: &'a Arc<Stop>,
 }
 
 /// Runs the command that the arguments name, without the program's own name, and returns the exit code of the process.
 #[must_use]
-pub fn run(arguments: &[String], stop: &Stop) -> u8 {
+pub fn run(arguments: &[String], stop: &Arc<Stop>) -> u8 {
     let program = std::iter::once(arguments::PROGRAM);
     let parsed = match Arguments::try_parse_from(program.chain(arguments.iter().map(String::as_str))) {
         Ok(parsed) => parsed,

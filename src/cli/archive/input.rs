@@ -1,13 +1,15 @@
 //! A file to read, twice: a file of the user's, or what comes from stdin, which is kept in a temporary file meanwhile.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, Seek, Write};
+use std::io::{self, BufRead, Read, Seek, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::compression::decompressed;
 use crate::cli::failure::Failure;
+use crate::cli::progress::{HowFar, Progress, Unit};
 use crate::cli::stop::Stop;
 use crate::cli::text::Printable;
 
@@ -69,12 +71,34 @@ impl Input {
 
     /// What is in it, decompressed, from its beginning. There is one reader at a time.
     pub(super) fn read(&self) -> Result<Box<dyn BufRead + Send>, Failure> {
-        let read = || {
-            let mut file = self.file.try_clone()?;
-            file.rewind()?;
-            decompressed(file)
+        self.rewound()
+            .and_then(decompressed)
+            .map_err(|error| self.unreadable(&error))
+    }
+
+    /// The same, which fails once the user wants it to end: a line may go on for long.
+    pub(super) fn read_while_wanted(&self, stop: &Arc<Stop>) -> Result<Box<dyn BufRead + Send>, Failure> {
+        let wanted = |file| Wanted {
+            file,
+            stop: Arc::clone(stop),
         };
-        read().map_err(|error: io::Error| Failure::Failed(format!("reading {} failed: {error}", self.name)))
+        let read = self.rewound().and_then(|file| decompressed(wanted(file)));
+        read.map_err(|error| self.unreadable(&error))
+    }
+
+    fn rewound(&self) -> io::Result<File> {
+        let mut file = self.file.try_clone()?;
+        file.rewind()?;
+        Ok(file)
+    }
+
+    fn unreadable(&self, error: &io::Error) -> Failure {
+        Failure::Failed(format!("reading {} failed: {error}", self.name))
+    }
+
+    /// How much of the file itself was read, and how much there is.
+    pub(super) fn how_far(&self) -> io::Result<(u64, u64)> {
+        Ok(((&self.file).stream_position()?, self.file.metadata()?.len()))
     }
 }
 
@@ -88,8 +112,44 @@ fn spool(stop: &Stop) -> Result<File, Failure> {
     };
     let mut file = tempfile::tempfile().map_err(failed)?;
     // It may never end, and nothing has been done yet.
-    let spooled = stop.while_asking(|| io::copy(&mut io::stdin().lock(), &mut file));
+    let spooled = stop.while_asking(|| copy_stdin(&mut file));
     spooled.ok_or_else(|| Failure::Stopped(stop.code()))?.map_err(failed)?;
     file.flush().map_err(failed)?;
     Ok(file)
+}
+
+fn copy_stdin(file: &mut File) -> io::Result<()> {
+    let progress = Progress::of(&|bytes: &u64| HowFar {
+        done: *bytes,
+        total: None,
+        unit: Unit::Bytes,
+    });
+    let mut stdin = io::stdin().lock();
+    let mut copied = 0;
+    loop {
+        let bytes = stdin.fill_buf()?;
+        let count = bytes.len();
+        if count == 0 {
+            return Ok(());
+        }
+        file.write_all(bytes)?;
+        stdin.consume(count);
+        copied += count as u64;
+        progress.show(&copied);
+    }
+}
+
+/// A file, as long as the user wants it to be read.
+struct Wanted {
+    file: File,
+    stop: Arc<Stop>,
+}
+
+impl Read for Wanted {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.stop.is_requested() {
+            return Err(io::Error::other("nobody wants it any more"));
+        }
+        self.file.read(bytes)
+    }
 }

@@ -9,10 +9,9 @@ use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
 use super::format::{self, EVENT, Line, SessionEnd, SessionLine, Total, hexadecimal};
-use super::input::{Input, Unreadable};
+use super::input::Unreadable;
 use super::lines::{LineBound, Lines, NextLine};
 use super::problem::{Problem, WrongLine};
-use crate::cli::failure::Failure;
 use crate::store::jobs::copy::SourceSession;
 use crate::store::labels;
 use crate::store::model::{SessionEvent, SessionRecord};
@@ -72,14 +71,14 @@ struct Seen {
 }
 
 impl Reader {
-    pub(super) fn new(input: &Input, bound: LineBound) -> Result<Self, Failure> {
-        Ok(Self {
-            lines: Lines::new(input.read()?, bound),
+    pub(super) fn of(file: Box<dyn BufRead + Send>, bound: LineBound) -> Self {
+        Self {
+            lines: Lines::new(file, bound),
             place: Place::Start,
             seen: Seen::default(),
             total: Total::default(),
             is_sound: true,
-        })
+        }
     }
 
     /// How much there was so far.

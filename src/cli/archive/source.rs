@@ -21,7 +21,7 @@ impl ArchiveSource {
     /// The sessions of a file, from the first.
     pub(in crate::cli) fn of(input: &Input, bound: LineBound) -> Result<Self, Failure> {
         Ok(Self {
-            reader: Reader::new(input, bound)?,
+            reader: Reader::of(input.read()?, bound),
             name: input.name().to_owned(),
             is_open: false,
         })

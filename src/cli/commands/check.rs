@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use crate::cli::Context;
 use crate::cli::failure::Failure;
-use crate::cli::jobs::{HowFar, Unit, is_watched, run_job};
+use crate::cli::jobs::run_job;
 use crate::cli::numbers::counted;
+use crate::cli::progress::{HowFar, Unit, is_watched};
 use crate::cli::store::OpenStore;
 use crate::cli::text::Printable;
 use crate::store::access::Access;

@@ -3,8 +3,9 @@
 use crate::cli::Context;
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
-use crate::cli::jobs::{HowFar, Unit, run_job};
+use crate::cli::jobs::run_job;
 use crate::cli::numbers::bytes;
+use crate::cli::progress::{HowFar, Unit};
 use crate::cli::store::OpenStore;
 use crate::store::access::Access;
 use crate::store::jobs::vacuum::{Freed, Vacuum};
