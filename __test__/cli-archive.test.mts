@@ -1,6 +1,7 @@
 /** `export` and `import`: hostile files, and where files are put. */
 import assert from "node:assert/strict";
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -129,10 +130,10 @@ test(
     assert.deepEqual([exploded.code, exploded.stored], [1, false]);
     assert.ok(sizeOf(exploded) - atRest < 160, `${sizeOf(exploded)} MB of memory, ${atRest} MB at rest`);
 
-    const events = [JSON.stringify(largeEventAt("s", 1, 70_000_000))];
+    const events = [JSON.stringify(largeEventAt("s", 1, 100_000_000))];
     const large = archive([{ id: "s", record: record("s"), events }]);
     assert.match((await imported(t, large)).stderr, /line 3: the line has more than 67108864 bytes/);
-    const { code, stderr, stored } = await imported(t, large, { arguments_: ["--max-line-bytes", "71000000"] });
+    const { code, stderr, stored } = await imported(t, large, { arguments_: ["--max-line-bytes", "101000000"] });
     assert.deepEqual([code, stderr, stored], [0, "", true]);
   },
 );
@@ -184,12 +185,21 @@ test("export: a file is whole, private and nobody's else, and never put through 
     assert.match(over.stderr, /^error: --output .* is the store itself/);
   }
   rmSync(path.join(cwd, "store.db-journal"));
-  // A name that messages show otherwise.
-  const odd = path.join(cwd, "st\tore.db");
-  const made = await run(["import", "-", "--yes", "--store", odd], { input: good });
-  assert.equal(made.code, 0, made.stderr);
-  const over = await run(["export", "--force", "--output", odd, "--store", odd], { cwd });
-  assert.match(over.stderr, /^error: --output .* is the store itself/);
+  // Whatever the store is called, and whether that file is there now.
+  const odd = "odd\x1b.db";
+  copyFileSync(store, path.join(cwd, odd));
+  symlinkSync(store, path.join(cwd, "alias.db"));
+  for (const [file, storeName] of [
+    [odd, odd],
+    ["store.db", "alias.db"],
+    ["alias.db", "store.db"],
+    ["store.db-wal", "alias.db"],
+    ["store.db-shm", "./store.db"],
+  ] as const) {
+    const over = await run(["export", "--force", "--output", file, "--store", storeName], { cwd });
+    assert.match(over.stderr, /^error: --output .* is the store itself/);
+    assert.equal(over.code, 2);
+  }
 
   const replaced = await run(["export", "--force", "--output", "link", "--store", store], { cwd });
   assert.deepEqual([replaced.code, replaced.stderr], [0, ""]);

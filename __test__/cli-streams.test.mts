@@ -72,12 +72,18 @@ sys.exit(child.wait())
 `;
 
 test("a pipe that does not block gets everything", { skip: noTerminal }, async () => {
-  const child = spawn("python3", ["-c", NON_BLOCKING, process.execPath, ...list()]);
-  const ended = new Promise((resolve) => child.on("close", resolve));
-  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  assert.equal(stderr, "");
-  assert.equal(await ended, 0);
-  assert.equal(stdout.split("\n").length, SESSIONS + 1);
+  for (const [command, lines] of [
+    [list(), SESSIONS],
+    // Each session has two lines, and the file has one more at either end.
+    [[program, "export", "--store", store], 2 * SESSIONS + 2],
+  ] as const) {
+    const child = spawn("python3", ["-c", NON_BLOCKING, process.execPath, ...command]);
+    const ended = new Promise((resolve) => child.on("close", resolve));
+    const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+    assert.equal(stderr, "");
+    assert.equal(await ended, 0);
+    assert.equal(stdout.split("\n").length, lines + 1);
+  }
 });
 
 test("without an addon for this machine: one line, and 1", async () => {

@@ -1,5 +1,6 @@
 //! Which store a command works on, and opening it.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,9 +72,8 @@ impl StoreArguments {
         let options = self.options(access)?;
         if let StoreOptions::Sqlite(options) = &options
             && let Location::File(path) = &options.target.location
-            && access != Access::Migrate
         {
-            check_is_there(path)?;
+            check_is_file(path, access)?;
         }
         OpenStore::open(options)
     }
@@ -265,18 +265,17 @@ fn is_like_a_server(text: &str) -> bool {
         || has_login()
 }
 
-fn check_is_there(path: &Path) -> Result<(), Failure> {
-    if path.is_dir() {
-        return Err(Failure::NotFound(format!(
-            "{} is a directory: name the file of a store in it with --store, or with SANDBOX_AGENT_PERSIST_URL",
-            path.display()
-        )));
-    }
-    if path.exists() {
-        return Ok(());
-    }
+/// Refuses what is no file, before SQLite opens it: a pipe would be waited for. Where tables may be created there need be none yet.
+fn check_is_file(path: &Path, access: Access) -> Result<(), Failure> {
+    let name = path.display();
+    let problem = match fs::metadata(path) {
+        Ok(found) if found.is_file() => return Ok(()),
+        Ok(found) if found.is_dir() => format!("{name} is a directory: name the file of a store in it"),
+        Ok(_) => format!("{name} is no file: name that of a store"),
+        Err(_) if access == Access::Migrate => return Ok(()),
+        Err(_) => format!("there is no store at {name}: name one"),
+    };
     Err(Failure::NotFound(format!(
-        "there is no store at {}: name one with --store, or with SANDBOX_AGENT_PERSIST_URL",
-        path.display()
+        "{problem} with --store, or with SANDBOX_AGENT_PERSIST_URL"
     )))
 }

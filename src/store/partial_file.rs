@@ -106,7 +106,8 @@ pub fn private_file() -> OpenOptions {
 }
 
 /// The path of the file whose name has this at its end, too.
-pub(in crate::store) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+#[must_use]
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)
@@ -129,7 +130,8 @@ fn remove_abandoned(place: &Path) {
 }
 
 /// The directory of a file. That of a bare name is the working directory.
-pub(in crate::store) fn directory_of(path: &Path) -> Option<&Path> {
+#[must_use]
+pub fn directory_of(path: &Path) -> Option<&Path> {
     let directory = path.parent()?;
     Some(if directory.as_os_str().is_empty() {
         Path::new(".")

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
+import { gunzipSync } from "node:zlib";
 
 import { archive, type ArchivedSession } from "../../support/archive.mts";
 import { objects, type Outcome, program, run } from "../../support/command-line.mts";
@@ -60,14 +61,26 @@ export function archives(newStore: NewStore): void {
   test("export: what was imported comes out equal to the byte, and a second import changes nothing", async (t) => {
     const [first, second] = [await newStore(t), await newStore(t)];
     const text = archive(odd);
-    const file = path.join(directory(t), "odd.jsonl.zst");
+    const folder = directory(t);
+    const file = path.join(folder, "odd.jsonl.zst");
     const imported = await run(["import", "-", "--yes", "--json", "--store", first.store], { input: text });
     assert.equal(imported.code, 0, imported.stderr);
     assert.deepEqual(counts(imported), [3, 3, 0, 0]);
     assert.equal(await exported(first), text);
 
-    const compressed = await run(["export", "--output", file, "--store", first.store]);
-    assert.deepEqual([compressed.code, compressed.stderr], [0, ""]);
+    for (const [name, unpack] of [
+      ["odd.jsonl", (bytes: Buffer) => bytes],
+      ["odd.jsonl.gz", gunzipSync],
+      ["odd.jsonl.zst", undefined],
+    ] as const) {
+      const output = path.join(folder, name);
+      const written = await run(["export", "--output", output, "--json", "--store", first.store]);
+      assert.deepEqual([written.code, written.stderr], [0, ""]);
+      assert.deepEqual(objects(written), [{ sessions: 3, events: 3, file: output }]);
+      const bytes = readFileSync(output);
+      if (unpack) assert.equal(unpack(bytes).toString(), text);
+      else assert.equal(bytes.readUInt32LE(), 0xfd2fb528);
+    }
     for (const expected of [
       [3, 3, 0, 0],
       [0, 0, 3, 0],
@@ -93,7 +106,7 @@ export function archives(newStore: NewStore): void {
         events: [JSON.stringify(eventAt("two", 1))],
       },
     ]);
-    for (const which of [["two"], ["two", "two"], ["--agent", "two"]]) {
+    for (const which of [["two"], ["two", "two"], ["--agent", "two"], ["two", "--output", "-"]]) {
       assert.equal((await run(["export", ...which, "--store", made.store])).stdout, two);
     }
     const missing = await run(["export", "two", "three", "--store", made.store]);

@@ -35,7 +35,8 @@ impl Compression {
     fn of_first_bytes(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0x1f, 0x8b, ..] => Some(Self::Gz),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zst),
+            // A file of zstd may begin with a frame that is to be skipped, as `pzstd` writes one.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zst),
             _ => None,
         }
     }

@@ -1,11 +1,12 @@
 //! Where a file is written to: stdout, or a place that it gets once it is whole, which nobody else may read.
 
 use std::fs;
-use std::io::{self, IsTerminal, Stdout, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use super::compression::{Compression, Encoder};
 use crate::cli::failure::Failure;
+use crate::cli::stdout::Stdout;
 use crate::store::partial_file::{NotCreated, PartialFile, Replacement};
 
 /// A place for a file.
@@ -69,14 +70,13 @@ impl Place {
 impl Output {
     /// What is written goes to stdout, if people do not see it: no terminal is to get what agents have printed.
     pub(in crate::cli) fn stdout(compression: Option<Compression>) -> Result<Self, Failure> {
-        let stdout = io::stdout();
-        if stdout.is_terminal() {
+        if io::stdout().is_terminal() {
             return Err(Failure::Usage(String::from(
                 "sessions are not exported to a terminal: name a file with --output, or pass them on to another program",
             )));
         }
         Ok(Self {
-            encoder: Encoder::new(Destination::Stdout(stdout), compression)?,
+            encoder: Encoder::new(Destination::Stdout(Stdout::of_process()), compression)?,
             place: None,
         })
     }

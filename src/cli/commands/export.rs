@@ -30,7 +30,7 @@ Examples:
   sandbox-agent-persist export --agent claude --created-after 30d | grep -c '^{\"event\"'
   sandbox-agent-persist export --compress gz | ssh other 'cat > sessions.jsonl.gz'")]
 pub(in crate::cli) struct Arguments {
-    /// Write to this file, compressed if it ends in .gz or .zst; only you may read it
+    /// Write to this file, compressed if it ends in .gz or .zst; only you may read it. - is stdout
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -46,6 +46,9 @@ pub(in crate::cli) struct Arguments {
     selected: Selected,
 }
 
+/// What stands for stdout, as where there is no file.
+const STDOUT: &str = "-";
+
 /// What was exported.
 #[derive(Serialize)]
 struct Exported {
@@ -57,13 +60,15 @@ struct Exported {
 pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> Result<(), Failure> {
     let store = context.store.open(Access::Read)?;
     let chosen = arguments.selected.choose(&store, context.stop)?;
-    let output = match &arguments.output {
+    let file = arguments.output.as_deref().filter(|path| path.as_os_str() != STDOUT);
+    let output = match file {
         Some(path) => {
             refuse_store_itself(&store, path)?;
             Output::file(Place::of(path, arguments.force)?)?
         }
         None => Output::stdout(arguments.compress)?,
     };
+    let is_stdout = file.is_none();
     let source = StoreSource::new(store.calls.clone(), chosen.selection);
     let export = Export::new(Box::new(source), output);
     let exported = run_job(&export, &store.calls, context.stop, &|events| HowFar {
@@ -77,7 +82,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     store.close()?;
     let file = output.name();
     output.publish()?;
-    if arguments.output.is_none() {
+    if is_stdout {
         return Ok(());
     }
     if context.output.is_json() {
