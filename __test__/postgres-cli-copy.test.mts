@@ -1,6 +1,6 @@
 /** `copy` between SQLite and Postgres, in all four ways; what it refuses; a server that is far; writers on both sides. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, linkSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import { after, test } from "node:test";
 
@@ -35,6 +35,29 @@ for (const newStore of [newFile, newSchema]) {
     assert.equal(outcome.code, 2);
   });
 }
+
+test("a store is not copied into itself by another name", async (t) => {
+  const file = await filled(t, newFile, (driver) => driver.updateSession(sessionOf("s")));
+  const folder = directory(t);
+  const [link, name] = [path.join(folder, "link.db"), path.join(folder, "name.db")];
+  symlinkSync(file.store, link);
+  linkSync(file.store, name);
+  const schema = await filled(t, newSchema, (driver) => driver.updateSession(sessionOf("s")));
+  const other = new URL(schema.store);
+  other.protocol = "postgresql:";
+  other.searchParams.set("application_name", "another");
+  for (const [from, to] of [
+    [file.store, link],
+    [file.store, name],
+    [name, file.store],
+    [file.store, path.relative(".", file.store)],
+    [schema.store, other.href],
+  ] as const) {
+    const outcome = await run(["copy", from, to, "--yes"]);
+    assert.match(outcome.stderr, /^error: copying .* into itself would do nothing: name another store\n$/);
+    assert.equal(outcome.code, 2);
+  }
+});
 
 test("without a terminal it wants --yes, creates nothing before, and shows no password", async (t) => {
   const source = await filled(t, newFile, (driver) => driver.updateSession(sessionOf("s")));

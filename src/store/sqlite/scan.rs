@@ -2,6 +2,7 @@
 //! by it.
 
 use std::fs;
+use std::path::Path;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
@@ -143,13 +144,26 @@ pub(super) fn told(id: ValueRef<'_>) -> String {
 
 fn identity(target: &Target, tables: &Tables) -> String {
     let place = match &target.location {
-        Location::File(path) => fs::canonicalize(path)
-            .unwrap_or_else(|_| path.clone())
-            .display()
-            .to_string(),
+        Location::File(path) => file_identity(path),
         Location::Memory(name) => name.clone(),
     };
     format!("sqlite {place} {}", tables.events)
+}
+
+/// The same for all names of a file, also of one that has several without being a link.
+#[cfg(unix)]
+fn file_identity(path: &Path) -> String {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).map_or_else(
+        |_| path.display().to_string(),
+        |file| format!("{}:{}", file.dev(), file.ino()),
+    )
+}
+
+#[cfg(not(unix))]
+fn file_identity(path: &Path) -> String {
+    let found = fs::canonicalize(path);
+    found.as_deref().unwrap_or(path).display().to_string()
 }
 
 #[cfg(test)]
