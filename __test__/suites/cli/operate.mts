@@ -5,9 +5,10 @@ import { test } from "node:test";
 import { objects, run } from "../../support/command-line.mts";
 import { countOf, fill, NOTHING } from "../../support/deletion.mts";
 import { allEvents, eventAt, sessionOf } from "../../support/records.mts";
+import { query } from "../../support/postgres/server.mts";
 import { openPersist } from "../../support/storage.mts";
-import { SESSIONS_0_2 } from "../../support/sqlite/layouts.mts";
-import { filled, type NewStore } from "./store.mts";
+import { asOwner, SESSIONS_0_2 } from "../../support/sqlite/layouts.mts";
+import { filled, type NewStore, type TestStore } from "./store.mts";
 
 export function operate(newStore: NewStore): void {
   test("label: sets, removes and lists; an unknown session is 3", async (t) => {
@@ -143,16 +144,42 @@ export function operate(newStore: NewStore): void {
     assert.match(checked.stderr, isPostgres ? /^error: .* has 1 error: .*; each says what to do\n$/ : /^$/);
   });
 
-  test("tables that are not ready: what to do is a command", async (t) => {
-    const { store, sql } = await newStore(t);
+  test("tables that are not ready: what to do is a command, and no other one changes them", async (t) => {
+    const made = await newStore(t);
+    const { store, sql } = made;
     await sql(`CREATE TABLE sessions (${SESSIONS_0_2.replaceAll("INTEGER", "BIGINT")})`);
-    for (const command of [["check"], ["delete", "a", "--yes"]]) {
+    const before = await tables(made);
+    for (const command of [
+      ["sessions"],
+      ["show", "a"],
+      ["tail", "a"],
+      ["stats"],
+      ["stats", "--totals"],
+      ["export"],
+      ["check"],
+      ["label", "a"],
+      ["prune", "--idle-before", "1d", "--dry-run"],
+      ["compact", "--dry-run"],
+      ["delete", "a", "--yes"],
+      ["vacuum", "--yes"],
+    ]) {
       const outcome = await run([...command, "--store", store]);
       assert.match(
         outcome.stderr,
         /^error: the tables of .* are not ready\. Missing: .*\. Use `sandbox-agent-persist migrate` once, .*\n$/,
       );
-      assert.equal(outcome.code, 1);
+      assert.deepEqual([outcome.code, outcome.stdout], [1, ""], command.join(" "));
     }
+    assert.deepEqual(await tables(made), before);
   });
+}
+
+/** All tables and columns that there are. */
+async function tables({ storage }: TestStore): Promise<unknown[]> {
+  if (storage.driver === "SQLite") {
+    return asOwner(storage.options.filename, (database) => database.prepare("SELECT sql FROM sqlite_schema").all());
+  }
+  const { connectionString, schema } = storage.options;
+  const sql = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = $1 ORDER BY 1, 2";
+  return query(connectionString, sql, [schema]);
 }

@@ -30,5 +30,9 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
         PROGRAM,
         &mut script,
     );
-    context.output.line(String::from_utf8_lossy(&script).trim_end())
+    // In one of two places of a script for bash, clap_complete takes the words of the program's name for commands below each other: then
+    // no options of commands are found.
+    let [as_commands, name] = ["__subcmd__", "__"].map(|between| PROGRAM.replace('-', between));
+    let script = String::from_utf8_lossy(&script).replace(&as_commands, &name);
+    context.output.line(script.trim_end())
 }
