@@ -255,7 +255,7 @@ interface CopyDifference {
   /**
    * How the target's session is different. `"hasMore"`: it went on after the source's last event. `"otherEvents"`: it has another event at
    * some place, or none; it went on by itself, or was compacted or pruned. `"refused"`: the target refuses what the source has.
-   * `"changedMeanwhile"`: somebody has changed it while it was copied.
+   * `"changedMeanwhile"`: somebody has changed it while it was copied, here or in the source, where that is a driver of this package.
    */
   reason: "hasMore" | "otherEvents" | "refused" | "changedMeanwhile";
   /** The same in words, and what to do. */

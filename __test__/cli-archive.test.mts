@@ -104,6 +104,12 @@ test("import: a file that is none, was cut off or changed anywhere changes nothi
     [good.replace('"mock"', '"mick"'), /line 5: the SHA-256 of the lines of session "s" is another one/],
     [gzip.subarray(0, gzip.length - 30), /: the file was cut off: what is compressed has no end/],
     [Buffer.from(gzip).fill(0x55, 40, 60), /: the file is damaged/],
+    [Buffer.concat([gzip, Buffer.from("garbage")]), /: the file (is damaged|was cut off)/],
+    [Buffer.concat([gzip, gzip]), /line 7: nothing may stand after the end/],
+    [`\ufeff${good}`, /line 1: this is no file that/],
+    [Buffer.from(good, "utf16le"), /line 1: this is no file that/],
+    [good.replaceAll("\n", "\r\n"), /line 3: the line is none of a session, an event and an end/],
+    [good.replace("\n", "\n\n"), /line 2: the line is not JSON, from column 0/],
     [Buffer.from("28b52ffd00880000", "hex"), /: the file is damaged/],
   ];
   await Promise.all(
@@ -114,6 +120,23 @@ test("import: a file that is none, was cut off or changed anywhere changes nothi
       assert.deepEqual([code, stdout, stored], [1, "", false]);
     }),
   );
+});
+
+test("import: whatever its name says, and compressed in parts", async (t) => {
+  const cwd = directory(t);
+  const file = path.join(cwd, "good.zst");
+  writeFileSync(file, Buffer.concat([gzipSync(good.slice(0, 99)), gzipSync(good.slice(99))]));
+  const arguments_ = ["--yes", "--store", path.join(cwd, "store.db")];
+  const stored = await run(["import", file, ...arguments_]);
+  assert.deepEqual([stored.code, stored.stderr], [0, ""]);
+  const exported = path.join(cwd, "exported.zst");
+  assert.equal((await run(["export", "--output", exported, ...arguments_.slice(1)])).code, 0);
+  // As `pzstd` begins a file: with a frame of four bytes that is to be skipped.
+  const skipped = Buffer.from("502a4d180400000001020304", "hex");
+  writeFileSync(path.join(cwd, "skips.gz"), Buffer.concat([skipped, readFileSync(exported)]));
+  const again = await run(["import", path.join(cwd, "skips.gz"), "--json", ...arguments_]);
+  assert.deepEqual([again.code, again.stderr], [0, ""]);
+  assert.match(again.stdout, /"unchanged":1/);
 });
 
 test(

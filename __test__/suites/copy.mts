@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import diagnostics from "node:diagnostics_channel";
 import { describe, test, type TestContext } from "node:test";
+import { setImmediate } from "node:timers/promises";
 
 import { InMemorySessionPersistDriver, type SessionEvent, type SessionPersistDriver } from "sandbox-agent";
 
@@ -38,6 +39,26 @@ async function contents(driver: SessionSource): Promise<unknown> {
 /** A source of these events of one session. */
 const listing = (events: unknown[]): SessionSource =>
   generated({ sessions: 1, events: 0 }, { listEvents: async () => ({ items: events as SessionEvent[] }) });
+
+/** How many events a session has that takes several steps. */
+const LONG = 16_000;
+
+/** A source of one such session, which says nothing more once it has given so many events, until it is told to go on. */
+function pausing(events: number): { source: SessionSource; goOn(): void } {
+  let goOn = () => {};
+  const told = new Promise<void>((resolve) => (goOn = resolve));
+  const whole = generated({ sessions: 1, events: LONG });
+  const listEvents: SessionSource["listEvents"] = async (request) => {
+    if (Number(request.cursor ?? 0) > events) await told;
+    return whole.listEvents(request);
+  };
+  return { source: { ...whole, listEvents }, goOn };
+}
+
+/** Waits until the session has an event beyond this index. */
+async function arrived(driver: Persist, afterIndex: number): Promise<void> {
+  while ((await driver.listEvents({ sessionId: "s0", afterIndex, limit: 1 })).items.length === 0);
+}
 
 export function copies(name: string, newStorage: (t: TestContext) => Promise<Storage>, serverUrl?: string): void {
   async function open(t: TestContext): Promise<Persist> {
@@ -160,6 +181,53 @@ export function copies(name: string, newStorage: (t: TestContext) => Promise<Sto
       stopping.abort();
       await assert.rejects(copying, { name: "AbortError" });
       assert.equal((await allEvents(target, "s0")).length, 8);
+    });
+
+    for (const [where, second] of [
+      ["after it was made whole", LONG],
+      ["before", 11_000],
+    ] as const) {
+      test(`ended ${where} by another copy of the same session: what that one has stored stays`, async (t) => {
+        const storage = await newStorage(t);
+        const [one, other] = [openPersist(storage), openPersist(storage)];
+        t.after(() => Promise.all([one.close(), other.close()]));
+        const stopping = new AbortController();
+        // What a source has given of a session is stored once it has given more than a step.
+        const ended = copySessions(pausing(6_000).source, one, { signal: stopping.signal });
+        const rejected = assert.rejects(ended, { name: "AbortError" });
+        await arrived(other, 4_000);
+        const { source, goOn } = pausing(second);
+        const copied = copySessions(source, other);
+        if (second === LONG) await copied;
+        // It goes on where the other is, and beyond that.
+        else await arrived(other, 9_000);
+        stopping.abort();
+        await rejected;
+        goOn();
+        assert.deepEqual(await copied, { sessions: 1, events: LONG - 5_000 });
+        assert.deepEqual(await contents(other), await contents(pausing(LONG).source));
+      });
+    }
+
+    test("a copy whose beginning another one takes back says so, and nothing is stored without it", async (t) => {
+      const storage = await newStorage(t);
+      const [one, other] = [openPersist(storage), openPersist(storage)];
+      t.after(() => Promise.all([one.close(), other.close()]));
+      const stopping = new AbortController();
+      const ended = copySessions(pausing(6_000).source, one, { signal: stopping.signal });
+      const rejected = assert.rejects(ended, { name: "AbortError" });
+      await arrived(other, 4_000);
+      const { source, goOn } = pausing(6_000);
+      let compared = 0;
+      const copied = copySessions(source, other, { onProgress: ({ events }) => (compared = events) });
+      const refused = assert.rejects(copied, { code: "ERR_PERSIST_INDEX_CONFLICT", message: /is gone: somebody has/ });
+      while (compared < 5_000) await setImmediate();
+      stopping.abort();
+      await rejected;
+      goOn();
+      await refused;
+      assert.deepEqual(await allEvents(other, "s0"), []);
+      assert.deepEqual(await copySessions(pausing(LONG).source, other), { sessions: 1, events: LONG });
     });
 
     test("closing the target ends it, also while the source says nothing", async (t) => {
@@ -287,15 +355,15 @@ export function copies(name: string, newStorage: (t: TestContext) => Promise<Sto
           /listEvents of the source never comes to an end/,
         ],
         [
-          { listSessions: async () => ({ items: [sessionOf("s0")], nextCursor: `${(calls += 1)}` }) },
-          /listSessions of the source never comes to an end/,
-        ],
-        [
           { listEvents: async () => ({ items: [generatedEvent(0, 1)], nextCursor: `${(calls += 1)}` }) },
           /listEvents of the source never comes to an end/,
         ],
         [
           { listSessions: async () => ({ items: [sessionOf(`s${(calls += 1) % 2}`)], nextCursor: `${calls}` }) },
+          /listSessions of the source never comes to an end/,
+        ],
+        [
+          { listSessions: async () => ({ items: [sessionOf("s0")], nextCursor: `${(calls += 1)}` }) },
           /listSessions of the source never comes to an end/,
         ],
         [

@@ -6,8 +6,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { SessionEvent } from "sandbox-agent";
 
 import { begin, objects, run, type Outcome } from "../support/command-line.mts";
-import { allEvents, eventAt, sessionOf } from "../support/records.mts";
+import { allEvents, eventAt, largeEventAt, sessionOf } from "../support/records.mts";
 import { openPersist, openReader, type Persist, type Storage } from "../support/storage.mts";
+import { slowDown } from "./cli/slow.mts";
 import { filled, type NewStore } from "./cli/store.mts";
 
 /** What the command prints with `--json`. */
@@ -174,6 +175,9 @@ export function copying(name: string, newSource: NewStore, newTarget: NewStore):
   });
 }
 
+/** How many events of 100,000 bytes a session has that takes many steps. */
+const HEAVY = 300;
+
 /** Copies that end in the middle. */
 export function endingCopies(name: string, newSource: NewStore, newTarget: NewStore): void {
   describe(name, { concurrency: true }, () => {
@@ -214,6 +218,35 @@ export function endingCopies(name: string, newSource: NewStore, newTarget: NewSt
         assert.deepEqual(await contents(other.storage), await contents(source.storage));
       }
       assert.equal(code, 130);
+    });
+
+    test("a session that is deleted in the source meanwhile is told of and not left by half; all others are copied", async (t) => {
+      const source = await filled(t, newSource, async (driver) => {
+        await Promise.all(
+          ["before", "large", "later"].map((id, at) => driver.updateSession(sessionOf(id, { createdAt: at }))),
+        );
+        await driver.insertEvent("later", eventAt("later", 1));
+        for (let index = 0; index < HEAVY; index += 1)
+          void driver.insertEvent("large", largeEventAt("large", index, 100_000));
+      });
+      const target = await filled(t, newTarget, (driver) => driver.ready());
+      // It takes seconds, and little is read ahead.
+      await slowDown(target, "INSERT", 40);
+      const running = begin(["copy", source.store, target.store, "--yes", "--json"]);
+      await arrived(target.storage, 1);
+      const driver = openPersist(source.storage);
+      await driver.deleteSession("large");
+      await driver.close();
+      const outcome = await running.ended;
+      const { sessions, differences } = copied(outcome, 1);
+      assert.deepEqual(
+        differences.map(({ sessionId, reason }) => [sessionId, reason]),
+        [["large", "changedMeanwhile"]],
+      );
+      assert.match(outcome.stderr, /^error: 1 session is not copied, since somebody has changed .*: copy again\n$/);
+      assert.equal(sessions, 2);
+      assert.deepEqual(await contents(target.storage), await contents(source.storage));
+      assert.deepEqual(await eventsOf(target.storage, "large"), []);
     });
   });
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::promises::Ticket;
 use crate::store::error::StoreError;
 use crate::store::jobs::Ended;
-use crate::store::jobs::copy::{Source, SourceSession};
+use crate::store::jobs::copy::{NoEvents, Source, SourceSession};
 use crate::store::model::{SessionEvent, SessionRecord};
 use crate::store::{Answer, Deliver};
 
@@ -160,7 +160,7 @@ impl Source for HandedSessions {
         }
     }
 
-    fn next_events(&mut self) -> Result<Vec<String>, Ended> {
+    fn next_events(&mut self) -> Result<Vec<String>, NoEvents> {
         match self.handover.take(|handed| matches!(handed, Handed::Events(_)))? {
             Some(Handed::Events(events)) => Ok(events
                 .into_iter()

@@ -24,6 +24,9 @@ pub struct LoadStep {
 pub struct SessionPart {
     /// The session's id.
     pub session_id: String,
+    /// The index of the event that they come after, where they go on with what the session has. If it is not there any more, somebody
+    /// else has removed it, and the part is refused.
+    pub follows: Option<i64>,
     /// JSON texts of events, in the ascending order of their indexes.
     pub events: Vec<String>,
     /// What makes the session whole. It comes with its last events.
@@ -50,8 +53,8 @@ pub struct Loaded {
 
 /// What came of a part: it is stored, or nothing of it is.
 ///
-/// Where another event has a place of it the error is an [`ErrorKind::IndexConflict`]; where the session was deleted,
-/// [`ErrorKind::NotFound`].
+/// Where another event has a place of it, or the event that it follows is gone, the error is an [`ErrorKind::IndexConflict`]; where the
+/// session was deleted, [`ErrorKind::NotFound`].
 pub type PartResult = Result<(), StoreError>;
 
 /// Removes the newest events of a session that is loaded only in part: some at a time, the highest indexes first. The session may
@@ -62,8 +65,9 @@ pub struct TakeBack {
     pub session_id: String,
     /// The highest index that stays.
     pub after_index: i64,
-    /// The index of the session's last event: where it is stored, the session is whole, and nothing is removed.
-    pub unless_index: Option<i64>,
+    /// The index of the last event that was loaded. Where others come after it, somebody else has gone on with the session, or it was
+    /// made whole: then nothing is removed.
+    pub through_index: i64,
 }
 
 /// What came of taking back some.
@@ -132,6 +136,7 @@ impl SessionPart {
         let record = self.end.as_ref().and_then(|end| end.record.as_deref());
         Ok(CheckedPart {
             session_id: &self.session_id,
+            follows: self.follows,
             events,
             record: record.map(|text| self.check_record(text)).transpose()?,
             labels: self.end.as_ref().map(|end| &end.labels),
@@ -157,6 +162,8 @@ impl SessionPart {
 pub struct CheckedPart<'a> {
     /// The session's id.
     pub session_id: &'a str,
+    /// The index of the event that must be there.
+    pub follows: Option<i64>,
     /// In ascending order of their indexes.
     pub events: Vec<SessionEvent<'a>>,
     /// The session's record, if it comes with this part.
@@ -187,6 +194,18 @@ pub fn place_taken(doing: &str, event_index: i64) -> StoreError {
         format!(
             "{doing} failed: another event has the place of event {event_index}, so the session went on there by itself; nothing \
              of it was stored in this step"
+        ),
+    )
+}
+
+/// The event that a part follows is gone.
+#[must_use]
+pub fn nothing_to_follow(doing: &str, event_index: i64) -> StoreError {
+    StoreError::new(
+        ErrorKind::IndexConflict,
+        format!(
+            "{doing} failed: event {event_index}, which was there, is gone: somebody has compacted, pruned or deleted the session meanwhile, \
+             or has ended another copy of it; nothing of it was stored in this step"
         ),
     )
 }

@@ -7,7 +7,7 @@ use super::reader::{Entry, Reader};
 use crate::cli::failure::Failure;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::jobs::Ended;
-use crate::store::jobs::copy::{BYTES_AT_ONCE, EVENTS_AT_ONCE, Source, SourceSession};
+use crate::store::jobs::copy::{BYTES_AT_ONCE, EVENTS_AT_ONCE, NoEvents, Source, SourceSession};
 
 /// See the module's description.
 pub(in crate::cli) struct ArchiveSource {
@@ -43,7 +43,7 @@ impl Source for ArchiveSource {
         }
     }
 
-    fn next_events(&mut self) -> Result<Vec<String>, Ended> {
+    fn next_events(&mut self) -> Result<Vec<String>, NoEvents> {
         let Self { reader, name, is_open } = self;
         let (mut events, mut bytes) = (Vec::new(), 0);
         while *is_open && bytes < BYTES_AT_ONCE && events.len() < EVENTS_AT_ONCE {

@@ -11,7 +11,7 @@ use crate::cli::selection::Selected;
 use crate::cli::stop::Stop;
 use crate::cli::store::OpenStore;
 use crate::store::access::Access;
-use crate::store::jobs::copy::{Copied, Copy, CopyOptions, Known, StoreSource, identity};
+use crate::store::jobs::copy::{Copied, Copy, CopyOptions, Difference, Known, Reason, StoreSource, identity};
 use crate::store::mode::Mode;
 
 /// See the help.
@@ -20,6 +20,7 @@ use crate::store::mode::Mode;
 Each event is stored as the very text that it is, at its own place, and what was stored is read back and compared. A copy that was
 ended goes on where it was when it is run again, and adds what has come since. A session that the other store has with other events,
 or with more of them, since it went on there or was compacted or pruned, is left as it is; it is told of, and the exit code is 1.
+So is a session that is compacted, pruned or deleted while it is read.
 Tables are created where there are none. --store is of no use here.
 
 Examples:
@@ -80,16 +81,19 @@ pub(in crate::cli) fn run(arguments: &Arguments, context: &mut Context<'_>) -> R
     });
     let copied = from.close_after(store.close_after(copied))?;
     print(&copied, &name, context)?;
-    match copied.different {
-        0 => Ok(()),
-        count => Err(Failure::Failed(format!(
-            "{} different in {name}, and unchanged there: copy into another store to have both",
-            match count {
-                1 => String::from("1 session is"),
-                count => format!("{} are", counted(count, "session")),
-            }
-        ))),
+    if copied.different == 0 {
+        return Ok(());
     }
+    let sessions = match copied.different {
+        1 => String::from("1 session is"),
+        count => format!("{} are", counted(count, "session")),
+    };
+    let has_changed = |difference: &Difference| difference.reason == Reason::ChangedMeanwhile;
+    Err(Failure::Failed(if copied.differences.iter().all(has_changed) {
+        format!("{sessions} not copied, since somebody has changed what was copied meanwhile: copy again")
+    } else {
+        format!("{sessions} different in {name}, and unchanged there: copy into another store to have both")
+    }))
 }
 
 fn refuse_itself(from: &OpenStore, to: &OpenStore, stop: &Stop) -> Result<(), Failure> {

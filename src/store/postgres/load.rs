@@ -25,7 +25,9 @@ use super::text::{check_event, check_record, check_session_id};
 use crate::store::deleted;
 use crate::store::error::StoreError;
 use crate::store::labels::check_count;
-use crate::store::load::{CheckedPart, LoadStep, Loaded, PartResult, TakeBack, TakenBack, place_taken};
+use crate::store::load::{
+    CheckedPart, LoadStep, Loaded, PartResult, TakeBack, TakenBack, nothing_to_follow, place_taken,
+};
 use crate::store::model::SessionRecord;
 use crate::store::{Answer, JobAnswer};
 
@@ -244,6 +246,11 @@ fn missing<'a>(part: &'a CheckedPart<'a>, found: &Found, target: &str) -> Result
         check_count(part.session_id, before, after)?;
     }
     let stored = found.events.get(part.session_id);
+    if let Some(index) = part.follows
+        && !stored.is_some_and(|stored| stored.contains_key(&index))
+    {
+        return Err(nothing_to_follow(&doing(), index));
+    }
     let mut missing = Vec::with_capacity(part.events.len());
     for event in &part.events {
         let index = event.event_index;

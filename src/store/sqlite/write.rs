@@ -127,7 +127,7 @@ impl Writer {
             remove_newest: format!(
                 "DELETE FROM {events} WHERE session_id = ?1 AND event_index IN (\
                  SELECT event_index FROM {events} WHERE session_id = ?1 AND event_index > ?2 ORDER BY event_index DESC LIMIT ?3) \
-                 AND NOT EXISTS (SELECT 1 FROM {events} WHERE session_id = ?1 AND event_index = ?4)"
+                 AND NOT EXISTS (SELECT 1 FROM {events} WHERE session_id = ?1 AND event_index > ?4)"
             ),
             is_taken: format!("SELECT EXISTS (SELECT 1 FROM {events} WHERE session_id = ?1 AND event_index = ?2)"),
             is_stored: format!(

@@ -3,7 +3,7 @@
 use super::Known;
 use super::checksum::{self, SessionSum};
 use super::difference::{Difference, index_of};
-use super::packs::{Pack, Piece};
+use super::packs::{Pack, Piece, PieceEnd};
 use super::source::SourceSession;
 use super::store::heads;
 use super::target::Target;
@@ -29,6 +29,8 @@ struct Current {
     sum: checksum::Events,
     /// How many events the source has of it so far.
     events: u64,
+    /// The index of the last of them.
+    last_index: Option<i64>,
     stored: Stored,
 }
 
@@ -101,7 +103,7 @@ impl Comparison {
         let mut all = Vec::with_capacity(pack.pieces.len());
         // Those with the same events, by their place among all.
         let mut same = Vec::new();
-        for Piece { begins, events, ends } in pack.pieces {
+        for Piece { begins, events, end } in pack.pieces {
             let current = match begins {
                 Some(session) => {
                     others.next();
@@ -113,18 +115,25 @@ impl Comparison {
                 return Err(StoreError::internal("a source went on with no session").into());
             };
             let mut compared = current.go_on(&mut self.target, store, events, &others)?;
-            if ends {
-                let is_more = current.standing == Standing::Same
-                    && self
-                        .target
-                        .next(store, (&current.session.id, i64::MIN), others.clone())?
-                        .is_some();
-                self.target.forget(&current.session.id);
-                if let Some(session) = current.end(is_more, &mut compared) {
-                    same.push((all.len(), session));
+            match end {
+                None => self.current = Some(current),
+                Some(PieceEnd::Changed) => {
+                    self.target.forget(&current.session.id);
+                    if current.standing != Standing::Different {
+                        compared.end = Some(End::Different(Difference::changed_in_source(current.session.id)));
+                    }
                 }
-            } else {
-                self.current = Some(current);
+                Some(PieceEnd::Whole) => {
+                    let is_more = current.standing == Standing::Same
+                        && self
+                            .target
+                            .next(store, (&current.session.id, i64::MIN), others.clone())?
+                            .is_some();
+                    self.target.forget(&current.session.id);
+                    if let Some(session) = current.end(is_more, &mut compared) {
+                        same.push((all.len(), session));
+                    }
+                }
             }
             all.push(compared);
         }
@@ -156,6 +165,7 @@ impl Comparison {
                 Ok((session_id, end)) => {
                     compared.load = Some(Load::of(SessionPart {
                         session_id,
+                        follows: None,
                         events: Vec::new(),
                         end: Some(end),
                     }));
@@ -207,6 +217,7 @@ impl Current {
             standing: Standing::Same,
             sum: checksum::Events::default(),
             events: 0,
+            last_index: None,
             stored: Stored::default(),
         }
     }
@@ -246,6 +257,9 @@ impl Current {
             }
         }
         let more = events.split_off(same);
+        let last_index = |events: &[String]| events.last().and_then(|event| index_of(&self.session.id, event));
+        let follows = last_index(&events).or(self.last_index);
+        self.last_index = last_index(&more).or(follows);
         let (Standing::Beyond { is_new }, Some(first)) = (self.standing, more.first()) else {
             return Ok(compared);
         };
@@ -262,6 +276,7 @@ impl Current {
             is_new,
             ..Load::of(SessionPart {
                 session_id: self.session.id.clone(),
+                follows,
                 events: more,
                 end: None,
             })
@@ -291,6 +306,7 @@ impl Current {
                 let nothing = || {
                     Load::of(SessionPart {
                         session_id,
+                        follows: None,
                         events: Vec::new(),
                         end: None,
                     })

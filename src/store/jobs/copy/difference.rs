@@ -29,7 +29,7 @@ pub enum Reason {
     OtherRecord,
     /// The store refuses what the source has, as it does for the id of a session that was deleted lately.
     Refused,
-    /// What was stored is not what was read back: somebody has changed it meanwhile.
+    /// What was stored is not what was read back, or the source has changed while it was read: somebody has changed it meanwhile.
     ChangedMeanwhile,
 }
 
@@ -54,6 +54,14 @@ impl Difference {
                 "what was stored of it reads otherwise: somebody has changed it meanwhile, or a rule of the table does; copy again to see \
                  where it is different",
             ),
+        }
+    }
+
+    pub(super) fn changed_in_source(session_id: String) -> Self {
+        Self {
+            session_id,
+            reason: Reason::ChangedMeanwhile,
+            message: String::from("it was compacted, pruned or deleted in the source while it was read: copy again"),
         }
     }
 

@@ -13,7 +13,7 @@ use super::{Copied, MOST_DIFFERENCES};
 use crate::store::answer::{Answer, JobAnswer};
 use crate::store::error::ErrorKind;
 use crate::store::jobs::{Calls, Ended, Pending, turns};
-use crate::store::load::{LoadStep, Loaded, PartResult, TakeBack, TakenBack};
+use crate::store::load::{LoadStep, Loaded, PartResult, SessionPart, TakeBack, TakenBack};
 use crate::store::upkeep::UpkeepRequest;
 
 /// How many steps are under way at most.
@@ -47,8 +47,6 @@ struct UnderWay {
     sessions: Vec<Sent>,
     /// What is half loaded once it is done.
     half: Option<TakeBack>,
-    /// The index of the last event of the session that was half loaded before and is whole with it.
-    last_index: Option<i64>,
 }
 
 /// What a step was answered.
@@ -123,7 +121,7 @@ impl Loading {
 
     fn send<P>(&mut self, store: &dyn Calls<P>, compared: Vec<Compared>) -> Result<(), Ended> {
         let mut step = LoadStep::default();
-        let (mut half, mut last_index) = (None, None);
+        let mut half = None;
         let mut sessions = Vec::with_capacity(compared.len());
         for Compared { session_id, load, end } in compared {
             if self.refused.as_ref() == Some(&session_id) {
@@ -132,10 +130,6 @@ impl Loading {
             self.refused = None;
             let load = load.map(|load| {
                 half = self.half_after(&load);
-                if load.part.end.is_some() && self.half.iter().any(|half| half.session_id == session_id) {
-                    let last = load.part.events.last();
-                    last_index = last.and_then(|event| index_of(&session_id, event));
-                }
                 let Load {
                     part, before, after, ..
                 } = load;
@@ -155,7 +149,6 @@ impl Loading {
             began: Instant::now(),
             sessions,
             half,
-            last_index,
         });
         Ok(())
     }
@@ -165,12 +158,14 @@ impl Loading {
         if !load.is_new || load.part.end.is_some() {
             return None;
         }
-        let goes_on = self.half.iter().find(|half| half.session_id == load.part.session_id);
-        Some(goes_on.cloned().unwrap_or_else(|| TakeBack {
-            session_id: load.part.session_id.clone(),
-            after_index: load.after,
-            unless_index: None,
-        }))
+        let SessionPart { session_id, events, .. } = &load.part;
+        let through_index = events.last().and_then(|event| index_of(session_id, event))?;
+        let goes_on = self.half.iter().find(|half| half.session_id == *session_id);
+        Some(TakeBack {
+            session_id: session_id.clone(),
+            after_index: goes_on.map_or(load.after, |half| half.after_index),
+            through_index,
+        })
     }
 
     /// Waits for the oldest step that is under way, and gives back what it stored.
@@ -179,15 +174,18 @@ impl Loading {
         let with_parts = sessions.iter_mut().filter(|sent| sent.load.is_some());
         for (sent, result) in with_parts.zip(parts) {
             let Err(error) = result else { continue };
-            if let Some(position) = self.half.iter().position(|half| half.session_id == sent.session_id) {
-                take_back(&self.half[position], |request| store.write(request.into()))?;
-                self.half.remove(position);
-            }
             if sent.end.is_none() {
                 self.refused = Some(sent.session_id.clone());
             }
             sent.load = None;
             sent.end = Some(End::Different(Difference::refused(&sent.session_id, &error)));
+        }
+        let is_different = |sent: &&Sent| matches!(sent.end, Some(End::Different(_)));
+        for sent in sessions.iter().filter(is_different) {
+            if let Some(position) = self.half.iter().position(|half| half.session_id == sent.session_id) {
+                take_back(&self.half[position], |request| store.write(request.into()))?;
+                self.half.remove(position);
+            }
         }
         Ok(sessions)
     }
@@ -202,7 +200,6 @@ impl Loading {
             began,
             sessions,
             half,
-            last_index,
         } = under_way;
         let Some(answer) = answer else {
             return Ok(Answered {
@@ -213,16 +210,22 @@ impl Loading {
         let Loaded { parts, took } = match answer.wait() {
             Ok(Answer::OfJob(JobAnswer::Loaded(loaded))) => loaded,
             ended => {
-                // It may be stored all the same: then this one is whole.
-                for before in &mut self.half {
-                    before.unless_index = last_index;
+                // It may be stored all the same.
+                if let Some(half) = half {
+                    self.half.retain(|before| before.session_id != half.session_id);
+                    self.half.push(half);
                 }
-                let is_new = |half: &TakeBack| self.half.iter().all(|before| before.session_id != half.session_id);
-                self.half.extend(half.filter(is_new));
                 return Err(ended.map_or_else(Ended::Failed, |answer| Ended::unexpected(&answer)));
             }
         };
-        let before = mem::replace(&mut self.half, half.into_iter().collect());
+        let is_loaded = |half: &TakeBack| {
+            sessions
+                .iter()
+                .any(|sent| sent.load.is_some() && sent.session_id == half.session_id)
+        };
+        let (before, mut now): (Vec<_>, Vec<_>) = mem::take(&mut self.half).into_iter().partition(is_loaded);
+        now.extend(half);
+        self.half = now;
         let with_parts = sessions.iter().filter(|sent| sent.load.is_some());
         for (sent, result) in with_parts.zip(&parts) {
             let Err(error) = result else { continue };

@@ -2,7 +2,8 @@
 //!
 //! What the store has of a session already is compared with the source, event by event. As long as it is the same it is gone on
 //! with, so that a copy which was ended goes on where it was, and one of a source that has grown since adds what is new. A session
-//! that the store has with other events, or with more of them, is left as it is and told of ([`Difference`]).
+//! that the store has with other events, or with more of them, is left as it is and told of ([`Difference`]). So is one that is changed in
+//! the source while it is read.
 
 mod checksum;
 mod compare;
@@ -14,7 +15,7 @@ mod store;
 mod target;
 
 pub use difference::{Difference, Reason};
-pub use source::{BYTES_AT_ONCE, EVENTS_AT_ONCE, Source, SourceSession};
+pub use source::{BYTES_AT_ONCE, EVENTS_AT_ONCE, NoEvents, Source, SourceSession};
 pub use store::{Selection, StoreSource, first_absent, identity};
 
 use std::sync::{Mutex, PoisonError};
@@ -146,7 +147,7 @@ impl Copy {
         while let Some(pack) = packs.next(|| store.ready())? {
             so_far.events += pack.size.events as u64;
             so_far.bytes += pack.size.bytes as u64;
-            so_far.sessions += pack.pieces.iter().filter(|piece| piece.ends).count() as u64;
+            so_far.sessions += pack.pieces.iter().filter(|piece| piece.end.is_some()).count() as u64;
             let compared = comparison.compare(store, pack)?;
             match mode {
                 Mode::Run => loading.load(store, compared)?,

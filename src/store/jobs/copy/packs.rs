@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::source::{EVENTS_AT_ONCE, Source, SourceSession};
+use super::source::{EVENTS_AT_ONCE, NoEvents, Source, SourceSession};
 use crate::store::error::StoreError;
 use crate::store::jobs::Ended;
 
@@ -46,8 +46,17 @@ pub(super) struct Piece {
     /// The session, where these are its first events. Others belong to the session of the pack before.
     pub(super) begins: Option<SourceSession>,
     pub(super) events: Vec<String>,
-    /// Whether these are its last.
-    pub(super) ends: bool,
+    /// How it ends, where these are its last.
+    pub(super) end: Option<PieceEnd>,
+}
+
+/// How a session ends in the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PieceEnd {
+    /// With its last event.
+    Whole,
+    /// It was changed while it was read. What came of it before is not to stay.
+    Changed,
 }
 
 impl Piece {
@@ -151,13 +160,17 @@ impl Reading {
     /// together with its record.
     fn session(&mut self, session: SourceSession, source: &mut dyn Source) -> Result<(), Ended> {
         let mut begins = Some(session);
-        let mut events = source.next_events()?;
-        let mut size = Size::of(&events);
-        while !events.is_empty() {
-            let mut next = source.next_events()?;
-            if next.is_empty() {
-                break;
-            }
+        let (mut events, mut size) = (Vec::new(), Size::default());
+        let end = loop {
+            let mut next = match source.next_events() {
+                Ok(next) if next.is_empty() => break PieceEnd::Whole,
+                Ok(next) => next,
+                Err(NoEvents::Changed(_)) => {
+                    (events, size) = (Vec::new(), Size::default());
+                    break PieceEnd::Changed;
+                }
+                Err(NoEvents::Ended(ended)) => return Err(ended),
+            };
             if size.is_full() {
                 self.send()?;
                 let events = mem::take(&mut events);
@@ -166,7 +179,7 @@ impl Reading {
                     Piece {
                         begins,
                         events,
-                        ends: false,
+                        end: None,
                     },
                     mem::take(&mut size),
                 );
@@ -174,7 +187,7 @@ impl Reading {
             }
             size += Size::of(&next);
             events.append(&mut next);
-        }
+        };
         // One that is nearly a pack by itself does not make another one twice as large.
         if size.events > EVENTS_AT_ONCE / 2 || size.bytes > BYTES / 2 {
             self.send()?;
@@ -183,7 +196,7 @@ impl Reading {
             Piece {
                 begins,
                 events,
-                ends: true,
+                end: Some(end),
             },
             size,
         );

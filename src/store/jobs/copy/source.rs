@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::store::error::StoreError;
 use crate::store::jobs::Ended;
 
 /// How much text a source hands over at once, about: so much of it may be in memory in several places.
@@ -21,7 +22,39 @@ pub trait Source: Send {
     /// The next events of the session that was given last, by ascending index: their JSON texts, as
     /// [`SessionEvent::write_json`](crate::store::model::SessionEvent::write_json) writes them, since texts are what is compared. None
     /// after the last one. [`BYTES_AT_ONCE`] and [`EVENTS_AT_ONCE`] say how many at a time; one alone may be longer.
-    fn next_events(&mut self) -> Result<Vec<String>, Ended>;
+    fn next_events(&mut self) -> Result<Vec<String>, NoEvents>;
+}
+
+/// Why a source gives no more events of a session.
+#[derive(Debug)]
+pub enum NoEvents {
+    /// The session is another one than when it was begun, for this reason: what was given of it is not all of any. The next one can be
+    /// read.
+    Changed(StoreError),
+    /// Nothing can be read any more.
+    Ended(Ended),
+}
+
+impl From<Ended> for NoEvents {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
+    }
+}
+
+impl From<StoreError> for NoEvents {
+    fn from(error: StoreError) -> Self {
+        Self::Ended(error.into())
+    }
+}
+
+/// For those who want all of a session or nothing.
+impl From<NoEvents> for Ended {
+    fn from(reason: NoEvents) -> Self {
+        match reason {
+            NoEvents::Changed(error) => Self::Failed(error),
+            NoEvents::Ended(ended) => ended,
+        }
+    }
 }
 
 /// A session of a source.

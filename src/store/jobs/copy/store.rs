@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::checksum::{self, SessionSum};
-use super::source::{BYTES_AT_ONCE, EVENTS_AT_ONCE, Source, SourceSession};
+use super::source::{BYTES_AT_ONCE, EVENTS_AT_ONCE, NoEvents, Source, SourceSession};
 use crate::store::ReadRequest;
 use crate::store::answer::{Answer, JobAnswer};
 use crate::store::error::{ErrorKind, Quoted, StoreError};
@@ -154,7 +154,7 @@ impl StoreSource {
     }
 
     /// Refuses to go on in a session whose pages do not go together.
-    fn check_unchanged(&self, session_id: &str, last: &Boundary) -> Result<(), Ended> {
+    fn check_unchanged(&self, session_id: &str, last: &Boundary) -> Result<(), NoEvents> {
         let start = Start::new(session_id, last.event_index.saturating_sub(1));
         // Of one event, however short it is.
         let runs = events(&*self.store, &[start], &mut EventSize(BYTES_AT_ONCE))?;
@@ -162,14 +162,13 @@ impl StoreSource {
         if event.is_some_and(|event| sum_of(event) == last.sum) {
             return Ok(());
         }
-        Err(StoreError::new(
+        Err(NoEvents::Changed(StoreError::new(
             ErrorKind::Unavailable,
             format!(
                 "session {} was compacted, pruned or deleted while it was read: do the same again",
                 Quoted(session_id)
             ),
-        )
-        .into())
+        )))
     }
 }
 
@@ -189,7 +188,7 @@ impl Source for StoreSource {
         Ok(session)
     }
 
-    fn next_events(&mut self) -> Result<Vec<String>, Ended> {
+    fn next_events(&mut self) -> Result<Vec<String>, NoEvents> {
         let Some(Given { session_id, last }) = self.given.take() else {
             return Ok(Vec::new());
         };

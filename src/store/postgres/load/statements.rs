@@ -29,7 +29,7 @@ pub(in crate::store::postgres) struct Statements {
 pub(super) struct Found {
     /// Those that were deleted.
     pub(super) deleted: HashSet<String>,
-    /// The ids of their events between the first and the last of each part, by session and index.
+    /// The ids of their events between the one that each part follows, or its first one, and its last, by session and index.
     pub(super) events: HashMap<String, HashMap<i64, String>>,
     /// The names of the labels of those whose labels are to be changed.
     pub(super) labels: HashMap<String, HashSet<String>>,
@@ -66,7 +66,7 @@ impl Statements {
                 "DELETE FROM {events} WHERE session_id = $1 AND event_index IN (\
                    SELECT event_index FROM {events} WHERE session_id = $1 AND event_index > $2 \
                    ORDER BY event_index DESC LIMIT (SELECT $3)) \
-                 AND NOT EXISTS (SELECT 1 FROM {events} WHERE session_id = $1 AND event_index = $4)"
+                 AND NOT EXISTS (SELECT 1 FROM {events} WHERE session_id = $1 AND event_index > $4)"
             ),
         }
     }
@@ -156,7 +156,7 @@ impl Statements {
             (&request.session_id, Type::TEXT),
             (&request.after_index, Type::INT8),
             (&REMOVED_AT_ONCE, Type::INT8),
-            (&request.unless_index, Type::INT8),
+            (&request.through_index, Type::INT8),
         ];
         let removed = client.execute_typed(&self.remove_newest, &parameters).await;
         let removed = removed.map_err(|error| Failure::of_writing(&error, Table::Events))?;
@@ -171,11 +171,14 @@ fn changes<'a>(parts: &[&'a CheckedPart<'_>]) -> impl Iterator<Item = (&'a str, 
         .filter_map(|part| Some((part.session_id, part.labels.filter(|changes| !changes.is_empty())?)))
 }
 
-/// The sessions of those parts that have events, and the first and the last index of each.
+/// The sessions of those parts that have events, and from where to where each is looked at.
 fn ranges<'a>(parts: &[&'a CheckedPart<'_>]) -> (Vec<&'a str>, (Vec<i64>, Vec<i64>)) {
     let range = |part: &&'a CheckedPart<'_>| {
         let (first, last) = (part.events.first()?, part.events.last()?);
-        Some((part.session_id, (first.event_index, last.event_index)))
+        Some((
+            part.session_id,
+            (part.follows.unwrap_or(first.event_index), last.event_index),
+        ))
     };
     parts.iter().filter_map(range).unzip()
 }

@@ -8,8 +8,8 @@ use tempfile::TempDir;
 use crate::store::IndexConflict;
 use crate::store::cap::Caps;
 use crate::store::error::{ErrorKind, StoreError};
-use crate::store::jobs::copy::{Selection, Source, StoreSource};
-use crate::store::jobs::{Ended, JobStore, deliver_to};
+use crate::store::jobs::copy::{NoEvents, Selection, Source, StoreSource};
+use crate::store::jobs::{JobStore, deliver_to};
 use crate::store::load::{LoadStep, SessionPart};
 use crate::store::sqlite::{Location, SqliteOptions, SqliteStore, Tables, Target};
 use crate::store::tables::TablePrefix;
@@ -38,6 +38,7 @@ fn store_of_one_session() -> (JobStore<()>, Connection, TempDir) {
     };
     let part = SessionPart {
         session_id: String::from("s"),
+        follows: None,
         events: (1..=EVENTS).map(event).collect(),
         end: None,
     };
@@ -58,8 +59,13 @@ fn read_while(sql: &str) -> Result<usize, ErrorKind> {
         match source.next_events() {
             Ok(events) if events.is_empty() => break,
             Ok(events) => read += events.len(),
-            Err(Ended::Failed(StoreError { kind, .. })) => return Err(kind),
-            Err(Ended::Stopped) => panic!("nobody stops it"),
+            Err(NoEvents::Changed(StoreError { kind, .. })) => {
+                // It goes on with the next session, of which there is none.
+                assert!(source.next_events().unwrap().is_empty());
+                assert!(source.next_session().unwrap().is_none());
+                return Err(kind);
+            }
+            Err(NoEvents::Ended(ended)) => panic!("{ended:?}"),
         }
     }
     jobs.close().unwrap();

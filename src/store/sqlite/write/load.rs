@@ -7,7 +7,9 @@ use rusqlite::params;
 use super::{Sync, Writer};
 use crate::store::deleted;
 use crate::store::error::{ErrorKind, StoreError};
-use crate::store::load::{CheckedPart, LoadStep, Loaded, PartResult, TakeBack, TakenBack, place_taken};
+use crate::store::load::{
+    CheckedPart, LoadStep, Loaded, PartResult, TakeBack, TakenBack, nothing_to_follow, place_taken,
+};
 use crate::store::model::SessionEvent;
 use crate::store::sqlite::single::{self, Failure};
 use crate::store::sqlite::tombstones::Deleted;
@@ -120,6 +122,12 @@ impl Writer {
     }
 
     fn store_part(&self, part: &CheckedPart<'_>) -> Result<(), Failure> {
+        if let Some(index) = part.follows
+            && !self.is_taken(part.session_id, index)?
+        {
+            let doing = self.doing(&part.doing());
+            return Err(Failure::Refused(nothing_to_follow(&doing, index)));
+        }
         let mut insert = self.connection.prepare_cached(&self.load_event)?;
         for event in &part.events {
             let inserted = insert.execute(params![
@@ -150,15 +158,20 @@ impl Writer {
         if self.is_stored(event)? {
             return Ok(());
         }
-        let is_taken: bool = self
-            .connection
+        Err(Failure::Refused(
+            if self.is_taken(&event.session_id, event.event_index)? {
+                place_taken(&self.doing(&part.doing()), event.event_index)
+            } else {
+                self.swallowed(event)
+            },
+        ))
+    }
+
+    /// Whether there is an event at this place.
+    fn is_taken(&self, session_id: &str, event_index: i64) -> rusqlite::Result<bool> {
+        self.connection
             .prepare_cached(&self.is_taken)?
-            .query_row(params![event.session_id, event.event_index], |row| row.get(0))?;
-        Err(Failure::Refused(if is_taken {
-            place_taken(&self.doing(&part.doing()), event.event_index)
-        } else {
-            self.swallowed(event)
-        }))
+            .query_row(params![session_id, event_index], |row| row.get(0))
     }
 
     /// Removes some of the newest events of a session that is loaded only in part.
@@ -183,7 +196,7 @@ impl Writer {
                 request.session_id,
                 request.after_index,
                 EVENTS_AT_ONCE,
-                request.unless_index
+                request.through_index
             ])?;
             taken.events += removed as u64;
             taken.is_more = i64::try_from(removed).is_ok_and(|removed| removed >= EVENTS_AT_ONCE);

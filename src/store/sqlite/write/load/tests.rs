@@ -72,12 +72,12 @@ impl Fixture {
         kinds.collect()
     }
 
-    fn take_back(&self, session_id: &str, after_index: i64) -> TakenBack {
+    fn take_back(&self, session_id: &str, after_index: i64, through_index: i64) -> TakenBack {
         let session_id = session_id.to_owned();
         let request = UpkeepRequest::TakeBack(TakeBack {
             session_id,
             after_index,
-            unless_index: None,
+            through_index,
         });
         let Answer::OfJob(JobAnswer::TakenBack(taken)) = self.jobs.write(request.into()).unwrap() else {
             panic!("taking back is answered with how much that was");
@@ -114,6 +114,7 @@ fn part(session_id: &str, indexes: impl IntoIterator<Item = i64>) -> SessionPart
         .map(|index| event(session_id, index, &format!("{session_id}{index}")));
     SessionPart {
         session_id: session_id.to_owned(),
+        follows: None,
         events: texts.collect(),
         end: None,
     }
@@ -221,6 +222,19 @@ fn a_part_is_refused_whole_and_alone() {
 }
 
 #[test]
+fn a_part_that_goes_on_is_refused_where_what_it_follows_is_gone() {
+    let store = Fixture::new();
+    let going_on = |follows, indexes| SessionPart {
+        follows: Some(follows),
+        ..part("s", indexes)
+    };
+    assert_eq!(store.load(vec![part("s", 1..3)]), [Ok(())]);
+    assert_eq!(store.load(vec![going_on(2, 5..7)]), [Ok(())]);
+    assert_eq!(store.load(vec![going_on(7, 8..9)]), [Err(ErrorKind::IndexConflict)]);
+    assert_eq!(store.events(), ["s 1 s1", "s 2 s2", "s 5 s5", "s 6 s6"]);
+}
+
+#[test]
 fn what_a_compaction_has_made_of_an_event_stays() {
     let store = Fixture::new();
     store.load(vec![part("s", 1..3)]);
@@ -280,7 +294,7 @@ fn taking_back_removes_what_is_above_an_index_and_the_session_can_be_loaded_agai
     );
     let mut removed = 0;
     loop {
-        let taken = store.take_back("s", 2);
+        let taken = store.take_back("s", 2, 20_000);
         removed += taken.events;
         // Whatever is left at any time is the beginning of what there was.
         let (count, highest): (i64, i64) = store
@@ -298,7 +312,9 @@ fn taking_back_removes_what_is_above_an_index_and_the_session_can_be_loaded_agai
     }
     assert_eq!(removed, 19_998);
     assert_eq!(store.events(), ["s 1 s1", "s 2 s2", "t 1 t1", "t 2 t2"]);
-    assert_eq!(store.take_back("s", -1).events, 2);
+    // Others have gone on with it.
+    assert_eq!(store.take_back("s", -1, 1).events, 0);
+    assert_eq!(store.take_back("s", -1, 2).events, 2);
     assert_eq!(store.load(vec![part("s", 1..2)]), [Ok(())]);
 }
 
