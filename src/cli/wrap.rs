@@ -44,7 +44,7 @@ impl Wrapper {
 
     /// Appends what can be printed of the text to `out`: all but its last word, which may go on.
     pub(super) fn push(&mut self, text: &str, out: &mut String) {
-        for character in strip_str(text).to_string().chars() {
+        for character in strip_str(text).flat_map(str::chars) {
             let after_return = std::mem::replace(&mut self.after_return, character == '\r');
             match character {
                 '\n' if after_return => {}

@@ -1,5 +1,7 @@
 //! What people see of the content of messages and tool calls.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::envelope::string;
@@ -8,29 +10,29 @@ use super::envelope::string;
 const REPLAY: &str = "Previous session history is replayed below as JSON-RPC envelopes.";
 
 /// A block of content, as text.
-pub(super) fn block(block: &Value) -> String {
+pub(super) fn block(block: &Value) -> Cow<'_, str> {
     let name = |field: &str| string(block, field).unwrap_or("?");
     match string(block, "type") {
         Some("text") => match name("text") {
             text if text.starts_with(REPLAY) => {
-                format!("[history replayed by the SDK: {} characters]", text.chars().count())
+                format!("[history replayed by the SDK: {} characters]", text.chars().count()).into()
             }
-            text => text.to_owned(),
+            text => text.into(),
         },
         Some(kind @ ("image" | "audio")) => {
             let bytes = name("data").len() / 4 * 3;
-            format!("[{kind}: {}, about {bytes} bytes]", name("mimeType"))
+            format!("[{kind}: {}, about {bytes} bytes]", name("mimeType")).into()
         }
-        Some("resource_link") => format!("[{}: {}]", name("name"), name("uri")),
+        Some("resource_link") => format!("[{}: {}]", name("name"), name("uri")).into(),
         Some("resource") => {
             let resource = block.get("resource").unwrap_or(&Value::Null);
             let uri = string(resource, "uri").unwrap_or("?");
             match string(resource, "text") {
-                Some(text) => format!("[{uri}]\n{text}"),
-                None => format!("[{uri}]"),
+                Some(text) => format!("[{uri}]\n{text}").into(),
+                None => format!("[{uri}]").into(),
             }
         }
-        _ => block.to_string(),
+        _ => block.to_string().into(),
     }
 }
 
@@ -41,13 +43,16 @@ pub(super) fn blocks(list: &[Value]) -> String {
 
 /// What a tool call has brought, as text.
 pub(super) fn of_tool_call(content: &[Value]) -> String {
-    let part = |part: &Value| match string(part, "type") {
-        Some("content") => block(part.get("content").unwrap_or(&Value::Null)),
-        Some("diff") => diff(part),
-        Some("terminal") => format!("[terminal {}]", string(part, "terminalId").unwrap_or("?")),
-        _ => part.to_string(),
-    };
     content.iter().map(part).collect::<Vec<_>>().join("\n")
+}
+
+fn part(part: &Value) -> Cow<'_, str> {
+    match string(part, "type") {
+        Some("content") => block(part.get("content").unwrap_or(&Value::Null)),
+        Some("diff") => diff(part).into(),
+        Some("terminal") => format!("[terminal {}]", string(part, "terminalId").unwrap_or("?")).into(),
+        _ => part.to_string().into(),
+    }
 }
 
 /// A change of a file: the lines that were there and are there now, without those at the beginning and the end that are the same.

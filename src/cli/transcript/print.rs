@@ -1,5 +1,6 @@
 //! Prints entries for people: a heading, and below it, indented, what it is about.
 
+use std::borrow::Cow;
 use std::mem;
 
 use anstyle::{AnsiColor, Style};
@@ -51,14 +52,14 @@ enum Before {
 }
 
 /// What an entry looks like.
-pub(super) struct Look {
+pub(super) struct Look<'a> {
     /// What it is, in a word or two.
     name: &'static str,
     style: Style,
     /// What stands beside that.
     detail: String,
     /// What stands below, and how it looks.
-    pub(super) body: String,
+    pub(super) body: Cow<'a, str>,
     pub(super) body_style: Style,
     cut: Cut,
 }
@@ -94,7 +95,7 @@ impl Printer {
     }
 
     /// Prints the heading, and leaves the line above it empty where there is text above or below.
-    pub(super) fn heading(&mut self, look: &Look, output: &mut Output) -> Result<(), Failure> {
+    pub(super) fn heading(&mut self, look: &Look<'_>, output: &mut Output) -> Result<(), Failure> {
         let now = if look.body.is_empty() {
             Before::Heading
         } else {
@@ -118,7 +119,7 @@ impl Printer {
         output.line(format_args!("{name}  {detail}"))
     }
 
-    fn below(&self, look: &Look, width: usize) -> String {
+    fn below(&self, look: &Look<'_>, width: usize) -> String {
         let text = wrap(&look.body, width, INDENT, 0);
         if self.length == Length::Full || look.cut != Cut::Body {
             return text;
@@ -132,13 +133,13 @@ impl Printer {
     }
 }
 
-impl Look {
-    pub(super) fn of(entry: &Entry) -> Self {
+impl<'a> Look<'a> {
+    pub(super) fn of(entry: &'a Entry) -> Self {
         let plain = |name, detail| Self {
             name,
             style: AnsiColor::Cyan.on_default(),
             detail,
-            body: String::new(),
+            body: Cow::Borrowed(""),
             body_style: Style::new(),
             cut: Cut::Nothing,
         };
@@ -154,7 +155,7 @@ impl Look {
                     Role::Agent => AnsiColor::Blue.on_default().bold(),
                     Role::Thought => Style::new().dimmed(),
                 },
-                body: text.clone(),
+                body: text.into(),
                 body_style: match role {
                     Role::Thought => Style::new().dimmed(),
                     Role::User | Role::Agent => Style::new(),
@@ -172,7 +173,7 @@ impl Look {
                     Some("failed") => AnsiColor::Red.on_default().bold(),
                     _ => AnsiColor::Yellow.on_default().bold(),
                 },
-                body: of_tool(call),
+                body: of_tool(call).into(),
                 cut: Cut::Body,
                 ..plain("tool", title_of_tool(call))
             },
@@ -203,7 +204,7 @@ impl Look {
                 };
                 let body = entries.iter().map(line).collect::<Vec<_>>().join("\n");
                 Self {
-                    body,
+                    body: body.into(),
                     ..plain("plan", String::new())
                 }
             }

@@ -50,10 +50,10 @@ impl Transcript {
         {
             text.push_str(&piece);
             entry.last_index = place.index;
-            return Change::Grown(number, piece);
+            return Change::Grown(number, piece.into_owned());
         }
         let message_id = id.map(str::to_owned);
-        let text = piece;
+        let text = piece.into_owned();
         let change = self.add(place, Kind::Message { role, message_id, text });
         if let Change::Added(number) = change {
             self.open_message = Some(number);
