@@ -50,8 +50,17 @@ impl<W: Write> Writer<W> {
 
     /// Writes the session's next event, which is JSON text.
     pub(super) fn event(&mut self, event: &str) -> io::Result<()> {
-        self.push(&[EVENT.0, event, EVENT.1, "\n"]);
         self.events += 1;
+        self.push(&[EVENT.0]);
+        if event.len() < BYTES_AT_ONCE {
+            self.push(&[event]);
+        } else {
+            // Collecting it would copy it.
+            self.write_all()?;
+            self.digest.update(event);
+            self.out.write_all(event.as_bytes())?;
+        }
+        self.push(&[EVENT.1, "\n"]);
         self.write_some()
     }
 
@@ -91,9 +100,14 @@ impl<W: Write> Writer<W> {
         if self.text.len() < BYTES_AT_ONCE {
             return Ok(());
         }
+        self.write_all()
+    }
+
+    fn write_all(&mut self) -> io::Result<()> {
         self.hash();
         self.out.write_all(self.text.as_bytes())?;
         self.text.clear();
+        // A record may be long.
         self.text.shrink_to(2 * BYTES_AT_ONCE);
         self.unhashed = 0;
         Ok(())
