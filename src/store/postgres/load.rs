@@ -42,6 +42,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 const EVENTS_AT_ONCE: usize = 1_000;
 const UNDER_WAY: usize = 4;
 
+/// How much text a step has whose connection is closed after it: a connection keeps the memory of its longest message, and that twice.
+const LARGE_BYTES: usize = 16 << 20;
+
 /// Nobody reads this message: it has the commit wait for a standby.
 const EMIT: &str = "SELECT pg_catalog.pg_logical_emit_message(true, 'sandbox-agent-persist', ''::pg_catalog.text)";
 
@@ -199,6 +202,10 @@ impl Loading<'_> {
             return Err(Failure::swallowed(Remedy::None));
         }
         connection.batch_execute("COMMIT").await?;
+        let bytes: usize = events.iter().map(|placed| placed.event.payload.len()).sum();
+        if bytes > LARGE_BYTES {
+            connection.retire();
+        }
         Ok(refused)
     }
 
