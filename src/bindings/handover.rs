@@ -120,36 +120,44 @@ impl Handover {
         (self.deliver)(vec![(ticket, answer)]);
     }
 
-    /// Waits for what is handed over next, and takes it if it is `wanted`.
-    fn take(&self, wanted: impl Fn(&Handed) -> bool) -> Result<Option<Handed>, Ended> {
+    /// Waits until something is handed over, or nothing will be.
+    fn wait(&self) -> Result<MutexGuard<'_, State>, Ended> {
         let mut state = self.state();
         loop {
             match *state {
                 State::Empty => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                State::Finished => return Ok(None),
+                State::Full(..) | State::Finished => return Ok(state),
                 State::Ended => return Err(Ended::Stopped),
                 State::Closed => return Err(StoreError::closed().into()),
-                State::Full(ref handed, _) if !wanted(handed) => return Ok(None),
-                State::Full(..) => {
-                    let State::Full(handed, ticket) = mem::replace(&mut *state, State::Empty) else {
-                        return Ok(None);
-                    };
-                    if matches!(handed, Handed::End) {
-                        *state = State::Finished;
-                    }
-                    drop(state);
-                    self.answer(ticket, Ok(Answer::Done));
-                    return Ok(Some(handed));
-                }
             }
         }
+    }
+
+    /// Waits for what is handed over next, and says whether these are events.
+    fn has_events(&self) -> Result<bool, Ended> {
+        Ok(matches!(*self.wait()?, State::Full(Handed::Events(_), _)))
+    }
+
+    /// Waits for what is handed over next, and takes it.
+    fn take(&self) -> Result<Option<Handed>, Ended> {
+        let mut state = self.wait()?;
+        let State::Full(handed, ticket) = mem::replace(&mut *state, State::Empty) else {
+            *state = State::Finished;
+            return Ok(None);
+        };
+        if matches!(handed, Handed::End) {
+            *state = State::Finished;
+        }
+        drop(state);
+        self.answer(ticket, Ok(Answer::Done));
+        Ok(Some(handed))
     }
 }
 
 impl Source for HandedSessions {
     fn next_session(&mut self) -> Result<Option<SourceSession>, Ended> {
         loop {
-            match self.handover.take(|_| true)? {
+            match self.handover.take()? {
                 Some(Handed::Session(session)) => {
                     self.session_id.clone_from(&session.id);
                     return Ok(Some(as_stored(session)));
@@ -160,8 +168,15 @@ impl Source for HandedSessions {
         }
     }
 
+    fn has_events(&mut self) -> Result<bool, NoEvents> {
+        Ok(self.handover.has_events()?)
+    }
+
     fn next_events(&mut self) -> Result<Vec<String>, NoEvents> {
-        match self.handover.take(|handed| matches!(handed, Handed::Events(_)))? {
+        if !self.handover.has_events()? {
+            return Ok(Vec::new());
+        }
+        match self.handover.take()? {
             Some(Handed::Events(events)) => Ok(events
                 .into_iter()
                 .map(|text| event_as_stored(&self.session_id, text))

@@ -61,13 +61,9 @@ impl Export {
         while let Some(session) = source.next_session()? {
             let id = session.id.clone();
             pass_on(Part::Session(session))?;
-            loop {
+            while source.has_events()? {
                 store.progress(&written.load(Ordering::Relaxed))?;
-                let events = source.next_events()?;
-                if events.is_empty() {
-                    break;
-                }
-                pass_on(Part::Events(events))?;
+                pass_on(Part::Events(source.next_events()?))?;
             }
             pass_on(Part::End(id))?;
         }

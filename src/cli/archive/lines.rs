@@ -48,6 +48,8 @@ pub(super) struct Lines<R> {
     input: R,
     bound: LineBound,
     line: Vec<u8>,
+    /// Whether that is the beginning of the next line, and not the last one.
+    is_begun: bool,
     next_number: u64,
 }
 
@@ -67,6 +69,7 @@ impl<R: BufRead> Lines<R> {
             input,
             bound,
             line: Vec::new(),
+            is_begun: false,
             next_number: 1,
         }
     }
@@ -76,21 +79,51 @@ impl<R: BufRead> Lines<R> {
         self.next_number
     }
 
+    /// Whether the next line begins with this. No more of it is read.
+    pub(super) fn next_begins_with(&mut self, beginning: &str) -> io::Result<bool> {
+        self.read_on(beginning.len())?;
+        self.is_begun = true;
+        Ok(self.line.starts_with(beginning.as_bytes()))
+    }
+
+    /// Frees the memory of the last line, where that takes much.
+    pub(super) fn let_go(&mut self) {
+        if !self.is_begun && self.line.capacity() > KEPT_BYTES {
+            self.line = Vec::new();
+        }
+    }
+
     pub(super) fn next(&mut self) -> io::Result<NextLine<'_>> {
-        self.line.clear();
-        self.line.shrink_to(KEPT_BYTES);
+        let bound = self.bound.0;
+        self.read_on(bound + 1)?;
+        self.is_begun = false;
         self.next_number += 1;
-        let most = self.bound.0 as u64 + 1;
-        let read = (&mut self.input).take(most).read_until(b'\n', &mut self.line)?;
-        if self.line.last() == Some(&b'\n') {
-            self.line.pop();
-        } else if read as u64 == most {
-            self.input.skip_until(b'\n')?;
-            return Ok(NextLine::TooLong { bound: self.bound.0 });
-        } else if read == 0 {
+        let has_end = self.line.pop_if(|byte| *byte == b'\n').is_some();
+        if self.line.len() > bound {
+            if !has_end {
+                self.input.skip_until(b'\n')?;
+            }
+            return Ok(NextLine::TooLong { bound });
+        }
+        if self.line.is_empty() && !has_end {
             return Ok(NextLine::None);
         }
         Ok(NextLine::Line(&self.line))
+    }
+
+    /// Has the first bytes of the next line in memory, so many at most, its newline among them.
+    fn read_on(&mut self, most: usize) -> io::Result<()> {
+        if !self.is_begun {
+            self.line.clear();
+            self.line.shrink_to(KEPT_BYTES);
+        }
+        if self.line.last() != Some(&b'\n') {
+            let missing = most.saturating_sub(self.line.len());
+            (&mut self.input)
+                .take(missing as u64)
+                .read_until(b'\n', &mut self.line)?;
+        }
+        Ok(())
     }
 }
 
@@ -111,5 +144,34 @@ mod tests {
             }
         }
         assert_eq!(read, ["abc", "", "too long", "too long", "x"]);
+    }
+
+    #[test]
+    fn whoever_looks_how_a_line_begins_reads_the_same() {
+        let mut lines = Lines::new(&b"abc\n\nabcd\nabcdefgh\nx"[..], LineBound(3));
+        let mut read = Vec::new();
+        loop {
+            let begins = lines.next_begins_with("abcde").unwrap();
+            assert_eq!(lines.next_begins_with("abcde").unwrap(), begins);
+            read.push((
+                begins,
+                match lines.next().unwrap() {
+                    NextLine::Line(line) => String::from_utf8(line.to_vec()).unwrap(),
+                    NextLine::TooLong { .. } => String::from("too long"),
+                    NextLine::None => break,
+                },
+            ));
+        }
+        let read: Vec<(bool, &str)> = read.iter().map(|(begins, line)| (*begins, &**line)).collect();
+        assert_eq!(
+            read,
+            [
+                (false, "abc"),
+                (false, ""),
+                (false, "too long"),
+                (true, "too long"),
+                (false, "x")
+            ]
+        );
     }
 }

@@ -86,6 +86,21 @@ impl Reader {
         self.total
     }
 
+    /// Whether the next line is of an event. It is not read.
+    pub(super) fn is_at_event(&mut self) -> Result<bool, WrongLine> {
+        let number = self.lines.next_number();
+        let is_at_event = self.lines.next_begins_with(EVENT.0);
+        is_at_event.map_err(|error| WrongLine {
+            number,
+            problem: Unreadable::from(error).into(),
+        })
+    }
+
+    /// Frees the memory of the last line, where that takes much.
+    pub(super) fn let_go(&mut self) {
+        self.lines.let_go();
+    }
+
     /// The next line. After a wrong one the lines that follow can be read, as far as that makes sense: then there are none.
     pub(super) fn next(&mut self) -> Result<Option<Entry<'_>>, WrongLine> {
         if matches!(self.place, Place::Over) {

@@ -43,21 +43,30 @@ impl Source for ArchiveSource {
         }
     }
 
-    fn next_events(&mut self) -> Result<Vec<String>, NoEvents> {
+    fn has_events(&mut self) -> Result<bool, NoEvents> {
         let Self { reader, name, is_open } = self;
+        // Where no event comes, the end of the session is to be checked.
+        if *is_open && !reader.is_at_event().map_err(|wrong| changed(name, &wrong))? {
+            reader.next().map_err(|wrong| changed(name, &wrong))?;
+            *is_open = false;
+        }
+        Ok(*is_open)
+    }
+
+    fn next_events(&mut self) -> Result<Vec<String>, NoEvents> {
         let (mut events, mut bytes) = (Vec::new(), 0);
-        while *is_open && bytes < BYTES_AT_ONCE && events.len() < EVENTS_AT_ONCE {
-            match reader.next().map_err(|wrong| changed(name, &wrong))? {
-                Some(Entry::Event(event)) => {
-                    // The text as the store will have it, whoever has written the file: the same again on the next import.
-                    let mut text = String::new();
-                    event.write_json(&mut text);
-                    bytes += text.len();
-                    events.push(text);
-                }
-                Some(Entry::Session(_) | Entry::SessionEnd | Entry::Frame) | None => *is_open = false,
+        while bytes < BYTES_AT_ONCE && events.len() < EVENTS_AT_ONCE && self.has_events()? {
+            let event = self.reader.next().map_err(|wrong| changed(&self.name, &wrong))?;
+            if let Some(Entry::Event(event)) = event {
+                // The text as the store will have it, whoever has written the file: the same again on the next import.
+                let mut text = String::with_capacity(event.payload.len() + 256);
+                event.write_json(&mut text);
+                bytes += text.len();
+                events.push(text);
             }
         }
+        // It may be long until the next one is asked for.
+        self.reader.let_go();
         Ok(events)
     }
 }

@@ -81,6 +81,13 @@ impl Loading {
         self.verify(store, stored)
     }
 
+    /// The same, and waits until that is stored and read back: nothing else is in memory beside it.
+    pub(super) fn load_alone<P>(&mut self, store: &dyn Calls<P>, compared: Vec<Compared>) -> Result<(), Ended> {
+        self.complete(store)?;
+        self.send(store, compared)?;
+        self.complete(store)
+    }
+
     /// Whether the next step must wait for one before it. What goes on in it is not to be stored first.
     fn is_busy(&self) -> bool {
         let goes_on = |step: &UnderWay| step.sessions.last().is_some_and(|sent| sent.end.is_none());
@@ -97,11 +104,17 @@ impl Loading {
 
     /// Waits for the last step, reads it back, and tells what was copied.
     pub(super) fn finish<P>(&mut self, store: &dyn Calls<P>) -> Result<(Copied, checksum::Sessions), Ended> {
+        self.complete(store)?;
+        Ok((mem::take(&mut self.copied), mem::take(&mut self.checksum)))
+    }
+
+    /// Waits for all steps, and reads them back.
+    fn complete<P>(&mut self, store: &dyn Calls<P>) -> Result<(), Ended> {
         while !self.under_way.is_empty() {
             let stored = self.settle(store)?;
             self.verify(store, stored)?;
         }
-        Ok((mem::take(&mut self.copied), mem::take(&mut self.checksum)))
+        Ok(())
     }
 
     /// How many sessions are different so far.

@@ -148,8 +148,10 @@ impl Copy {
             so_far.events += pack.size.events as u64;
             so_far.bytes += pack.size.bytes as u64;
             so_far.sessions += pack.pieces.iter().filter(|piece| piece.end.is_some()).count() as u64;
+            let is_large = pack.size.is_large();
             let compared = comparison.compare(store, pack)?;
             match mode {
+                Mode::Run if is_large => loading.load_alone(store, compared)?,
                 Mode::Run => loading.load(store, compared)?,
                 Mode::DryRun => loading.count(compared),
             }

@@ -17,8 +17,9 @@ const MOST_PIECES: usize = 500;
 /// How much text is in one about: several of what a source hands over, since a transaction of each is synced.
 const BYTES: usize = 4 << 20;
 
-/// How many packs may wait.
-const AHEAD: usize = 1;
+/// How long an event is that is large. A pack that has one is dealt with before more is read: each step on its way copies the event, and
+/// there is to be one at a time of which that is so.
+const LARGE_EVENT_BYTES: usize = BYTES / 2;
 
 /// For how long a source may be silent before somebody looks at whether the copy is to go on.
 const SILENCE: Duration = Duration::from_millis(250);
@@ -38,6 +39,8 @@ pub(super) struct Size {
     pub(super) events: usize,
     /// How many bytes of JSON text these are.
     pub(super) bytes: usize,
+    /// How many the longest of them has.
+    longest: usize,
 }
 
 /// Events of a session that follow each other.
@@ -82,7 +85,13 @@ impl Size {
         Self {
             events: events.len(),
             bytes: events.iter().map(String::len).sum(),
+            longest: events.iter().map(String::len).max().unwrap_or_default(),
         }
+    }
+
+    /// Whether nothing is to be under way beside it.
+    pub(super) fn is_large(self) -> bool {
+        self.longest > LARGE_EVENT_BYTES
     }
 
     fn is_full(self) -> bool {
@@ -94,6 +103,7 @@ impl AddAssign for Size {
     fn add_assign(&mut self, other: Self) {
         self.events += other.events;
         self.bytes += other.bytes;
+        self.longest = self.longest.max(other.longest);
     }
 }
 
@@ -107,7 +117,8 @@ pub(super) struct Packs {
 impl Packs {
     /// Begins to read the source.
     pub(super) fn of(mut source: Box<dyn Source>) -> Result<Self, StoreError> {
-        let (sender, packs) = sync_channel(AHEAD);
+        // One that was read waits to be taken, and no more.
+        let (sender, packs) = sync_channel(0);
         let read = move || {
             let mut reading = Reading {
                 pack: Pack::default(),
@@ -129,6 +140,8 @@ impl Packs {
     pub(super) fn next(&mut self, goes_on: impl Fn() -> Result<(), Ended>) -> Result<Option<Pack>, Ended> {
         loop {
             match self.packs.recv_timeout(SILENCE) {
+                // The one before was large, and is dealt with.
+                Ok(Ok(Pack { pieces, .. })) if pieces.is_empty() => {}
                 Ok(pack) => return pack.map(Some),
                 Err(RecvTimeoutError::Timeout) => goes_on()?,
                 Err(RecvTimeoutError::Disconnected) => {
@@ -162,31 +175,34 @@ impl Reading {
         let mut begins = Some(session);
         let (mut events, mut size) = (Vec::new(), Size::default());
         let end = loop {
-            let mut next = match source.next_events() {
-                Ok(next) if next.is_empty() => break PieceEnd::Whole,
-                Ok(next) => next,
+            let next = match source.has_events() {
+                Ok(false) => break PieceEnd::Whole,
+                Ok(true) if size.is_full() => {
+                    let (begins, events) = (begins.take(), mem::take(&mut events));
+                    self.send_alone(
+                        Piece {
+                            begins,
+                            events,
+                            end: None,
+                        },
+                        mem::take(&mut size),
+                    )?;
+                    source.next_events()
+                }
+                Ok(true) => source.next_events(),
+                Err(reason) => Err(reason),
+            };
+            match next {
+                Ok(mut next) => {
+                    size += Size::of(&next);
+                    events.append(&mut next);
+                }
                 Err(NoEvents::Changed(_)) => {
                     (events, size) = (Vec::new(), Size::default());
                     break PieceEnd::Changed;
                 }
                 Err(NoEvents::Ended(ended)) => return Err(ended),
-            };
-            if size.is_full() {
-                self.send()?;
-                let events = mem::take(&mut events);
-                let begins = begins.take();
-                self.pack.push(
-                    Piece {
-                        begins,
-                        events,
-                        end: None,
-                    },
-                    mem::take(&mut size),
-                );
-                self.send()?;
             }
-            size += Size::of(&next);
-            events.append(&mut next);
         };
         // One that is nearly a pack by itself does not make another one twice as large.
         if size.events > EVENTS_AT_ONCE / 2 || size.bytes > BYTES / 2 {
@@ -206,13 +222,79 @@ impl Reading {
         Ok(())
     }
 
+    /// Sends what there is, and then this.
+    fn send_alone(&mut self, piece: Piece, size: Size) -> Result<(), Ended> {
+        self.send()?;
+        self.pack.push(piece, size);
+        self.send()
+    }
+
     /// Sends what there is.
     fn send(&mut self) -> Result<(), Ended> {
         if self.pack.pieces.is_empty() {
             return Ok(());
         }
-        self.sender
-            .send(Ok(mem::take(&mut self.pack)))
-            .map_err(|_| Ended::Stopped)
+        let is_large = self.pack.size.is_large();
+        self.pass_on()?;
+        if is_large {
+            // An empty one is taken once that is dealt with.
+            self.pass_on()?;
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self) -> Result<(), Ended> {
+        let pack = mem::take(&mut self.pack);
+        self.sender.send(Ok(pack)).map_err(|_| Ended::Stopped)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// One session with so many large events.
+    struct LargeEvents {
+        session: Option<SourceSession>,
+        left: usize,
+        read: Arc<AtomicUsize>,
+    }
+
+    impl Source for LargeEvents {
+        fn next_session(&mut self) -> Result<Option<SourceSession>, Ended> {
+            Ok(self.session.take())
+        }
+
+        fn has_events(&mut self) -> Result<bool, NoEvents> {
+            Ok(self.left > 0)
+        }
+
+        fn next_events(&mut self) -> Result<Vec<String>, NoEvents> {
+            self.left -= 1;
+            self.read.fetch_add(1, Ordering::SeqCst);
+            Ok(vec!["=".repeat(BYTES)])
+        }
+    }
+
+    #[test]
+    fn a_large_event_is_dealt_with_before_the_next_one_is_read() {
+        let read = Arc::new(AtomicUsize::new(0));
+        let source = LargeEvents {
+            session: Some(SourceSession::default()),
+            left: 3,
+            read: Arc::clone(&read),
+        };
+        let mut packs = Packs::of(Box::new(source)).unwrap();
+        for number in 1..=3 {
+            let pack = packs.next(|| Ok(())).unwrap().unwrap();
+            assert_eq!(pack.size.events, 1);
+            assert_eq!(pack.pieces.iter().any(|piece| piece.end.is_some()), number == 3);
+            assert_eq!(read.load(Ordering::SeqCst), number);
+        }
+        assert!(packs.next(|| Ok(())).unwrap().is_none());
     }
 }

@@ -19,7 +19,10 @@ pub trait Source: Send {
     /// The next session, or nothing after the last one. Events of the one before that were not asked for are left out.
     fn next_session(&mut self) -> Result<Option<SourceSession>, Ended>;
 
-    /// The next events of the session that was given last, by ascending index: their JSON texts, as
+    /// Whether the session that was given last has more events. Those may be large: a source that can tell without reading them does.
+    fn has_events(&mut self) -> Result<bool, NoEvents>;
+
+    /// The next events of that session, by ascending index: their JSON texts, as
     /// [`SessionEvent::write_json`](crate::store::model::SessionEvent::write_json) writes them, since texts are what is compared. None
     /// after the last one. [`BYTES_AT_ONCE`] and [`EVENTS_AT_ONCE`] say how many at a time; one alone may be longer.
     fn next_events(&mut self) -> Result<Vec<String>, NoEvents>;

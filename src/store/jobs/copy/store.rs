@@ -188,24 +188,37 @@ impl Source for StoreSource {
         Ok(session)
     }
 
-    fn next_events(&mut self) -> Result<Vec<String>, NoEvents> {
-        let Some(Given { session_id, last }) = self.given.take() else {
-            return Ok(Vec::new());
+    fn has_events(&mut self) -> Result<bool, NoEvents> {
+        let Some(given) = self.given.take() else {
+            return Ok(false);
         };
+        let Given { session_id, last } = &given;
         // What is read of sessions before it is not wanted any more.
-        while self.read.front().is_some_and(|(read, _)| *read != session_id) {
+        while self.read.front().is_some_and(|(read, _)| read != session_id) {
             self.read.pop_front();
         }
         if self.read.is_empty() {
             let after = last.as_ref().map_or(i64::MIN, |last| last.event_index);
-            self.read_on(&session_id, after)?;
-            if let Some(last) = last {
-                self.check_unchanged(&session_id, &last)?;
-            }
+            self.read_on(session_id, after)?;
         }
-        let Some((_, run)) = self.read.pop_front() else {
+        let has_events = self.read.front().is_some_and(|(_, run)| !run.events.is_empty());
+        if let (false, Some(last)) = (has_events, last) {
+            self.check_unchanged(session_id, last)?;
+        }
+        self.given = has_events.then_some(given);
+        Ok(has_events)
+    }
+
+    fn next_events(&mut self) -> Result<Vec<String>, NoEvents> {
+        if !self.has_events()? {
+            return Ok(Vec::new());
+        }
+        let (Some(Given { session_id, last }), Some((_, run))) = (self.given.take(), self.read.pop_front()) else {
             return Ok(Vec::new());
         };
+        if let Some(last) = last {
+            self.check_unchanged(&session_id, &last)?;
+        }
         if let (true, Some(event_index), Some(event)) = (run.is_more, run.last, run.events.last()) {
             self.given = Some(Given {
                 session_id,
