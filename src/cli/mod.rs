@@ -3,8 +3,8 @@
 //! [`arguments`] has all commands and their help, and [`commands`] a file for each. What they share stands beside it: which store
 //! ([`store`], [`schema`], [`incoming`]), which sessions ([`filters`], [`selection`], [`conditions`]), reading it ([`reading`]) and running
 //! jobs ([`jobs`], [`progress`]), what is printed ([`output`], [`stdout`], [`table`], [`bars`], [`transcript`], [`wrap`], [`text`], [`time`], [`numbers`])
-//! and said beside it ([`stderr`]), asking before something is changed ([`confirm`]), and how a command ends ([`failure`],
-//! [`option_names`], [`stop`]). [`archive`] is the file of `export` and `import`.
+//! and said beside it ([`stderr`]), asking before something is changed ([`confirm`]), how a command gets memory ([`memory`]), and how it ends
+//! ([`failure`], [`option_names`], [`stop`]). [`archive`] is the file of `export` and `import`.
 
 mod archive;
 mod arguments;
@@ -16,6 +16,7 @@ mod failure;
 mod filters;
 mod incoming;
 mod jobs;
+mod memory;
 mod numbers;
 mod option_names;
 mod output;
@@ -59,6 +60,7 @@ pub(crate) struct Context<'a> {
 /// Runs the command that the arguments name, without the program's own name, and returns the exit code of the process.
 #[must_use]
 pub fn run(arguments: &[String], stop: &Arc<Stop>) -> u8 {
+    memory::give_back_large_blocks();
     let program = std::iter::once(arguments::PROGRAM);
     let parsed = match Arguments::try_parse_from(program.chain(arguments.iter().map(String::as_str))) {
         Ok(parsed) => parsed,

@@ -19,6 +19,9 @@ use crate::store::{Answer, IndexConflict, ReadRequest, Store};
 /// What the help calls the arguments that every command has.
 pub(super) const EVERYWHERE: &str = "Options of every command";
 
+/// How many KiB of pages the writer of an SQLite file keeps in memory: those of one step of a copy. What commands write lies together.
+const WRITER_CACHE_KIB: i64 = 8_000;
+
 /// The store that every command works on.
 #[derive(Debug, clap::Args)]
 pub(super) struct StoreArguments {
@@ -130,6 +133,7 @@ impl StoreArguments {
         }
         let target = sqlite::Target {
             access,
+            writer_cache_kib: WRITER_CACHE_KIB,
             ..sqlite::Target::new(location)
         };
         Ok(file_options(target, self.sqlite_tables()?))

@@ -15,9 +15,9 @@ use crate::store::error::{ErrorKind, StoreError};
 use crate::store::message::{StoreOption, message};
 use crate::store::partial_file::private_file;
 
-/// The writer's page cache, in KiB, negative as SQLite wants it. SQLite's 2 MiB do not hold the pages that 512 sessions
-/// write to, and are spilled to the disk in mid-transaction.
-const WRITER_CACHE_KIB: i64 = -16_000;
+/// The writer's page cache, in KiB. SQLite's 2 MiB do not hold the pages that 512 sessions write to, and are spilled to the disk in
+/// mid-transaction.
+const WRITER_CACHE_KIB: i64 = 16_000;
 
 /// How long the connections of a database in memory wait for each other. All are ours, and none holds a lock for long:
 /// the caller's `busyTimeoutMs` is about other processes.
@@ -92,6 +92,8 @@ pub struct Target {
     pub busy_timeout: Duration,
     /// Who copies the write-ahead log into the file.
     pub checkpoints: Checkpoints,
+    /// How many KiB of pages the writer keeps in memory.
+    pub writer_cache_kib: i64,
 }
 
 impl Target {
@@ -104,6 +106,7 @@ impl Target {
             durability: Durability::default(),
             busy_timeout: Duration::from_secs(5),
             checkpoints: Checkpoints::default(),
+            writer_cache_kib: WRITER_CACHE_KIB,
         }
     }
 
@@ -125,7 +128,8 @@ impl Target {
             connection.pragma_update(None, "synchronous", synchronous)?;
             // On macOS fsync leaves the data in the drive's cache; elsewhere this changes nothing.
             connection.pragma_update(None, "fullfsync", self.durability == Durability::Full)?;
-            connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+            // A number below zero means KiB, and not pages.
+            connection.pragma_update(None, "cache_size", -self.writer_cache_kib)?;
             // What is deleted or replaced is overwritten with zeros, so that it cannot be found in the file.
             connection.pragma_update(None, "secure_delete", true)?;
             checkpoints::set_up(&connection, self.checkpoints)
