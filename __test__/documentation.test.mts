@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 
 import { brokenLinks } from "../scripts/links.mjs";
+import { blocks } from "./support/console.mts";
 import { directory } from "./support/directory.mts";
 import { errorsOfExamples, examplesIn, path } from "./support/types/compiler.mts";
 
@@ -28,6 +29,23 @@ describe("programs", () => {
     const program = "new PostgresSessionPersistDriver({ connectionString: process.env.DATABASE_URL });";
     assert.match(errorsOfExamples([program]), /exactOptionalPropertyTypes/);
   });
+});
+
+test("the lines of the help texts in docs/cli.md end where they are full, and examples fit into a terminal", () => {
+  const isProse = (line?: string) => /^\S/.test(line ?? "");
+  for (const help of blocks(readFileSync(path("docs/cli.md"), "utf8"), "text")) {
+    const lines = help.split("\n");
+    const early = lines.filter((line, at) => {
+      const next = lines[at + 1];
+      return isProse(line) && isProse(next) && `${line} ${next?.split(" ")[0]}`.length < 100;
+    });
+    assert.deepEqual(early, []);
+    const [, examples = ""] = help.split("Examples:\n");
+    assert.deepEqual(
+      examples.split("\n").filter((line) => line.length > 80),
+      [],
+    );
+  }
 });
 
 describe("tables", () => {

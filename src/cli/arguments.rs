@@ -58,7 +58,7 @@ pub(super) enum Command {
     Prune(commands::prune::Arguments),
     /// Make one event of each streamed message
     Compact(commands::compact::Arguments),
-    /// Make a table of events that another program made as quick as our own
+    /// Replace a table of events that another program made by our own, which is quicker
     Rebuild(commands::rebuild::Arguments),
     /// Copy an SQLite store into a file, while others write
     Backup(commands::backup::Arguments),

@@ -9,7 +9,7 @@ use crate::store::labels::check_wanted;
 /// Sessions that meet all that is given.
 #[derive(Debug, clap::Args)]
 pub(super) struct Conditions {
-    /// Only sessions destroyed before this: 2026-01-31, 2026-01-31T12:00:00, or so long ago: 30d, 12h
+    /// Only sessions destroyed before this: 2026-01-31, 2026-01-31T12:00:00 (UTC), or so long ago: 30d, 12h
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     destroyed_before: Option<i64>,
 

@@ -27,7 +27,7 @@ pub(super) struct Filters {
     #[arg(long)]
     alive: bool,
 
-    /// Only sessions created after this: 2026-01-31, 2026-01-31T12:00:00, or so long ago: 30d, 12h
+    /// Only sessions created after this: 2026-01-31, 2026-01-31T12:00:00 (UTC), or so long ago: 30d, 12h
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     created_after: Option<i64>,
 

@@ -25,13 +25,13 @@ const WRITER_CACHE_KIB: i64 = 8_000;
 /// The store that every command works on.
 #[derive(Debug, clap::Args)]
 pub(super) struct StoreArguments {
-    /// The file of an SQLite store, or the URL of a Postgres database
+    /// The file of an SQLite store, or the URL of a Postgres database: postgres://...?schema=...
     ///
     /// Other users of the machine see the arguments of a process: keep a password in the environment variable, or in ~/.pgpass.
     #[arg(
         long,
         global = true, help_heading = EVERYWHERE,
-        value_name = "PATH|postgres://…?schema=…",
+        value_name = "PATH|URL",
         env = "SANDBOX_AGENT_PERSIST_URL",
         hide_env_values = true,
         default_value = "./sandbox-agent.db"

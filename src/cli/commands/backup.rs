@@ -16,7 +16,7 @@ use crate::store::sqlite::{BackupRequest, Copied};
 /// See the help.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The copy is checked before it gets its place; ended by Ctrl-C or a crash, there is none, and what was there before stays.
+The copy is checked before it gets its place; ended by Ctrl-C or a crash, it leaves no copy, and what was there before stays. \
 A Postgres database is backed up with pg_dump.
 
 Examples:

@@ -18,7 +18,7 @@ use crate::store::jobs::check::Check;
 /// See the help.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-It changes nothing, and goes through all sessions and events. What matters most comes first. The exit code is 1 where a finding is an
+It changes nothing, and goes through all sessions and events. What matters most comes first. The exit code is 1 where a finding is an \
 error: something is damaged, or what was acknowledged may be lost. Warnings and what may be meant to be so leave it 0.
 
 Examples:

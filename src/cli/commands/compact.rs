@@ -17,8 +17,8 @@ use crate::store::mode::Mode;
 /// See the help.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Agents store an event for every few characters that they say. Of each message in a turn that is over, one event stays, which has all
-of its text; what a session says stays the same. Without an id and without a condition all sessions are compacted. What was done when
+Agents store an event for every few characters that they say. Of each message in a turn that is over, one event stays, which has all \
+of its text; what a session says stays the same. Without an id and without a condition all sessions are compacted. What was done when \
 it ends, by Ctrl-C or a crash, stays done, and the same command goes on.
 
 Examples:

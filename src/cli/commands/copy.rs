@@ -17,16 +17,15 @@ use crate::store::mode::Mode;
 /// See the help.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Each event is stored as the very text that it is, at its own place, and what was stored is read back and compared. A copy that was
-ended goes on where it was when it is run again, and adds what has come since. A session that the other store has with other events,
-or with more of them, since it went on there or was compacted or pruned, is left as it is; it is told of, and the exit code is 1.
-So is a session that is compacted, pruned or deleted while it is read.
-Tables are created where there are none. --store is of no use here.
+Each event is stored as the very text that it is, at its own place, and what was stored is read back and compared. A copy that was \
+ended goes on when it is run again, and adds what has come since. A session that TO has with other events, or with more of them, since \
+it went on there or was compacted or pruned, stays as it is, and one that is compacted, pruned or deleted while it is read is left out: \
+it is named, and the exit code is 1. Tables are created where there are none. --store is not used.
 
 Examples:
-  sandbox-agent-persist copy ./sandbox-agent.db 'postgres://app@db.example/app?schema=agents'
+  sandbox-agent-persist copy ./sandbox-agent.db postgres://app@db.example/app
   sandbox-agent-persist copy --dry-run ./sandbox-agent.db ./other.db
-  sandbox-agent-persist copy --agent claude --created-after 30d --yes ./sandbox-agent.db ./recent.db")]
+  sandbox-agent-persist copy --agent claude ./sandbox-agent.db ./claude.db")]
 pub(in crate::cli) struct Arguments {
     /// The store that is copied from: a path, or a URL as --store takes it
     #[arg(value_name = "FROM")]

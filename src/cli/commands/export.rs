@@ -26,9 +26,9 @@ The file is JSON Lines: one object a line, and each event the very text that the
 
 Examples:
   sandbox-agent-persist export --output sessions.jsonl.zst
-  sandbox-agent-persist export --output one.jsonl 5f0c0a1e-6f0b-4c51-9d5e-9f1a6c1f7d52
-  sandbox-agent-persist export --agent claude --created-after 30d | grep -c '^{\"event\"'
-  sandbox-agent-persist export --compress gz | ssh other 'cat > sessions.jsonl.gz'")]
+  sandbox-agent-persist export --output one.jsonl my-session
+  sandbox-agent-persist export --created-after 30d | grep -c '^{\"event\"'
+  sandbox-agent-persist export --compress gz | ssh other 'cat > all.jsonl.gz'")]
 pub(in crate::cli) struct Arguments {
     /// Write to this file, compressed if it ends in .gz or .zst; only you may read it. - is stdout
     #[arg(long, short, value_name = "FILE")]

@@ -21,7 +21,7 @@ Prints the new id.
 
 Examples:
   sandbox-agent-persist fork my-session
-  sandbox-agent-persist fork my-session --through-index 41 --id my-session-again --yes")]
+  sandbox-agent-persist fork my-session --through-index 41 --id my-fork --yes")]
 pub(in crate::cli) struct Arguments {
     /// The session's id
     id: String,

@@ -22,14 +22,14 @@ use crate::store::mode::Mode;
 /// See the help.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-All of the file is checked before anything is stored: a file with a line that is wrong changes nothing. Each session is stored whole or
-not at all. One that is in the store already with the same events stays as it is; one with other events stays too, is told of, and the
-exit code is 1. So an import that was ended goes on when it is run again. Tables are created where there are none.
+All of the file is checked before anything is stored: a file with a line that is wrong changes nothing. Each session is stored whole or \
+not at all. One that the store has already, with the same events, stays as it is. One that it has with other events stays too: it is \
+named, and the exit code is 1. An import that was ended goes on when it is run again. Tables are created where there are none.
 
 Examples:
   sandbox-agent-persist import sessions.jsonl.zst
   sandbox-agent-persist import --dry-run sessions.jsonl.zst
-  ssh other 'sandbox-agent-persist export --compress zst' | sandbox-agent-persist import --yes -")]
+  ssh other sandbox-agent-persist export | sandbox-agent-persist import --yes -")]
 pub(in crate::cli) struct Arguments {
     /// The file, which may be compressed by gzip or zstd; - is stdin
     #[arg(value_name = "FILE")]

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::cli::Context;
 use crate::cli::confirm::Confirmation;
 use crate::cli::failure::Failure;
+use crate::cli::numbers::counted;
 use crate::cli::schema::Lacking;
 use crate::cli::text::Printable;
 use crate::store::access::Access;
@@ -19,7 +20,7 @@ The steps are one transaction: one that fails or is ended leaves all tables as t
 Examples:
   sandbox-agent-persist migrate --plan
   sandbox-agent-persist migrate --yes
-  sandbox-agent-persist migrate --sql --store 'postgres:///?schema=agents' --role app > tables.sql
+  sandbox-agent-persist migrate --sql --role app --store postgres:/// > app.sql
   sandbox-agent-persist migrate --plan --sql > missing.sql")]
 pub(in crate::cli) struct Arguments {
     /// Change nothing: print the steps, the SQL of each, and which rows are rewritten and who waits meanwhile
@@ -125,8 +126,8 @@ fn effect(
 ) -> String {
     let rows = match work {
         Work::Define => String::from("no row is read or written"),
-        Work::Index { rows } => format!("reads {rows} rows for an index"),
-        Work::Rewrite { rows } => format!("rewrites {rows} rows"),
+        Work::Index { rows } => format!("reads {} for an index", counted(*rows, "row")),
+        Work::Rewrite { rows } => format!("rewrites {}", counted(*rows, "row")),
     };
     let others = match others {
         Others::ReadAndWrite => "others read and write as before",

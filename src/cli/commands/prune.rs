@@ -19,7 +19,7 @@ There must be a condition. What was deleted when it ends, by Ctrl-C or a crash, 
 Examples:
   sandbox-agent-persist prune --destroyed-before 30d --dry-run
   sandbox-agent-persist prune --idle-before 2026-01-31 --label user=u1
-  sandbox-agent-persist prune --idle-before 7d --keep-last-events 1000 --yes --json")]
+  sandbox-agent-persist prune --idle-before 7d --keep-last-events 1000 --yes")]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     conditions: Conditions,

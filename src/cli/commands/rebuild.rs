@@ -16,7 +16,7 @@ use crate::store::tables::layout::Layout;
 /// See the help.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Programs of all kinds may go on writing meanwhile, but for those that write with ON CONFLICT (id): stop them first. It takes as much disk
+Programs of all kinds may go on writing meanwhile, but for those that write with ON CONFLICT (id): stop them first. It takes as much disk \
 space as the table has. Ended by Ctrl-C or a crash, it leaves the table as it was.
 
 Examples:

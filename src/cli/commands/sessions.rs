@@ -27,7 +27,7 @@ Where there is little room, columns are left out; --json prints the records as t
 
 Examples:
   sandbox-agent-persist sessions
-  sandbox-agent-persist sessions --agent claude --created-after 7d --label project=shop
+  sandbox-agent-persist sessions --created-after 7d --label project=shop
   sandbox-agent-persist sessions --limit 1000 --json | jq -r .id")]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 
-    /// Go on where a list with the same filters ended, which has told this cursor
+    /// Go on where a list with the same filters ended: the cursor that it has shown
     #[arg(long)]
     cursor: Option<String>,
 

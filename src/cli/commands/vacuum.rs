@@ -13,7 +13,7 @@ use crate::store::jobs::vacuum::{Freed, Vacuum};
 /// See the help.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Of an SQLite file it takes free pages, in small steps beside readers and writers. A file that another program made is written anew the
+An SQLite file gives up its free pages, in small steps beside readers and writers. A file that another program made is written anew the \
 first time: writers wait for that, and Ctrl-C does not end it. On Postgres it runs VACUUM on the tables.
 
 Examples:
