@@ -179,7 +179,7 @@ function checkVersion(packageName) {
   if (version !== "0.1.0") throw new Error(`it has version ${version}, and ${NAME2} has version ${"0.1.0"}`);
 }
 function messageOf(error) {
-  return (error instanceof Error ? error.message : String(error)).split("\n", 1).join();
+  return (error instanceof Error ? error.message : String(error)).split("\n", 1).join().replace(/\.$/, "");
 }
 function isAbsent(error, file) {
   const { code, message = "" } = error;

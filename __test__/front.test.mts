@@ -222,7 +222,7 @@ describe("the addon", () => {
     const major = Number(process.versions.node.split(".")[0]);
     const permission = major < 23 ? "--experimental-permission" : "--permission";
     const message = await failure(folder, "", [permission, "--allow-fs-read=*"]);
-    assert.match(message, /^ERR_PERSIST_NO_BINARY: .*--allow-addons/);
+    assert.match(message, /^ERR_PERSIST_NO_BINARY: .* disabled\. Run Node with --allow-addons/);
     assert.equal(await failure(folder, "", [permission, "--allow-fs-read=*", "--allow-addons"]), "");
   });
 });

@@ -52,9 +52,9 @@ function checkVersion(packageName: string): void {
   if (version !== VERSION) throw new Error(`it has version ${version}, and ${NAME} has version ${VERSION}`);
 }
 
-/** The first line: those after it say who called `require`. */
+/** The first line, without its full stop: those after it say who called `require`. */
 function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split("\n", 1).join();
+  return (error instanceof Error ? error.message : String(error)).split("\n", 1).join().replace(/\.$/, "");
 }
 
 function isAbsent(error: unknown, file: string): boolean {

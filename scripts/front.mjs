@@ -37,7 +37,7 @@ await build({
 for (const [name, entry] of Object.entries(entries)) {
   const declarations = await rollup({
     input: entry,
-    external: ["sandbox-agent"],
+    external: ["sandbox-agent", /^node:/],
     plugins: [dts({ tsconfig: path.join(root, "lib", "tsconfig.json") })],
   });
   const { output } = await declarations.generate({ format: "es" });
