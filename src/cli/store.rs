@@ -106,6 +106,12 @@ impl StoreArguments {
 
     /// How the store is opened.
     pub(super) fn options(&self, access: Access) -> Result<StoreOptions, Failure> {
+        // A variable that a script has left empty is not taken for the default: another store would be changed.
+        if self.store.is_empty() {
+            return Err(Failure::Usage(String::from(
+                "the store has an empty name: give --store or SANDBOX_AGENT_PERSIST_URL a path or a URL, or leave them out",
+            )));
+        }
         if self.is_postgres() {
             return Ok(StoreOptions::Postgres(self.postgres_options(access)?));
         }

@@ -276,7 +276,7 @@ pub fn identity<P>(store: &dyn Calls<P>) -> Result<String, Ended> {
     }
 }
 
-/// The first of these ids that is that of a session of which there is nothing.
+/// The first of these ids under which nothing is stored.
 pub fn first_absent<'a, P>(store: &dyn Calls<P>, ids: &'a [String]) -> Result<Option<&'a str>, Ended> {
     for some in ids.chunks(SESSIONS_AT_ONCE) {
         let heads = heads(store, some)?;
