@@ -98,7 +98,10 @@ describe("passwords", () => {
       const { code, message } = await child.refused({ HOME: folder }, { connectionString: urlFor(user), ...FOREVER });
       assert.equal(proxy.opened - opened, 1);
       assert.equal(code, "ERR_PERSIST_UNAVAILABLE");
-      assert.match(message, /no password was given; write it into .*PGPASSWORD/);
+      assert.match(
+        message,
+        /no password was given; write it into PGPASSWORD, the password file or the connection string/,
+      );
     });
   }
 

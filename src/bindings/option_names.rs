@@ -10,7 +10,6 @@ pub(super) fn name(option: StoreOption) -> &'static str {
         StoreOption::BusyTimeout => "options.busyTimeoutMs",
         StoreOption::Readonly => "options.readonly",
         StoreOption::ConnectionString => "options.connectionString",
-        StoreOption::Password => "options.password",
         StoreOption::Schema => "options.schema",
         StoreOption::MaxConnections => "options.maxConnections",
         StoreOption::ConnectTimeout => "options.connectTimeoutMs",

@@ -9,7 +9,6 @@ pub(super) fn name(option: StoreOption) -> &'static str {
         StoreOption::Schema => "`?schema=` in --store",
         StoreOption::Filename | StoreOption::ConnectionString => "--store",
         StoreOption::Readonly => "a command that only reads",
-        StoreOption::Password => "PGPASSWORD",
         StoreOption::ApplicationName => "PGAPPNAME",
         StoreOption::ConnectTimeout => "`connect_timeout` in --store",
         StoreOption::SslCa => "`sslrootcert` in --store",

@@ -19,8 +19,6 @@ pub enum StoreOption {
     Readonly,
     /// Postgres: where the server is.
     ConnectionString,
-    /// Postgres: the password, or who is asked for it.
-    Password,
     /// Postgres: the schema of the tables.
     Schema,
     /// Postgres: how many connections there may be.
@@ -53,7 +51,6 @@ impl StoreOption {
             Self::BusyTimeout => "busy_timeout",
             Self::Readonly => "readonly",
             Self::ConnectionString => "connection_string",
-            Self::Password => "password",
             Self::Schema => "schema",
             Self::MaxConnections => "max_connections",
             Self::ConnectTimeout => "connect_timeout",

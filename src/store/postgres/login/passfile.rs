@@ -4,7 +4,7 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
 use super::permissions::is_open_passfile;
-use crate::store::message::{Message, StoreOption, message};
+use crate::store::message::Message;
 
 /// The directories of the server's socket that `localhost` stands for: PostgreSQL's own, and those of distributions.
 const DEFAULT_SOCKET_DIRECTORIES: [&str; 3] = ["/tmp", "/run/postgresql", "/var/run/postgresql"];
@@ -66,11 +66,9 @@ impl Passfile {
     /// The password of the first line that matches, or why there is none.
     pub(super) fn password(&self, key: PassfileKey) -> Result<String, Message> {
         match self {
-            Self::Absent => Err(message![
-                "no password was given; write it into ",
-                StoreOption::Password,
-                ", the connection string, PGPASSWORD or the password file",
-            ]),
+            Self::Absent => Err(
+                "no password was given; write it into PGPASSWORD, the password file or the connection string".into(),
+            ),
             Self::Unusable(reason) => Err(reason.clone().into()),
             Self::Read { path, text } => text.lines().find_map(|line| password_in(line, key)).ok_or_else(|| {
                 let path = path.display();
