@@ -25,7 +25,7 @@ const WRITER_CACHE_KIB: i64 = 8_000;
 /// The store that every command works on.
 #[derive(Debug, clap::Args)]
 pub(super) struct StoreArguments {
-    /// The file of an SQLite store, or the URL of a Postgres database: postgres://...?schema=...
+    /// The file of an SQLite store, or the URL of a Postgres database (`?schema=` names the schema)
     ///
     /// Other users of the machine see the arguments of a process: keep a password in the environment variable, or in ~/.pgpass.
     #[arg(
