@@ -13,6 +13,9 @@ import { asOwner } from "./support/sqlite/layouts.mts";
 
 const ENDED = { code: 130, stdout: "", stderr: "ended; nothing is half done, run it again to go on\n" };
 
+/** With so many events a command takes long enough on every machine. */
+const MOST = 20_000;
+
 /** Stores a session with so many events of 20,000 bytes. */
 async function fillLarge(driver: SQLiteSessionPersistDriver, id: string, events: number): Promise<void> {
   await driver.updateSession(sessionOf(id));
@@ -52,38 +55,50 @@ test("backup: a copy that can be opened; what is there is replaced with --overwr
 });
 
 test("backup: Ctrl-C in the middle leaves nothing, and a second run finishes", async (t) => {
-  const { folder, store } = await made(t, (driver) => fillLarge(driver, "a", 3_000));
-  const copies = directory(t);
-  const backup = begin(["backup", path.join(copies, "copy.db"), "--store", store]);
-  await backup.until(() => readdirSync(copies).length > 0);
-  backup.kill("SIGINT");
-  assert.deepEqual(await backup.ended, ENDED);
-  assert.deepEqual(readdirSync(copies), []);
-  assert.equal((await run(["backup", path.join(copies, "copy.db"), "--store", store])).code, 0);
-  assert.deepEqual(readdirSync(copies), ["copy.db"]);
-  assert.ok(readdirSync(folder).includes("store.db"));
+  // A machine may be done before the signal comes: then there is more to do.
+  for (let events = 2_000; ; events *= 3) {
+    const { folder, store } = await made(t, (driver) => fillLarge(driver, "a", events));
+    const copies = directory(t);
+    const backup = begin(["backup", path.join(copies, "copy.db"), "--store", store]);
+    await backup.until(() => readdirSync(copies).length > 0).catch(() => "it is done");
+    backup.kill("SIGINT");
+    const outcome = await backup.ended;
+    if (outcome.code === 0 && events < MOST) continue;
+    assert.deepEqual(outcome, ENDED);
+    assert.deepEqual(readdirSync(copies), []);
+    assert.equal((await run(["backup", path.join(copies, "copy.db"), "--store", store])).code, 0);
+    assert.deepEqual(readdirSync(copies), ["copy.db"]);
+    assert.ok(readdirSync(folder).includes("store.db"));
+    break;
+  }
 });
 
 test("vacuum: Ctrl-C in the middle leaves a sound file, and a second run finishes", async (t) => {
-  const { store } = await made(t, async (driver) => {
-    await fillLarge(driver, "first", 1_500);
-    await fillLarge(driver, "last", 1_500);
-    await driver.deleteSession("first");
-  });
-  const free = () => asOwner(store, (database) => database.pragma("freelist_count", { simple: true }) as number);
-  const before = free();
-  assert.ok(before > 0);
-  const vacuum = begin(["vacuum", "--yes", "--store", store]);
-  await vacuum.until(() => free() !== before);
-  vacuum.kill("SIGINT");
-  assert.deepEqual(await vacuum.ended, ENDED);
-  const rest = free();
-  assert.ok(rest > 0 && rest < before, `${rest} of ${before} pages are free`);
-  const second = await run(["vacuum", "--yes", "--json", "--store", store]);
-  assert.ok(objects<{ bytes: number }>(second)[0]!.bytes > 0);
-  assert.equal(free(), 0);
-  assert.equal(
-    asOwner(store, (database) => database.pragma("integrity_check", { simple: true })),
-    "ok",
-  );
+  for (let events = 1_000; ; events *= 3) {
+    const { store } = await made(t, async (driver) => {
+      await fillLarge(driver, "first", events);
+      await fillLarge(driver, "last", events);
+      await driver.deleteSession("first");
+    });
+    const free = () => asOwner(store, (database) => database.pragma("freelist_count", { simple: true }) as number);
+    const before = free();
+    assert.ok(before > 0);
+    const vacuum = begin(["vacuum", "--yes", "--store", store]);
+    await vacuum.until(() => free() !== before).catch(() => "it is done");
+    vacuum.kill("SIGINT");
+    const outcome = await vacuum.ended;
+    const rest = free();
+    // The step that was under way may have been the last.
+    if ((outcome.code === 0 || rest === 0) && events < MOST) continue;
+    assert.deepEqual(outcome, ENDED);
+    assert.ok(rest > 0 && rest < before, `${rest} of ${before} pages are free`);
+    const second = await run(["vacuum", "--yes", "--json", "--store", store]);
+    assert.ok(objects<{ bytes: number }>(second)[0]!.bytes > 0);
+    assert.equal(free(), 0);
+    assert.equal(
+      asOwner(store, (database) => database.pragma("integrity_check", { simple: true })),
+      "ok",
+    );
+    break;
+  }
 });

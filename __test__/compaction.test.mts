@@ -24,6 +24,7 @@ async function makePlace(t: TestContext): Promise<Place> {
   const other = await otherProcess(t, filename);
   return {
     storage: { driver: "SQLite", options: { filename } },
+    sql: async (text) => void (await other.run(text)),
     async store(session, rows) {
       if (rows.length === 0) return;
       const values = rows.map(({ index, id, createdAt, connection, sender, payload, extra }) =>

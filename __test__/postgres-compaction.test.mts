@@ -27,6 +27,7 @@ async function makePlace(t: TestContext): Promise<Place> {
   await open(t, schema).ready();
   return {
     storage: { driver: "Postgres", options: { connectionString: url, schema } },
+    sql: async (text) => void (await query(url, `SET search_path = ${schema}; ${text}`)),
     store: async (session, rows) => {
       await query(
         url,

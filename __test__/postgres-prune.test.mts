@@ -28,7 +28,14 @@ function reopen(t: TestContext, schema: string, options = {}) {
   return { driver, options: all };
 }
 
-disturbedPruning("Postgres", async (t) => open(t));
+disturbedPruning("Postgres", async (t) => {
+  const { driver, schema } = await open(t);
+  return {
+    driver,
+    storage: { driver: "Postgres", options: { connectionString: url, schema } },
+    sql: async (text) => void (await query(url, `SET search_path = ${schema}; ${text}`)),
+  };
+});
 
 /** All sessions that `fill` makes. */
 const ALL = { labels: { user: "u1" } };

@@ -19,7 +19,18 @@ function open(t: TestContext, filename = join(directory(t), "pruned.db"), option
   return { driver, filename, options: { filename } };
 }
 
-disturbedPruning("SQLite", async (t) => open(t));
+disturbedPruning("SQLite", async (t) => {
+  const { driver, filename } = open(t);
+  return {
+    driver,
+    storage: { driver: "SQLite", options: { filename } },
+    sql: async (text) => {
+      const other = await otherProcess(t, filename);
+      await other.run(text);
+      await other.end();
+    },
+  };
+});
 
 /** All sessions that `fill` makes. */
 const ALL = { labels: { user: "u1" } };

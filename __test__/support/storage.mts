@@ -9,6 +9,13 @@ export type Storage =
   | { driver: "SQLite"; options: { filename: string } }
   | { driver: "Postgres"; options: { connectionString: string; schema: string } };
 
+/** A store that a program of somebody else's uses too. */
+export interface SharedStore {
+  storage: Storage;
+  /** Runs SQL of that program's. */
+  sql(text: string): Promise<void>;
+}
+
 export type Persist = SQLiteSessionPersistDriver | PostgresSessionPersistDriver;
 
 /** How much is kept of it. */

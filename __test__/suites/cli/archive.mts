@@ -10,8 +10,8 @@ import { archive, type ArchivedSession } from "../../support/archive.mts";
 import { objects, type Outcome, program, run } from "../../support/command-line.mts";
 import { directory } from "../../support/directory.mts";
 import { eventAt, sessionOf } from "../../support/records.mts";
+import { slowDown } from "../../support/slow.mts";
 import { openReader } from "../../support/storage.mts";
-import { slowDown } from "./slow.mts";
 import { filled, type NewStore, type TestStore } from "./store.mts";
 
 /** Sessions with whatever makes a text hard to keep. */

@@ -6,9 +6,9 @@ import { begin, objects, run } from "../../support/command-line.mts";
 import { countOf, fill, NOTHING } from "../../support/deletion.mts";
 import { query } from "../../support/postgres/server.mts";
 import { allEvents, sessionOf } from "../../support/records.mts";
+import { slowDown } from "../../support/slow.mts";
 import { asOwner } from "../../support/sqlite/layouts.mts";
 import { openPersist, type Persist } from "../../support/storage.mts";
-import { slowDown } from "./slow.mts";
 import { filled, type NewStore, type TestStore } from "./store.mts";
 
 const SESSIONS = ["a", "b", "c"];

@@ -6,15 +6,13 @@ import { directory } from "../../support/directory.mts";
 import { makeSchema } from "../../support/postgres/schema.mts";
 import { query } from "../../support/postgres/server.mts";
 import { asOwner } from "../../support/sqlite/layouts.mts";
-import { openPersist, type Persist, type Storage } from "../../support/storage.mts";
+import { openPersist, type Persist, type SharedStore } from "../../support/storage.mts";
 
 /** A store that a test has for itself. */
-export interface TestStore {
-  /** For drivers. */
-  storage: Storage;
+export interface TestStore extends SharedStore {
   /** For `--store`. */
   store: string;
-  /** Runs SQL that is not ours in it, while no driver of this process is open on it. */
+  /** Only ever while no driver of this process is open on it. */
   sql(text: string): Promise<void>;
 }
 

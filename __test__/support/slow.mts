@@ -1,8 +1,8 @@
-/** Makes a store so slow that a signal comes in the middle of a command, on whatever machine. */
-import type { TestStore } from "./store.mts";
+/** Makes a store so slow that a signal comes in the middle of what another process does to it, on whatever machine. */
+import type { SharedStore } from "./storage.mts";
 
 /** Makes each event that is stored, or that goes, take some hundred microseconds, or `times` as long. Gives back what undoes that. */
-export async function slowDown(made: TestStore, event: "INSERT" | "DELETE", times = 1): Promise<() => Promise<void>> {
+export async function slowDown(made: SharedStore, event: "INSERT" | "DELETE", times = 1): Promise<() => Promise<void>> {
   const row = event === "INSERT" ? "NEW" : "OLD";
   const [slow, quick] = {
     SQLite: [
