@@ -83,12 +83,11 @@ test("connections that are ended in the middle of a statement: each write is sto
 test("every connection is ended again and again while 8 sessions write flat out", async (t) => {
   const url = await server.createDatabase();
   const load = await startLoad(t, { connectionString: url });
-  let ended = 0;
-  for (let round = 0; round < 20; round += 1) {
+  // A driver that connects anew has none for a moment: then once more.
+  for (let round = 0; round < 20;) {
     await load.progress(randomInt(1, 20));
-    ended += await terminateAll(url);
+    if ((await terminateAll(url)) > 0) round += 1;
   }
-  assert.ok(ended >= 20, `only ${ended} connections were there to be ended`);
   await load.progress();
   await load.stop();
   await load.check(url);
@@ -166,11 +165,11 @@ test("calls that are made before the server runs wait for it", async (t) => {
 test("with a server that is down for longer than queryTimeoutMs every call rejects with ERR_PERSIST_UNAVAILABLE, and later ones work", async (t) => {
   bringBack(t);
   const url = await server.createDatabase();
-  const used = open(t, url, { queryTimeoutMs: 300 });
+  const used = open(t, url, { queryTimeoutMs: 1_500 });
   await used.insertEvent("s", eventAt("s", 1));
   await used.getSession("s");
   await server.stop("fast");
-  const unused = open(t, url, { queryTimeoutMs: 300 });
+  const unused = open(t, url, { queryTimeoutMs: 1_500 });
   const unavailable = {
     name: "Error",
     code: "ERR_PERSIST_UNAVAILABLE",

@@ -1,11 +1,12 @@
 /** A network that takes time: what a PostgreSQL server answers arrives later. */
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 
 export interface FarServer {
   /** The way to a database of the server, through this network. */
   urlOf(url: string): string;
-  /** How long answers take from now on. */
+  /** How long answers take from now on; with `Infinity`, until this is called again. */
   answersAfter(milliseconds: number): void;
   /** Ends every connection that is there. */
   cut(): void;
@@ -14,6 +15,8 @@ export interface FarServer {
 
 export async function putFarAway(server: { host: string; port: number }, milliseconds: number): Promise<FarServer> {
   let wait = milliseconds;
+  let held = Promise.resolve();
+  let release = () => {};
   const sockets = new Set<Socket>();
   const listener = createServer({ noDelay: true }, (client) => {
     const near = connect({ ...server, noDelay: true });
@@ -33,7 +36,8 @@ export async function putFarAway(server: { host: string; port: number }, millise
     const underWay: Buffer[] = [];
     near.on("data", (bytes) => {
       underWay.push(bytes);
-      setTimeout(() => client.write(underWay.shift()!), wait);
+      const arrived = Number.isFinite(wait) ? delay(wait) : held;
+      void arrived.then(() => client.write(underWay.shift()!));
     });
   });
   listener.listen(0, "127.0.0.1");
@@ -47,7 +51,11 @@ export async function putFarAway(server: { host: string; port: number }, millise
       through.host = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
       return through.href;
     },
-    answersAfter: (milliseconds) => (wait = milliseconds),
+    answersAfter: (milliseconds) => {
+      release();
+      wait = milliseconds;
+      held = new Promise((resolve) => (release = resolve));
+    },
     cut,
     close: async () => {
       listener.close();
