@@ -282,7 +282,7 @@ test("text that is not JSON is ERR_PERSIST_CORRUPT for its page alone: session a
   });
 });
 
-test("an adoption that is killed in the middle is harmless", { timeout: 60_000 }, async (t) => {
+test("an adoption that is killed in the middle is harmless", { timeout: 120_000 }, async (t) => {
   const folder = directory(t);
   const count = 40_000;
   const old = join(folder, "old.db");

@@ -271,7 +271,7 @@ for (const options of [{ migrate: false }, { readonly: true }]) {
 
 test(
   "an application that holds the write lock does not keep a file without a version from being opened",
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async (t) => {
     const filename = await sharedFileWithoutVersion(t);
     const application = await otherProcess(t, filename);

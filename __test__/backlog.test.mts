@@ -51,7 +51,7 @@ const stores: [string, Held][] = [
 ];
 
 // A call that neither rejects nor is answered is a failure.
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 120_000 };
 
 const BUSY = { name: "Error", code: "ERR_PERSIST_BUSY", message: /512 MiB of calls/ };
 

@@ -19,7 +19,7 @@ copies("SQLite", async (t) => ({ driver: "SQLite", options: { filename: path.joi
 
 test(
   "a page hands over what it has in IndexedDB, as examples/indexeddb does, and again what is new",
-  { skip: skipWithoutChromium(), timeout: 60_000 },
+  { skip: skipWithoutChromium(), timeout: 120_000 },
   async (t) => {
     const persist = new SQLiteSessionPersistDriver();
     t.after(() => persist.close());

@@ -131,7 +131,7 @@ test("100 drivers, opened and closed, leave no thread and no file open", { skip:
 
 test(
   "drivers that are dropped without close are collected, store what was under way, and release everything",
-  { skip: proc, timeout: 30_000 },
+  { skip: proc, timeout: 120_000 },
   async (t) => {
     const folder = directory(t);
     const child = start(t, "drop-drivers.mts", [folder, "40"], ["--expose-gc"]);
@@ -151,7 +151,7 @@ for (const [where, what] of [
 ]) {
   test(
     `worker threads that are terminated in mid-write leave the process alive and lose nothing: ${what}`,
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (t) => {
       const filename = join(directory(t), "workers.db");
       const child = start(t, "end-workers.mts", [
@@ -172,7 +172,7 @@ for (const [where, what] of [
   );
 }
 
-test("pages that a worker did not take before it was terminated are let go", { timeout: 60_000 }, async (t) => {
+test("pages that a worker did not take before it was terminated are let go", { timeout: 120_000 }, async (t) => {
   const child = start(t, "end-readers.mjs", [join(directory(t), "pages.db"), "8"]);
   const growth = await child.next<number>();
   // The pages of the eight are 640 MB.

@@ -118,7 +118,7 @@ async function store(sessionId: string, indexes: number[]): Promise<void> {
 
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, position) => from + position);
 
-describe("the server of the example `live`", { timeout: 30_000 }, () => {
+describe("the server of the example `live`", { timeout: 120_000 }, () => {
   test("a browser that comes back with the last id goes on after it, without a gap or a repeat", async () => {
     const session = await makeSession("ada", range(1, 300));
     const url = address("stream", { user: "ada", session });
@@ -246,7 +246,7 @@ test(
   "two pages show the words of one session, also the one that was cut off meanwhile",
   {
     skip: skipWithoutChromium(),
-    timeout: 60_000,
+    timeout: 120_000,
   },
   async (t) => {
     const user = "grace";
@@ -313,7 +313,7 @@ test(
 async function shows(page: Page, selector: string, wanted: string): Promise<void> {
   const text = `document.querySelector(${JSON.stringify(selector)}).textContent`;
   try {
-    await page.waitForFunction(`${text} === ${JSON.stringify(wanted)}`, { polling: "mutation", timeout: 15_000 });
+    await page.waitForFunction(`${text} === ${JSON.stringify(wanted)}`, { polling: "mutation", timeout: 60_000 });
   } catch {
     assert.equal(await page.evaluate(text), wanted);
   }

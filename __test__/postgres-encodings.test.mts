@@ -9,7 +9,7 @@ import { allEvents, eventAt, sessionOf } from "./support/records.mts";
 const server = await startServer();
 after(server.cleanup);
 
-const ONCE = { timeout: 30_000 };
+const ONCE = { timeout: 120_000 };
 
 for (const [encoding, held] of [
   ["LATIN1", "é"],

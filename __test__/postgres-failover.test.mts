@@ -60,7 +60,7 @@ describe("a synchronous standby that is away", { concurrency: true }, () => {
     test(`with synchronous_commit = ${commit} no write resolves, and what resolves later outlives the primary`, async (t) => {
       const { primary, standby } = await pair(t, true);
       const url = `${both(primary, standby)}&options=-csynchronous_commit%3D${commit}`;
-      const [driver, patient] = [open(t, url, { queryTimeoutMs: 1_000 }), open(t, url)];
+      const [driver, patient] = [open(t, url, { queryTimeoutMs: 2_000 }), open(t, url)];
       await Promise.all([driver.ready(), patient.ready()]);
       await standby.stop("fast");
       const record = sessionOf("a", { agent: "new" });
@@ -155,7 +155,7 @@ test("while the primary is away nobody reads from the standby, and the first rea
   await query(standby.url, "SELECT pg_wal_replay_pause()");
   await primary.stop("fast");
   const [early, patient] = [
-    open(t, both(primary, standby, ""), { queryTimeoutMs: 500 }),
+    open(t, both(primary, standby, ""), { queryTimeoutMs: 2_000 }),
     open(t, both(primary, standby, "")),
   ];
   await assert.rejects(early.getSession("s"), { code: "ERR_PERSIST_UNAVAILABLE" });
@@ -210,7 +210,7 @@ test("a server that can only be read, and no other, is ERR_PERSIST_READONLY for 
   // Where there are no tables, none can be made.
   await assert.rejects(open(t, standby.url, { schema: "other" }).ready(), readonly);
 
-  const unfit = open(t, `${standby.url}?target_session_attrs=read-write`, { queryTimeoutMs: 500 });
+  const unfit = open(t, `${standby.url}?target_session_attrs=read-write`, { queryTimeoutMs: 2_000 });
   await assert.rejects(unfit.insertEvent("s", eventAt("s", 2)), {
     code: "ERR_PERSIST_UNAVAILABLE",
     message: /only be read.*target_session_attrs=any/,

@@ -112,8 +112,8 @@ test("a server that ends, comes back and ends again is no event for a process wi
   const proxy = await startProxy(server);
   t.after(() => proxy.close());
   const works: Task = {
-    direct: { connectionString: server.url, schema: "idle", queryTimeoutMs: 500 },
-    proxied: { connectionString: proxy.urlOf(server.url), schema: "idle", queryTimeoutMs: 500, idleTimeoutMs: 100 },
+    direct: { connectionString: server.url, schema: "idle", queryTimeoutMs: 2_000 },
+    proxied: { connectionString: proxy.urlOf(server.url), schema: "idle", queryTimeoutMs: 2_000, idleTimeoutMs: 100 },
   };
   const child = start(t, "postgres-fail.mts");
   assert.equal(await child.next(), "loaded");

@@ -49,7 +49,7 @@ async function backends(applicationName: string): Promise<number[]> {
 
 /** Asks again until it is so. */
 async function until(isSo: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 120_000;
   while (!(await isSo())) {
     if (Date.now() > deadline) assert.fail(`${what} did not come true`);
     await delay(20);
@@ -71,7 +71,7 @@ async function locked(t: TestContext, table: string): Promise<() => Promise<void
 }
 
 describe("connections", () => {
-  const limit = { timeout: 60_000 };
+  const limit = { timeout: 120_000 };
 
   for (const maxConnections of [2, 3, 7]) {
     test(`maxConnections: ${maxConnections} is the most under a flood of reads and writes`, limit, async (t) => {
@@ -109,7 +109,7 @@ describe("connections", () => {
   }
 
   test("acquireTimeoutMs ends the waiting for a connection, and what has one goes on", limit, async (t) => {
-    const { driver, schema } = opened(t, { maxConnections: 2, acquireTimeoutMs: 100 });
+    const { driver, schema } = opened(t, { maxConnections: 2, acquireTimeoutMs: 1_000 });
     await driver.insertEvent("s", eventAt("s", 1));
     const release = await locked(t, `${schema}.events`);
     const has = driver.listEvents({ sessionId: "s" });
@@ -221,7 +221,7 @@ describe("connections", () => {
 describe("the process", { skip: process.platform !== "linux" && "it counts threads and files in /proc" }, () => {
   // Node ends a process with code 1 at the first unhandled rejection, so code 0 says that there was none.
   const ENDED_WELL = { code: 0, signal: null, stderr: "" };
-  const limit = { timeout: 60_000 };
+  const limit = { timeout: 120_000 };
   const upTo = (count: number) => Array.from({ length: count }, (_, number) => number + 1);
   const child = (t: TestContext, task: string, name: string, applicationName = uniqueName()) =>
     start(t, "postgres-life.mts", [

@@ -120,7 +120,7 @@ for (const [what, options] of [
     });
     // All are found to be locked, and then tried again and again.
     await giveUp(2 * names.length);
-    const tried = Promise.all([giveUp(3 * names.length), free.progress(30)]);
+    const tried = Promise.all([giveUp(2 * names.length), free.progress(30)]);
     const [during, meanwhile] = await storedUntil(tried, load, free);
     released = true;
     await other.run("COMMIT");

@@ -15,7 +15,7 @@ const server = await startServer();
 after(server.cleanup);
 const { url } = server;
 
-const timeout = 60_000;
+const timeout = 120_000;
 
 /** Events of before, with two at one place. */
 const FILLED = `${LAYOUT_0_4} ${rowsOf([["a", 1, "s", 1], ["b", 1, "s", 2], ["c", 3, "s", 3]])}`; // prettier-ignore
@@ -202,7 +202,7 @@ test(
   },
 );
 
-test("the timeouts of a role or database do not end a migration", { timeout: 20_000 }, async (t) => {
+test("the timeouts of a role or database do not end a migration", { timeout }, async (t) => {
   const settings = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"];
   const releases: (() => Promise<void>)[] = [];
   const drivers = [];

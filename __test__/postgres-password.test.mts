@@ -26,7 +26,7 @@ type Password = PostgresSessionPersistDriverOptions["password"];
 const server = await startServer({ hba: ["host all all 127.0.0.1/32 scram-sha-256"] });
 after(server.cleanup);
 
-const limit = { timeout: 60_000 };
+const limit = { timeout: 120_000 };
 
 let passwords = 0;
 let schemas = 0;
@@ -184,8 +184,8 @@ test(
         asked += 1;
         return late ? new Promise<never>(() => {}) : role.password;
       },
-      connectTimeoutMs: 200,
-      queryTimeoutMs: 1500,
+      connectTimeoutMs: 500,
+      queryTimeoutMs: 3_000,
     });
     const refusal = {
       code: "ERR_PERSIST_UNAVAILABLE",

@@ -15,7 +15,7 @@ import { eventAt } from "./support/records.mts";
 const server = await startServer();
 after(server.cleanup);
 
-const PATIENCE = { timeout: 30_000 };
+const PATIENCE = { timeout: 120_000 };
 
 function open(t: TestContext, options: PostgresSessionPersistDriverOptions) {
   const driver = new PostgresSessionPersistDriver({ connectionString: server.url, ...options });

@@ -11,8 +11,8 @@ import { allEvents, eventAt } from "./support/records.mts";
 const server = await startServer();
 after(server.cleanup);
 
-const limit = { timeout: 30_000 };
-const FOREVER = { queryTimeoutMs: 60_000 };
+const limit = { timeout: 120_000 };
+const FOREVER = { queryTimeoutMs: 600_000 };
 
 function opened(t: TestContext, connectionString: string, options: PostgresSessionPersistDriverOptions = {}) {
   const driver = new PostgresSessionPersistDriver({ connectionString, ...options });

@@ -11,7 +11,7 @@ import { asOwner, EVENTS_TEXT, made, SESSIONS_0_4 } from "./support/sqlite/layou
 import { otherProcess } from "./support/sqlite/other-process.mts";
 import { open } from "./support/sqlite/refusals.mts";
 
-const PATIENCE = { timeout: 30_000 };
+const PATIENCE = { timeout: 120_000 };
 
 const inserted = (from: number, below: number) =>
   `WITH RECURSIVE n (n) AS (SELECT ${from} UNION ALL SELECT n + 1 FROM n WHERE n < ${below - 1})

@@ -16,7 +16,7 @@ import { ProcessGroup } from "../support/process-group.mts";
 import { openPersist, openReader, type Storage } from "../support/storage.mts";
 
 // A wait that would never end fails the test instead.
-const timeout = 60_000;
+const timeout = 120_000;
 
 /**
  * Keeps what has to be undone when the test is over, and undoes it, the last thing first. A test that ran out of time
