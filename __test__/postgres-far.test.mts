@@ -38,7 +38,8 @@ describe("a server that is far away", { concurrency: true }, () => {
       far.answersAfter(Infinity);
       let answered = 0;
       const writes = [];
-      for (const session of upTo(4)) {
+      // Two: how many more may be under way depends on how long the server takes.
+      for (const session of upTo(2)) {
         writes.push(driver.insertEvent(`s${session}`, eventAt(`s${session}`, 1)).then(() => (answered += 1)));
         // It is stored, which nobody has been told yet.
         const stored = "SELECT count(*)::int AS count FROM events WHERE session_id <> 'first'";
