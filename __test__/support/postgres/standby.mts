@@ -8,7 +8,7 @@ import pg from "pg";
 import type { Home } from "../home.mts";
 import { launch, query, type TestServer } from "./server.mts";
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 
 let standbys = 0;
 
@@ -27,8 +27,10 @@ export async function startStandby(primary: TestServer, { synchronous = false }:
   await query(primary.url, "SELECT pg_create_physical_replication_slot($1, true)", [name]);
   const { host, port, user, password } = primary;
   const server = await launch(primary.version, {
-    password,
-    fill: (home, dataDirectory) => copyData(primary, home, dataDirectory),
+    fill: async (home, dataDirectory) => {
+      await copyData(primary, home, dataDirectory);
+      return password;
+    },
     files: { "standby.signal": "" },
     settings: [
       `primary_conninfo = 'host=${host} port=${port} user=${user} password=${password} application_name=${name}'`,
@@ -46,7 +48,7 @@ export async function startStandby(primary: TestServer, { synchronous = false }:
 
     /** Makes the standby a primary. The old one should be stopped before, or there are two. */
     promote: async () => {
-      const [{ promoted }] = await query(server.url, "SELECT pg_promote(true, 30) AS promoted");
+      const [{ promoted }] = await query(server.url, "SELECT pg_promote(true, 120) AS promoted");
       if (!promoted) throw new Error(`The standby was not promoted. Its log:\n${server.log()}`);
     },
   });
