@@ -9,7 +9,6 @@ import type { SessionEvent } from "sandbox-agent";
 import { PostgresSessionPersistDriver, type PostgresSessionPersistDriverOptions } from "../index.js";
 import { otherConnection } from "./support/postgres/other-connection.mts";
 import { EVENTS, ORDER_INDEX, SESSIONS_0_2, SESSIONS_0_4 } from "./support/postgres/layouts.mts";
-import { otherConnection } from "./support/postgres/other-connection.mts";
 import { PARTITIONED } from "./support/postgres/partitioned.mts";
 import { contentsOf, makeSchema } from "./support/postgres/schema.mts";
 import { query, startServer } from "./support/postgres/server.mts";

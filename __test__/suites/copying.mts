@@ -8,7 +8,7 @@ import type { SessionEvent } from "sandbox-agent";
 import { begin, objects, run, type Outcome } from "../support/command-line.mts";
 import { allEvents, eventAt, largeEventAt, sessionOf } from "../support/records.mts";
 import { openPersist, openReader, type Persist, type Storage } from "../support/storage.mts";
-import { slowDown } from "./cli/slow.mts";
+import { slowDown } from "../support/slow.mts";
 import { filled, type NewStore } from "./cli/store.mts";
 
 /** What the command prints with `--json`. */
