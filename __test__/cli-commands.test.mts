@@ -1,13 +1,8 @@
-/** What every command has: help with examples, the options of all, and completions in a shell. */
+/** What every command has: help with examples, and the options of all. */
 import assert from "node:assert/strict";
-import { execFile, spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
-import path from "node:path";
 import { describe, test } from "node:test";
-import { promisify } from "node:util";
 
 import { run } from "./support/command-line.mts";
-import { directory } from "./support/directory.mts";
 
 const { stdout: help } = await run(["--help"]);
 const commands = [
@@ -34,33 +29,4 @@ describe("every command", { concurrency: true }, () => {
       assert.equal((await run([command, "-h"])).code, 0);
     });
   }
-});
-
-const isThere = (shell: string) => spawnSync(shell, ["-c", ":"]).status === 0;
-
-describe("completions", { concurrency: true }, () => {
-  for (const shell of ["bash", "zsh", "fish"]) {
-    test(`${shell} takes the script`, { skip: !isThere(shell) && `there is no ${shell}` }, async (t) => {
-      const { code, stdout } = await run(["completions", shell]);
-      assert.equal(code, 0);
-      for (const command of commands) assert.ok(stdout.includes(command), command);
-      const script = path.join(directory(t), "script");
-      writeFileSync(script, stdout);
-      await promisify(execFile)(shell, ["-n", script]);
-    });
-  }
-
-  test("bash completes commands and their options", { skip: !isThere("bash") && "there is no bash" }, async () => {
-    const complete = async (...words: string[]) => {
-      const command = `eval "$script"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
-        function=$(complete -p sandbox-agent-persist | sed 's/.* -F \\([^ ]*\\) .*/\\1/')
-        $function sandbox-agent-persist "\${COMP_WORDS[COMP_CWORD]}" "\${COMP_WORDS[COMP_CWORD-1]}"; echo "\${COMPREPLY[@]}"`;
-      const { stdout: script } = await run(["completions", "bash"]);
-      const env = { PATH: process.env["PATH"], script };
-      const { stdout } = await promisify(execFile)("bash", ["-c", command, "bash", ...words], { env });
-      return stdout.trim().split(" ");
-    };
-    assert.deepEqual(await complete("sandbox-agent-persist", "pru"), ["prune"]);
-    assert.deepEqual(await complete("sandbox-agent-persist", "prune", "--keep"), ["--keep-last-events"]);
-  });
 });

@@ -83,7 +83,12 @@ impl Input {
             stop: Arc::clone(stop),
         };
         let read = self.rewound().and_then(|file| decompressed(wanted(file)));
-        read.map_err(|error| self.unreadable(&error))
+        read.map_err(|error| {
+            if stop.is_requested() {
+                return Failure::Stopped(stop.code());
+            }
+            self.unreadable(&error)
+        })
     }
 
     fn rewound(&self) -> io::Result<File> {
