@@ -39,7 +39,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     dry_run: bool,
 
-    /// How long a line may be: an event that is larger takes as much memory
+    /// How long a line may be: a large event takes about four times as much memory
     #[arg(long, value_name = "N", default_value_t, value_parser = LineBound::parse)]
     max_line_bytes: LineBound,
 
