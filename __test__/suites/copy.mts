@@ -183,19 +183,25 @@ export function copies(name: string, newStorage: (t: TestContext) => Promise<Sto
       assert.equal((await allEvents(target, "s0")).length, 8);
     });
 
+    /** A copy that has stored the beginning of a session, until it is stopped, and another driver on its store. */
+    const begun = async (t: TestContext) => {
+      const storage = await newStorage(t);
+      const [one, other] = [openPersist(storage), openPersist(storage)];
+      t.after(() => Promise.all([one.close(), other.close()]));
+      const stopping = new AbortController();
+      // What a source has given of a session is stored once it has given more than a step.
+      const ended = copySessions(pausing(6_000).source, one, { signal: stopping.signal });
+      const rejected = assert.rejects(ended, { name: "AbortError" });
+      await arrived(other, 4_000);
+      return { other, stopping, rejected };
+    };
+
     for (const [where, second] of [
       ["after it was made whole", LONG],
       ["before", 11_000],
     ] as const) {
       test(`ended ${where} by another copy of the same session: what that one has stored stays`, async (t) => {
-        const storage = await newStorage(t);
-        const [one, other] = [openPersist(storage), openPersist(storage)];
-        t.after(() => Promise.all([one.close(), other.close()]));
-        const stopping = new AbortController();
-        // What a source has given of a session is stored once it has given more than a step.
-        const ended = copySessions(pausing(6_000).source, one, { signal: stopping.signal });
-        const rejected = assert.rejects(ended, { name: "AbortError" });
-        await arrived(other, 4_000);
+        const { other, stopping, rejected } = await begun(t);
         const { source, goOn } = pausing(second);
         const copied = copySessions(source, other);
         if (second === LONG) await copied;
@@ -210,13 +216,7 @@ export function copies(name: string, newStorage: (t: TestContext) => Promise<Sto
     }
 
     test("a copy whose beginning another one takes back says so, and nothing is stored without it", async (t) => {
-      const storage = await newStorage(t);
-      const [one, other] = [openPersist(storage), openPersist(storage)];
-      t.after(() => Promise.all([one.close(), other.close()]));
-      const stopping = new AbortController();
-      const ended = copySessions(pausing(6_000).source, one, { signal: stopping.signal });
-      const rejected = assert.rejects(ended, { name: "AbortError" });
-      await arrived(other, 4_000);
+      const { other, stopping, rejected } = await begun(t);
       const { source, goOn } = pausing(6_000);
       let compared = 0;
       const copied = copySessions(source, other, { onProgress: ({ events }) => (compared = events) });
